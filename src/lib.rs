@@ -1,0 +1,1 @@
+//! One failover core for Redis Sentinel, for programs that block.

@@ -1,0 +1,1 @@
+//! Real Redis and Sentinel clusters on loopback, for tests and demos.
