@@ -161,17 +161,18 @@ impl Error {
 
     /// Finds the error of this crate inside one that a `redis` command returned.
     pub fn from_redis(error: &RedisError) -> Option<&Error> {
+        // RedisError hands out the Arc that holds its cause, so the walk has to look into both the
+        // Arc and the io::Error, whose own source() skips the error it wraps.
+        type Shared = Arc<dyn std::error::Error + Send + Sync>;
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(error) = cause {
-            if let Some(ours) = error.downcast_ref::<Error>() {
-                return Some(ours);
+        while let Some(mut error) = cause {
+            if let Some(shared) = error.downcast_ref::<Shared>() {
+                error = &**shared;
             }
-            // io::Error::source() skips the error it wraps and goes to that one's source.
-            if let Some(ours) = error
-                .downcast_ref::<io::Error>()
-                .and_then(|io| io.get_ref())
-                .and_then(|inner| inner.downcast_ref::<Error>())
-            {
+            if let Some(wrapped) = error.downcast_ref::<io::Error>().and_then(|io| io.get_ref()) {
+                error = wrapped;
+            }
+            if let Some(ours) = error.downcast_ref::<Error>() {
                 return Some(ours);
             }
             cause = error.source();
