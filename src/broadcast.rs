@@ -1,0 +1,80 @@
+//! Events on their way to the users: every receiver of `Factory::events()` gets every event.
+
+use std::{collections::VecDeque, time::Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::Mutex;
+
+use crate::event::{Event, Source};
+
+/// How many events wait in a receiver's channel, and how many more behind it.
+const IN_CHANNEL: usize = 256;
+const BEHIND: usize = 768;
+
+/// Sends events to any number of receivers and never blocks: a slow reader loses the oldest of
+/// those that do not fit its channel, and is told how many.
+#[derive(Default)]
+pub(crate) struct Broadcast {
+    listeners: Mutex<Vec<Listener>>,
+}
+
+struct Listener {
+    channel: Sender<Event>,
+    behind: VecDeque<Event>,
+    lost: u64,
+}
+
+impl Broadcast {
+    pub(crate) fn subscribe(&self) -> Receiver<Event> {
+        let (channel, receiver) = crossbeam_channel::bounded(IN_CHANNEL);
+        self.listeners.lock().push(Listener { channel, behind: VecDeque::new(), lost: 0 });
+        receiver
+    }
+
+    pub(crate) fn send(&self, event: &Event) {
+        self.listeners.lock().retain_mut(|listener| {
+            if listener.behind.len() == BEHIND {
+                listener.behind.pop_front();
+                listener.lost += 1;
+            }
+            listener.behind.push_back(event.clone());
+            listener.flush()
+        });
+    }
+
+    /// Moves what waits behind full channels on. Called by the watch at each of its turns.
+    pub(crate) fn flush(&self) {
+        self.listeners.lock().retain_mut(Listener::flush);
+    }
+
+    /// Ends every receiver's stream, after the events that it holds.
+    pub(crate) fn close(&self) {
+        self.listeners.lock().clear();
+    }
+}
+
+impl Listener {
+    /// Fills the channel. `false`: nobody holds the receiver any more.
+    fn flush(&mut self) -> bool {
+        if self.lost > 0 {
+            let missed =
+                Event::Missed { at: Instant::now(), source: Source::Factory, count: self.lost };
+            match self.channel.try_send(missed) {
+                Ok(()) => self.lost = 0,
+                Err(TrySendError::Full(_)) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+        }
+        while let Some(event) = self.behind.pop_front() {
+            match self.channel.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.behind.push_front(event);
+                    return true;
+                }
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,288 @@
+//! The factory: what users hold, and what hands out handles.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+use redis::RedisResult;
+
+use crate::{
+    address::Address,
+    broadcast::Broadcast,
+    config::{Builder, Config},
+    error::{Error, Outcome},
+    event::Event,
+    metrics::{Counters, Stats},
+    pool::{Handle, Pool, PoolSettings, closed},
+    topology::{Rules, Topology},
+    url,
+    watch::{self, Membership, Order, SentinelSet},
+    workers::Workers,
+};
+
+/// How long `close()` waits for threads to end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Hands out handles to the current master of one service, and follows it.
+///
+/// A background watch, shared by every factory of the process that uses the same sentinels, listens
+/// to all of them. When the master changes, the factory publishes a new generation (a new r2d2
+/// pool, its first connection verified by `ROLE`) and retires the old one: handles that are out
+/// move to the new master with their next command, threads that wait for a handle get one to it,
+/// and threads blocked in a read on the old master wake.
+///
+/// Cloning is cheap and gives another reference to the same factory. It is `Send + Sync`: share it
+/// between threads. The last clone to be dropped closes it, as [`Factory::close`] does.
+#[derive(Clone)]
+pub struct Factory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    pool: Arc<Pool>,
+    events: Arc<Broadcast>,
+    membership: Membership,
+    workers: parking_lot::Mutex<Option<Arc<Workers>>>,
+    closed: AtomicBool,
+}
+
+impl Factory {
+    /// Opens a factory by URL:
+    /// `redis+sentinel://[user][:password@]host[:port][,host[:port]…]/service[/db][?option=value&…]`.
+    ///
+    /// Blocks until the master was found and verified, at most for `connect_timeout` (5 s unless
+    /// the URL says otherwise).
+    ///
+    /// # Errors
+    /// [`InvalidUrl`](crate::ErrorKind::InvalidUrl) with the offending part, and everything that
+    /// [`Builder::build`] may return.
+    pub fn open(url: &str) -> Result<Factory, Error> {
+        url::parse(url)?.build()
+    }
+
+    /// A builder, for what a URL is too short for.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn start(config: Config) -> Result<Factory, Error> {
+        let deadline = Instant::now() + config.connect_timeout;
+        let workers = Workers::shared();
+        let counters = Arc::new(Counters::default());
+        let events = Arc::new(Broadcast::default());
+        let pool = Pool::new(
+            PoolSettings {
+                node: Arc::new(config.node_settings()),
+                max_size: config.max_size,
+                min_idle: config.min_idle,
+                max_lifetime: config.max_lifetime,
+                get_timeout: config.get_timeout,
+                workers: Arc::downgrade(&workers),
+            },
+            counters.clone(),
+        );
+        let set = SentinelSet {
+            seeds: config.sentinels.clone(),
+            settings: Arc::new(config.sentinel_settings()),
+            map: config.address_map.clone(),
+        };
+        let order = Order {
+            rules: Rules::new(&config.service, config.switch_on),
+            pool: pool.clone(),
+            events: events.clone(),
+            counters,
+        };
+        let membership = watch::follow(set, order, &workers)?;
+        let factory = Factory {
+            inner: Arc::new(Inner {
+                config,
+                pool,
+                events,
+                membership,
+                workers: parking_lot::Mutex::new(Some(workers)),
+                closed: AtomicBool::new(false),
+            }),
+        };
+        match factory.inner.pool.wait_for_generation(0, deadline) {
+            Some(_) => Ok(factory),
+            None => {
+                let waited = factory.inner.config.connect_timeout;
+                Err(factory.inner.pool.why_no_master(waited))
+            }
+        }
+    }
+
+    /// A handle to the current master.
+    ///
+    /// Blocks for at most `get_timeout` (5 s by default): while all handles are in use, and while
+    /// the master is down. An outage costs latency, not a storm of errors. A switch in the
+    /// meantime ends the wait with a handle to the new master.
+    ///
+    /// # Errors
+    /// All with [`Outcome::NotSent`]: [`PoolTimeout`](crate::ErrorKind::PoolTimeout),
+    /// [`NoMaster`](crate::ErrorKind::NoMaster), [`Closed`](crate::ErrorKind::Closed).
+    pub fn get(&self) -> Result<Handle, Error> {
+        self.get_timeout(self.inner.config.get_timeout)
+    }
+
+    /// As [`Factory::get`], with a timeout of its own. Zero: looks once and does not wait.
+    ///
+    /// # Errors
+    /// As [`Factory::get`].
+    pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
+        let lease = self.inner.pool.checkout(after(timeout))?;
+        Ok(Handle::new(self.inner.pool.clone(), lease))
+    }
+
+    /// A handle, if a connection to the current master is idle right now. Never blocks.
+    ///
+    /// `None` also when the factory is closed.
+    pub fn try_get(&self) -> Option<Handle> {
+        let lease = self.inner.pool.try_checkout().ok()??;
+        Some(Handle::new(self.inner.pool.clone(), lease))
+    }
+
+    /// Runs `work` with a handle, and again with another when it failed and certainly nothing of
+    /// its command was sent ([`Outcome::NotSent`]).
+    ///
+    /// Blocks for as long as `work` does, and for handles together at most for `get_timeout`. When
+    /// `work` sends several commands, "again" repeats those before the one that failed, too: give
+    /// it one command, or commands that may be repeated.
+    ///
+    /// # Errors
+    /// The last error of `work`, or of the checkout.
+    pub fn run<T>(
+        &self,
+        mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
+    ) -> RedisResult<T> {
+        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work)
+    }
+
+    /// As [`Factory::run`], and again also after [`Outcome::Unknown`]: for work that may run twice
+    /// without harm, such as SET, HSET, DEL and every read.
+    ///
+    /// # Errors
+    /// As [`Factory::run`].
+    pub fn run_idempotent<T>(
+        &self,
+        mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
+    ) -> RedisResult<T> {
+        self.repeat(|outcome| outcome != Outcome::Replied, &mut work)
+    }
+
+    fn repeat<T>(
+        &self,
+        again: impl Fn(Outcome) -> bool,
+        work: &mut dyn FnMut(&mut Handle) -> RedisResult<T>,
+    ) -> RedisResult<T> {
+        let deadline = after(self.inner.config.get_timeout);
+        loop {
+            let lease = self.inner.pool.checkout(deadline)?;
+            let mut handle = Handle::new(self.inner.pool.clone(), lease);
+            match work(&mut handle) {
+                Err(error)
+                    if again(Outcome::of(&error))
+                        && Instant::now() < deadline
+                        && self.inner.pool.check_open().is_ok() => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Everything that happens from now on: switches, sentinels that come and go, and the like.
+    ///
+    /// Each call gives a receiver of its own. A reader that falls behind by more than a thousand
+    /// events loses the oldest that do not fit, and finds [`Event::Missed`] in their place. The
+    /// stream ends when the factory is closed.
+    pub fn events(&self) -> Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// Blocks until a generation later than `after` is there, at most for `timeout`; gives its
+    /// number, or `None` when the time was up or the factory was closed.
+    pub fn wait_for_generation(&self, after: u64, timeout: Duration) -> Option<u64> {
+        self.inner.pool.wait_for_generation(after, self::after(timeout))
+    }
+
+    /// The number of the current generation. It starts at 1 and rises with each switch.
+    pub fn generation(&self) -> u64 {
+        self.inner.pool.number()
+    }
+
+    /// The announced address of the current master; `None` after [`Factory::close`].
+    pub fn master(&self) -> Option<Address> {
+        self.inner.pool.current().map(|generation| generation.address().clone())
+    }
+
+    /// What is known of the service: every node and every sentinel. Blocks for a turn of the
+    /// watch thread, well under a millisecond.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn topology(&self) -> Result<Topology, Error> {
+        self.inner.pool.check_open()?;
+        self.inner.membership.topology().ok_or_else(closed)
+    }
+
+    /// What happened so far, and the state of the pool. Never blocks for long: it reads counters.
+    pub fn stats(&self) -> Stats {
+        self.inner.pool.stats()
+    }
+
+    /// Has every sentinel asked now, instead of at the next poll. Does not wait for the answers.
+    pub fn refresh(&self) {
+        self.inner.membership.refresh();
+    }
+
+    /// Ends the factory: handles that are out fail with [`Closed`](crate::ErrorKind::Closed) from
+    /// now on, threads that wait or read wake, and the watch's thread ends with its last factory.
+    ///
+    /// Blocks until those threads ended, at most 1 s. Calling it again does nothing.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let deadline = Instant::now() + CLOSE_PATIENCE;
+        self.pool.close();
+        self.membership.leave(CLOSE_PATIENCE);
+        self.events.close();
+        if let Some(workers) = self.workers.lock().take() {
+            workers.leave(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Factory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factory")
+            .field("service", &self.inner.config.service)
+            .field("master", &self.master())
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A deadline; a timeout too long for the clock is a very long one.
+fn after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
+}

@@ -1,0 +1,104 @@
+//! What happened so far, counted: [`Stats`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows. Relaxed: a reader wants totals, not an order between them.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one factory.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) checkouts: Counter,
+    pub(crate) waits: Counter,
+    pub(crate) wait_micros: Counter,
+    pub(crate) timeouts: Counter,
+    pub(crate) connections_created: Counter,
+    pub(crate) connections_broken: Counter,
+    pub(crate) dial_failures: Counter,
+    pub(crate) switches: Counter,
+    pub(crate) moved: Counter,
+    pub(crate) errors_not_sent: Counter,
+    pub(crate) errors_unknown: Counter,
+    pub(crate) watch_faults: Counter,
+    pub(crate) malformed_messages: Counter,
+}
+
+/// What a factory did since it was opened, and the state of its pool. See `Factory::stats()`.
+///
+/// Totals only grow. Gauges (`total`, `idle`, `in_use`, `waiting`) are those of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections of the current generation, idle and in use.
+    pub total: u32,
+    /// Connections of the current generation that lie idle.
+    pub idle: u32,
+    /// Handles of the current generation that are out.
+    pub in_use: u32,
+    /// Threads that wait for a handle now.
+    pub waiting: u32,
+    /// Handles given out.
+    pub checkouts: u64,
+    /// Handles given out after a wait.
+    pub waits: u64,
+    /// Microseconds that threads waited for handles, all together.
+    pub wait_micros: u64,
+    /// Calls that waited until their deadline in vain.
+    pub timeouts: u64,
+    /// Connections made and verified.
+    pub connections_created: u64,
+    /// Connections that broke while a command used them.
+    pub connections_broken: u64,
+    /// Dials of a node that failed.
+    pub dial_failures: u64,
+    /// Switches to another master, the first master included.
+    pub switches: u64,
+    /// Commands that moved to a new connection because theirs had been retired or had broken
+    /// before anything was sent.
+    pub moved: u64,
+    /// Commands that failed with [`Outcome::NotSent`](crate::Outcome::NotSent).
+    pub errors_not_sent: u64,
+    /// Commands that failed with [`Outcome::Unknown`](crate::Outcome::Unknown).
+    pub errors_unknown: u64,
+    /// Faults (panics) inside the watch that were survived.
+    pub watch_faults: u64,
+    /// Messages and replies of sentinels that could not be read.
+    pub malformed_messages: u64,
+}
+
+impl Counters {
+    /// The totals; the gauges are left at 0.
+    pub(crate) fn totals(&self) -> Stats {
+        Stats {
+            checkouts: self.checkouts.get(),
+            waits: self.waits.get(),
+            wait_micros: self.wait_micros.get(),
+            timeouts: self.timeouts.get(),
+            connections_created: self.connections_created.get(),
+            connections_broken: self.connections_broken.get(),
+            dial_failures: self.dial_failures.get(),
+            switches: self.switches.get(),
+            moved: self.moved.get(),
+            errors_not_sent: self.errors_not_sent.get(),
+            errors_unknown: self.errors_unknown.get(),
+            watch_faults: self.watch_faults.get(),
+            malformed_messages: self.malformed_messages.get(),
+            ..Stats::default()
+        }
+    }
+}

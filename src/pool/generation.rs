@@ -1,0 +1,269 @@
+//! A generation: everything that belongs to one accepted master.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    address::Address,
+    connection::{Gate, Greeting},
+    error::{Error, ErrorKind},
+    pool::{
+        PoolSettings, Trouble,
+        manager::{Live, Manager, Slot},
+    },
+    workers::Workers,
+};
+
+/// A connection that lay idle for longer is looked at (one `recv` with MSG_PEEK, 0.4 µs) before it
+/// is handed out: firewalls and servers with a `timeout` close idle connections without a word.
+const PEEK_AFTER: Duration = Duration::from_millis(500);
+
+/// r2d2 puts a connection into its pool within microseconds after it announced it. This bounds the
+/// wait of whoever was called in between.
+const BIRTH_PATIENCE: Duration = Duration::from_millis(5);
+
+/// r2d2 pauses between failed dials of a slot for at most half of this. It bounds nothing else:
+/// nobody waits inside r2d2.
+const R2D2_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A generation that is not published yet: its gate and its first connections, no pool.
+pub(crate) struct Candidate {
+    address: Address,
+    manager: Arc<Manager>,
+}
+
+/// One accepted master: its number, its address, its connections, and the gate before them.
+pub(crate) struct Generation {
+    number: u64,
+    address: Address,
+    manager: Arc<Manager>,
+    pool: r2d2::Pool<Shared>,
+    births: Arc<Births>,
+    breakages: AtomicU64,
+}
+
+/// r2d2 owns its manager, and the generation needs it too.
+pub(crate) struct Shared(Arc<Manager>);
+
+impl r2d2::ManageConnection for Shared {
+    type Connection = Slot;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Slot, Error> {
+        self.0.connect()
+    }
+
+    fn is_valid(&self, slot: &mut Slot) -> Result<(), Error> {
+        self.0.is_valid(slot)
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        self.0.has_broken(slot)
+    }
+}
+
+/// Tells the waiting room of connections that r2d2 made.
+struct Births {
+    announced: AtomicUsize,
+    call: Box<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Births {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Births")
+    }
+}
+
+#[derive(Debug)]
+struct BirthBell(Arc<Births>);
+
+impl r2d2::HandleEvent for BirthBell {
+    fn handle_acquire(&self, _event: r2d2::event::AcquireEvent) {
+        self.0.announced.fetch_add(1, Ordering::SeqCst);
+        (self.0.call)();
+    }
+}
+
+/// A connection taken out of a generation's pool.
+pub(crate) struct Lease {
+    pub(crate) generation: Arc<Generation>,
+    slot: r2d2::PooledConnection<Shared>,
+}
+
+impl Lease {
+    /// The connection. Tombstones never become leases, so it is there.
+    pub(crate) fn live(&mut self) -> &mut Live {
+        match &mut *self.slot {
+            Slot::Live(live) => live,
+            Slot::Tombstone => unreachable!("Generation::take throws tombstones away"),
+        }
+    }
+}
+
+impl Candidate {
+    pub(crate) fn new(address: Address, manager: Manager) -> Candidate {
+        Candidate { address, manager: Arc::new(manager) }
+    }
+
+    /// Dials and verifies one connection and lays it in, so that the first command after the
+    /// switch need not wait for a dial. Blocks for at most the dial timeout.
+    pub(crate) fn dial(&self) -> Result<Greeting, Error> {
+        let live = self.manager.dial()?;
+        let greeting = live.connection.greeting().clone();
+        self.manager.lay_in(live);
+        Ok(greeting)
+    }
+
+    /// The generation of this number. r2d2 takes the connections that were laid in, and dials more
+    /// as they are asked for; `call` is called for each.
+    pub(crate) fn open(
+        self: Arc<Self>,
+        number: u64,
+        settings: &PoolSettings,
+        workers: &Workers,
+        call: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<Generation> {
+        self.manager.published(number);
+        let births = Arc::new(Births { announced: AtomicUsize::new(0), call: Box::new(call) });
+        // Unchecked: a pool that cannot fill itself yet is no error; it goes on trying.
+        // No lifetimes and no idle timeout: they would start r2d2's reaper. Expiry is has_broken's.
+        let pool = r2d2::Pool::builder()
+            .max_size(settings.max_size)
+            .min_idle(Some(settings.min_idle))
+            .test_on_check_out(false)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connection_timeout(R2D2_PATIENCE)
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .event_handler(Box::new(BirthBell(births.clone())))
+            .thread_pool(workers.for_r2d2())
+            .build_unchecked(Shared(self.manager.clone()));
+        let generation = Generation {
+            number,
+            address: self.address.clone(),
+            manager: self.manager.clone(),
+            pool,
+            births,
+            breakages: AtomicU64::new(0),
+        };
+        generation.grow();
+        Arc::new(generation)
+    }
+
+    /// Gives up: wakes a thread that is still dialling.
+    pub(crate) fn abandon(&self) {
+        self.manager.gate.retire();
+    }
+}
+
+impl Generation {
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The address that the sentinels announced.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.manager.gate
+    }
+
+    /// Why the master cannot be dialled, while it cannot.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.manager.failure()
+    }
+
+    /// Tells the watch that something is wrong with this master.
+    pub(crate) fn raise_alarm(&self, trouble: Trouble) {
+        self.manager.raise_alarm(trouble);
+    }
+
+    /// How many connections there are, and how many of them lie idle.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// Takes an idle connection that is fit for use. Never waits for a server.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Lease> {
+        let now = Instant::now();
+        while let Some(slot) = self.pool.try_get() {
+            let mut lease = Lease { generation: self.clone(), slot };
+            if self.fit(&mut lease.slot, now) {
+                return Some(lease);
+            }
+        }
+        None
+    }
+
+    /// As [`Generation::take`], and has r2d2 dial another connection when there is none and the
+    /// size allows. What it dials is announced through the `call` given to `prepare`.
+    pub(crate) fn take_or_grow(self: &Arc<Self>) -> Option<Lease> {
+        if let Some(lease) = self.take() {
+            return Some(lease);
+        }
+        if self.births.announced.swap(0, Ordering::SeqCst) > 0 {
+            let slot = self.pool.get_timeout(BIRTH_PATIENCE).ok()?;
+            let mut lease = Lease { generation: self.clone(), slot };
+            if self.fit(&mut lease.slot, Instant::now()) {
+                return Some(lease);
+            }
+        }
+        self.grow();
+        self.take()
+    }
+
+    /// Has r2d2 make one more connection in the background, unless it has as many as it may.
+    pub(crate) fn grow(&self) {
+        // The one way in which r2d2 dials on demand is that somebody waits; nobody waits long.
+        drop(self.pool.get_timeout(Duration::ZERO));
+    }
+
+    /// Is this connection worth handing out? Looks at the socket only when there is a reason to.
+    fn fit(&self, slot: &mut Slot, now: Instant) -> bool {
+        let Slot::Live(live) = slot else { return false };
+        let breakages = self.breakages.load(Ordering::Relaxed);
+        if live.seen_breakages == breakages
+            && now.saturating_duration_since(live.idle_since) < PEEK_AFTER
+        {
+            return true;
+        }
+        live.seen_breakages = breakages;
+        live.connection.peek_alive()
+    }
+
+    /// A connection of this generation broke: whatever lies idle is looked at before it is handed
+    /// out, so that a dead master costs an error for each command in flight and no more.
+    pub(crate) fn note_breakage(&self) {
+        self.breakages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends the generation: nothing is sent any more, every reader and dialler wakes, and what
+    /// lies idle is dropped.
+    pub(crate) fn retire(&self) {
+        self.manager.gate.retire();
+        // As many as there are now; r2d2 may put tombstones in their place for ever.
+        for _ in 0..self.pool.state().idle_connections {
+            drop(self.pool.try_get());
+        }
+    }
+
+    /// The error for a command on a handle of this generation, once it is over.
+    pub(crate) fn over(&self) -> Error {
+        Error::new(
+            ErrorKind::Switched,
+            format!(
+                "the master {} was replaced while this handle held state (MULTI, WATCH, a \
+                 subscription or another database); take a new handle and start over",
+                self.address
+            ),
+        )
+    }
+}

@@ -1,0 +1,235 @@
+//! A handle: one checked-out connection that follows the master while it holds no state.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use redis::{Cmd, ConnectionLike, RedisResult, ServerErrorKind, Value};
+
+use crate::{
+    address::Address,
+    connection::Connection,
+    error::{Error, ErrorKind, Outcome},
+    pool::{Lease, Pool, Trouble, closed},
+};
+
+/// One checked-out connection to the current master. It goes back to the pool when dropped.
+///
+/// A handle is [`redis::ConnectionLike`], so [`redis::Commands`], [`redis::Pipeline`],
+/// [`redis::Script`] and [`redis::transaction`] work on it. It is `Send`: one thread at a time uses
+/// it.
+///
+/// # When the master is replaced
+/// The handle's old connection never sends another byte. The next command moves to a connection of
+/// the new generation, without an error, unless the old one held state that would be lost: inside
+/// MULTI, with a WATCH or a subscription, with another database selected, and the like. Then it
+/// fails with [`ErrorKind::Switched`] and [`Outcome::NotSent`], as does every later command on this
+/// handle ([`ErrorKind::Poisoned`]): drop it and take a new one. A command whose reply was awaited
+/// at the switch fails with [`ErrorKind::Switched`] and [`Outcome::Unknown`] within 10 ms.
+///
+/// # How long a command blocks
+/// For at most `command_timeout`, or its own timeout on top of it when it is a blocking command
+/// such as BLPOP (a timeout of 0 there means until a reply or the switch). When it has to move to
+/// another connection it may wait for that one for `get_timeout` first.
+///
+/// # Errors
+/// Commands return [`redis::RedisError`]. [`Outcome::of`] says of any of them whether the command
+/// may have run; [`Error::from_redis`] finds this crate's own error in it.
+pub struct Handle {
+    pool: Arc<Pool>,
+    lease: Option<Lease>,
+    /// Set once the connection broke while it held state.
+    poisoned: Option<Error>,
+}
+
+impl Handle {
+    pub(crate) fn new(pool: Arc<Pool>, lease: Lease) -> Handle {
+        Handle { pool, lease: Some(lease), poisoned: None }
+    }
+
+    /// The number of the generation that this handle's connection belongs to.
+    pub fn generation(&self) -> u64 {
+        self.lease.as_ref().map_or(0, |lease| lease.generation.number())
+    }
+
+    /// The announced address of the master that this handle's connection leads to; `None` after
+    /// the connection broke and before the next command took a new one.
+    pub fn address(&self) -> Option<&Address> {
+        self.lease.as_ref().map(|lease| lease.generation.address())
+    }
+
+    /// Runs one exchange, moving to another connection for as long as nothing was sent.
+    fn exchange<T>(
+        &mut self,
+        mut send: impl FnMut(&mut Connection) -> Result<T, Error>,
+        troubles: impl Fn(&T) -> Option<Trouble>,
+    ) -> RedisResult<T> {
+        if let Some(poison) = &self.poisoned {
+            self.pool.counters().errors_not_sent.add(1);
+            return Err(poison.clone().into());
+        }
+        let mut deadline = None;
+        loop {
+            let mut lease = match self.lease.take() {
+                Some(lease) => lease,
+                None => {
+                    let deadline = *deadline
+                        .get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
+                    match self.pool.checkout(deadline) {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            self.pool.counters().errors_not_sent.add(1);
+                            return Err(error.into());
+                        }
+                    }
+                }
+            };
+            let connection = &mut lease.live().connection;
+            let held_state = connection.state().holds_state();
+            match send(connection) {
+                Ok(value) => {
+                    if let Some(trouble) = troubles(&value) {
+                        lease.generation.raise_alarm(trouble);
+                        if trouble == Trouble::NotMaster {
+                            connection.close();
+                        }
+                    }
+                    self.lease = Some(lease);
+                    return Ok(value);
+                }
+                Err(error) => {
+                    let error = self.after(error, lease, held_state);
+                    if let Some(error) = error {
+                        return Err(error.into());
+                    }
+                    deadline.get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
+                }
+            }
+        }
+    }
+
+    /// What becomes of the handle after a failed exchange: `None` when the command was certainly
+    /// not sent and may simply be sent on another connection.
+    fn after(&mut self, error: Error, mut lease: Lease, held_state: bool) -> Option<Error> {
+        let counters = self.pool.counters();
+        if lease.live().connection.is_open() && !lease.generation.gate().is_retired() {
+            // Refused behind the fence, or a request that cannot be sent at all: the connection is
+            // as good as before.
+            self.lease = Some(lease);
+            count(counters, error.outcome());
+            return Some(error);
+        }
+        let retired = lease.generation.gate().is_retired();
+        if !retired {
+            counters.connections_broken.add(1);
+            lease.generation.note_breakage();
+            lease.generation.raise_alarm(match error.kind() {
+                ErrorKind::CommandTimeout => Trouble::Silent,
+                _ => Trouble::Lost,
+            });
+        }
+        let over = lease.generation.over();
+        let address = lease.generation.address().clone();
+        self.pool.give_back(lease);
+        let error = match self.pool.check_open() {
+            Err(closed) => Error::with(
+                ErrorKind::Closed,
+                error.outcome(),
+                closed.to_string(),
+                Some(Box::new(error)),
+            ),
+            Ok(()) if error.outcome() == Outcome::NotSent && !held_state => {
+                counters.moved.add(1);
+                return None;
+            }
+            Ok(()) if error.outcome() == Outcome::NotSent && retired => over,
+            Ok(()) => error,
+        };
+        if held_state {
+            self.poisoned = Some(Error::new(
+                ErrorKind::Poisoned,
+                format!(
+                    "this handle's connection to {address} broke while it held state ({error}); \
+                     drop the handle and take a new one"
+                ),
+            ));
+        }
+        count(counters, error.outcome());
+        Some(error)
+    }
+}
+
+fn count(counters: &crate::metrics::Counters, outcome: Outcome) {
+    match outcome {
+        Outcome::NotSent => counters.errors_not_sent.add(1),
+        Outcome::Unknown => counters.errors_unknown.add(1),
+        Outcome::Replied => {}
+    }
+}
+
+/// What an error reply says about the server, beyond the command.
+fn trouble_of(value: &Value) -> Option<Trouble> {
+    let Value::ServerError(error) = value else { return None };
+    match error.kind() {
+        Some(ServerErrorKind::ReadOnly) => Some(Trouble::NotMaster),
+        Some(ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading) => {
+            Some(Trouble::Unavailable)
+        }
+        // A blocked client of a master that becomes a replica, and a master that lost its replicas.
+        _ => match error.code() {
+            "UNBLOCKED" | "NOREPLICAS" | "MISCONF" => Some(Trouble::Unavailable),
+            _ => None,
+        },
+    }
+}
+
+impl ConnectionLike for Handle {
+    fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
+        self.exchange(|connection| connection.request(packed), trouble_of)?.extract_error()
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        packed: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.exchange(
+            |connection| connection.request_many(packed, offset, count),
+            |values: &Vec<Value>| values.iter().find_map(trouble_of),
+        )
+    }
+
+    fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.req_packed_command(&command.get_packed_command())
+    }
+
+    fn get_db(&self) -> i64 {
+        self.pool.db()
+    }
+
+    fn check_connection(&mut self) -> bool {
+        redis::cmd("PING").query::<()>(self).is_ok()
+    }
+
+    fn is_open(&self) -> bool {
+        self.poisoned.is_none() && self.pool.check_open().is_ok()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(mut lease) = self.lease.take() {
+            lease.live().idle_since = Instant::now();
+            self.pool.give_back(lease);
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("generation", &self.generation())
+            .field("address", &self.address())
+            .field("poisoned", &self.poisoned.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,274 @@
+//! What r2d2 is told about connections: how to make one, and when one is no longer worth keeping.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use log::{info, warn};
+use parking_lot::Mutex;
+
+use crate::{
+    address::Address,
+    connection::{Connection, Gate, Role, Settings},
+    error::{Error, ErrorKind},
+    metrics::Counters,
+    pool::{Alarm, Trouble},
+};
+
+/// How soon after a failed dial the next one may probe the server.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a generation keeps silent after it raised an alarm.
+const ALARM_PAUSE: Duration = Duration::from_millis(20);
+
+/// One slot of an r2d2 pool.
+pub(crate) enum Slot {
+    Live(Box<Live>),
+    /// What a retired generation's r2d2 gets instead of a connection. It ends r2d2's redialling at
+    /// once, and is thrown away whenever anybody touches it.
+    Tombstone,
+}
+
+/// A connection and what decides whether it may be handed out again.
+pub(crate) struct Live {
+    pub(crate) connection: Connection,
+    /// When it was last given back.
+    pub(crate) idle_since: Instant,
+    /// When it has lived long enough.
+    pub(crate) expires: Option<Instant>,
+    /// How many connections of the generation had broken when this one was last looked at.
+    pub(crate) seen_breakages: u64,
+}
+
+/// Makes connections to the master of one generation, verified by ROLE.
+pub(crate) struct Manager {
+    /// Where to dial: the announced address after the address map.
+    pub(crate) dial_to: Address,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) counters: Arc<Counters>,
+    /// The number of the generation, once it is published.
+    number: AtomicU64,
+    alarm: Alarm,
+    quiet_until: Mutex<Option<Instant>>,
+    /// Connections that were dialled and verified before the generation was published.
+    stock: Mutex<VecDeque<Box<Live>>>,
+    health: Mutex<Health>,
+}
+
+/// The dial gate: while a server is away one dial at a time probes it, and everybody else gets the
+/// error of the last probe, instead of a dial and a line in the log for each free slot.
+#[derive(Default)]
+struct Health {
+    failure: Option<Failure>,
+}
+
+struct Failure {
+    error: Error,
+    probing: bool,
+    next_probe: Instant,
+}
+
+impl Manager {
+    pub(crate) fn new(
+        dial_to: Address,
+        settings: Arc<Settings>,
+        max_lifetime: Option<Duration>,
+        gate: Arc<Gate>,
+        counters: Arc<Counters>,
+        alarm: Alarm,
+    ) -> Manager {
+        Manager {
+            dial_to,
+            settings,
+            max_lifetime,
+            gate,
+            counters,
+            number: AtomicU64::new(0),
+            alarm,
+            quiet_until: Mutex::new(None),
+            stock: Mutex::default(),
+            health: Mutex::default(),
+        }
+    }
+
+    /// Dials one connection and verifies that it leads to a master.
+    pub(crate) fn dial(&self) -> Result<Box<Live>, Error> {
+        let deadline = Instant::now() + self.settings.dial_timeout;
+        let connection = Connection::open(&self.dial_to, &self.settings, &self.gate, deadline)?;
+        match &connection.greeting().role {
+            Some(Role::Master { .. }) | None => {}
+            Some(other) => {
+                return Err(Error::new(
+                    ErrorKind::WrongRole,
+                    format!(
+                        "{} is no master: its ROLE says {other}; waiting for the sentinels to name another",
+                        self.dial_to
+                    ),
+                ));
+            }
+        }
+        self.counters.connections_created.add(1);
+        let now = Instant::now();
+        Ok(Box::new(Live {
+            connection,
+            idle_since: now,
+            expires: self.max_lifetime.map(|lifetime| now + jittered(lifetime)),
+            seen_breakages: 0,
+        }))
+    }
+
+    /// Puts a verified connection where r2d2's next `connect()` finds it.
+    pub(crate) fn lay_in(&self, live: Box<Live>) {
+        self.stock.lock().push_back(live);
+    }
+
+    /// The generation has its number: from now on its troubles are of interest.
+    pub(crate) fn published(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// Tells the watch of trouble, but not again within [`ALARM_PAUSE`]: one alarm has every
+    /// sentinel asked, and a thousand at a time tell no more.
+    pub(crate) fn raise_alarm(&self, trouble: Trouble) {
+        let number = self.number.load(Ordering::Relaxed);
+        if number == 0 || self.gate.is_retired() {
+            return;
+        }
+        let now = Instant::now();
+        {
+            let mut quiet_until = self.quiet_until.lock();
+            if quiet_until.is_some_and(|until| now < until) {
+                return;
+            }
+            *quiet_until = Some(now + ALARM_PAUSE);
+        }
+        (self.alarm)(number, trouble);
+    }
+
+    /// The last failure, while the server has not been reached since.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.health.lock().failure.as_ref().map(|failure| failure.error.clone())
+    }
+
+    /// May this thread dial now? If not, the error of whoever tried last.
+    fn ask_to_dial(&self) -> Result<(), Error> {
+        match &mut self.health.lock().failure {
+            None => Ok(()),
+            Some(failure) if failure.probing || Instant::now() < failure.next_probe => {
+                Err(failure.error.clone())
+            }
+            Some(failure) => {
+                failure.probing = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&self, dialled: &Result<Box<Live>, Error>) {
+        let mut health = self.health.lock();
+        match dialled {
+            Ok(_) => {
+                if health.failure.take().is_some() {
+                    info!("master {} answers again", self.dial_to);
+                }
+            }
+            Err(error) => {
+                // The gate of a retired generation refuses its dials: that is no news of the server.
+                if health.failure.is_none() && !self.gate.is_retired() {
+                    warn!("{error}");
+                }
+                health.failure = Some(Failure {
+                    error: error.clone(),
+                    probing: false,
+                    next_probe: Instant::now() + PROBE_PAUSE,
+                });
+            }
+        }
+    }
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Slot;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Slot, Error> {
+        if self.gate.is_retired() {
+            return Ok(Slot::Tombstone);
+        }
+        if let Some(live) = self.stock.lock().pop_front() {
+            return Ok(Slot::Live(live));
+        }
+        self.ask_to_dial()?;
+        // A panic here would lose the slot for ever: r2d2 counts it as being dialled.
+        let dialled = catch_unwind(AssertUnwindSafe(|| self.dial())).unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Internal,
+                format!("dialling {} panicked; this is a fault of switchmaster", self.dial_to),
+            ))
+        });
+        self.note(&dialled);
+        if self.gate.is_retired() {
+            return Ok(Slot::Tombstone);
+        }
+        match dialled {
+            Ok(live) => Ok(Slot::Live(live)),
+            Err(error) => {
+                self.counters.dial_failures.add(1);
+                let trouble = match error.kind() {
+                    ErrorKind::WrongRole => Trouble::NotMaster,
+                    _ => Trouble::Lost,
+                };
+                self.raise_alarm(trouble);
+                Err(error)
+            }
+        }
+    }
+
+    fn is_valid(&self, _slot: &mut Slot) -> Result<(), Error> {
+        // r2d2 asks this at every checkout only when told to, and it is not: a round trip a
+        // checkout would double the latency of every command. Generation::fit looks instead.
+        Ok(())
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        match slot {
+            Slot::Tombstone => true,
+            Slot::Live(live) => {
+                self.gate.is_retired()
+                    || std::thread::panicking()
+                    || !live.connection.is_open()
+                    || live.connection.state().holds_state()
+                    || live.expires.is_some_and(|expires| Instant::now() >= expires)
+            }
+        }
+    }
+}
+
+/// A lifetime with up to a tenth taken off, so that connections made together do not end together.
+fn jittered(lifetime: Duration) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    // RandomState is keyed anew each time: enough randomness for this, without a dependency.
+    let random = RandomState::new().hash_one(0_u8) as u32;
+    lifetime - lifetime.mul_f64(0.1 * f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_differ_by_at_most_a_tenth() {
+        let hour = Duration::from_secs(3600);
+        let lifetimes: std::collections::BTreeSet<_> = (0..100).map(|_| jittered(hour)).collect();
+        assert!(lifetimes.len() > 50, "they differ");
+        assert!(lifetimes.iter().all(|l| *l <= hour && *l >= hour.mul_f64(0.9)));
+    }
+}

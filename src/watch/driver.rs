@@ -1,0 +1,460 @@
+//! The driver: runs the machines of all services of one sentinel set and carries out their actions.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    net::{SocketAddr, ToSocketAddrs},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use log::error;
+use mio::{Events, Poll, Token};
+
+use crate::{
+    address::Address,
+    broadcast::Broadcast,
+    connection::{Greeting, Role},
+    error::{Error, ErrorKind},
+    metrics::Counters,
+    pool::{Alarm, Candidate, Pool, Trouble},
+    topology::{Action, Answer, Input, Machine, Topology, Verification},
+    watch::{
+        Inbox, Order, SentinelSet,
+        subscriber::{Link, News, TOKENS},
+    },
+    workers::Workers,
+};
+
+/// The poll's token of the inbox. Links have the others.
+pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// The longest that the thread sleeps, whatever anybody asked for.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// What others tell the watch thread.
+pub(super) enum Command {
+    Join { id: u64, service: Box<Service> },
+    Leave { id: u64, left: Sender<()> },
+    Refresh { id: u64 },
+    Topology { id: u64, reply: Sender<Topology> },
+    Trouble { id: u64, generation: u64, trouble: Trouble },
+    Verified { id: u64, address: Address, result: Result<Greeting, Error> },
+    Resolved { sentinel: Address, addresses: Result<Vec<SocketAddr>, String> },
+    End,
+}
+
+/// One factory's service: its machine, and the pool and the listeners that it drives.
+pub(super) struct Service {
+    name: String,
+    machine: Machine,
+    pool: Arc<Pool>,
+    events: Arc<Broadcast>,
+    counters: Arc<Counters>,
+    /// Masters-to-be that are dialled or stand ready.
+    candidates: HashMap<Address, Arc<Candidate>>,
+    /// Candidates whose dial is under way: one at a time for each.
+    dialling: HashSet<Address>,
+    /// The sentinels that this service listens to.
+    wanted: HashSet<Address>,
+}
+
+impl Service {
+    pub(super) fn new(order: Order) -> Service {
+        Service {
+            name: order.rules.service.clone(),
+            machine: Machine::new(order.rules),
+            pool: order.pool,
+            events: order.events,
+            counters: order.counters,
+            candidates: HashMap::new(),
+            dialling: HashSet::new(),
+            wanted: HashSet::new(),
+        }
+    }
+}
+
+pub(super) struct Driver {
+    poll: Poll,
+    commands: Receiver<Command>,
+    inbox: Inbox,
+    set: SentinelSet,
+    workers: std::sync::Weak<Workers>,
+    links: BTreeMap<Address, Link>,
+    tokens: HashMap<usize, Address>,
+    next_token: usize,
+    services: BTreeMap<u64, Service>,
+    /// Inputs that wait to be handled.
+    pending: VecDeque<(u64, Input)>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        poll: Poll,
+        commands: Receiver<Command>,
+        inbox: Inbox,
+        set: SentinelSet,
+        workers: &Arc<Workers>,
+    ) -> Driver {
+        Driver {
+            poll,
+            commands,
+            inbox,
+            set,
+            // Weak: the workers end with the last factory, which also ends this thread.
+            workers: Arc::downgrade(workers),
+            links: BTreeMap::new(),
+            tokens: HashMap::new(),
+            next_token: 0,
+            services: BTreeMap::new(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// The thread's life, until [`Command::End`].
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        loop {
+            let sleep = self.sleep();
+            if let Err(error) = self.poll.poll(&mut events, Some(sleep))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                error!("the watch cannot poll: {error}");
+                // Whatever is wrong, do not spin on it.
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            for command in self.commands.clone().try_iter() {
+                if matches!(command, Command::End) {
+                    return;
+                }
+                self.survive(|driver| driver.obey(command));
+            }
+            for event in &events {
+                let token = event.token();
+                if token != WAKE {
+                    self.survive(|driver| driver.link_ready(token));
+                }
+            }
+            self.survive(Driver::tick);
+        }
+    }
+
+    /// Runs a part of a turn, and survives what it does.
+    fn survive(&mut self, part: impl FnOnce(&mut Driver)) {
+        let survived = catch_unwind(AssertUnwindSafe(|| {
+            part(self);
+            self.settle();
+        }));
+        if survived.is_err() {
+            error!("a fault inside the watch was survived; the sentinels are asked anew");
+            for service in self.services.values() {
+                service.counters.watch_faults.add(1);
+            }
+            // What was under way is lost; the next answers of the sentinels make up for it.
+            self.pending.clear();
+            let ids: Vec<u64> = self.services.keys().copied().collect();
+            self.pending.extend(ids.into_iter().map(|id| (id, Input::Refresh)));
+        }
+    }
+
+    fn sleep(&self) -> Duration {
+        if !self.pending.is_empty() {
+            return Duration::ZERO;
+        }
+        let links = self.links.values().map(Link::next_wake);
+        let machines = self.services.values().filter_map(|s| s.machine.next_wake());
+        let now = Instant::now();
+        links
+            .chain(machines)
+            .min()
+            .map_or(LONGEST_SLEEP, |wake| wake.saturating_duration_since(now))
+            .min(LONGEST_SLEEP)
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Join { id, mut service } => {
+                for seed in self.set.seeds.clone() {
+                    service.wanted.insert(seed.clone());
+                    self.link_to(&seed);
+                }
+                let ups = self.ups(&service.wanted);
+                self.services.insert(id, *service);
+                self.push(id, Input::Start { seeds: self.set.seeds.clone() });
+                for (sentinel, news) in ups {
+                    self.tell(id, &sentinel, &news);
+                }
+            }
+            Command::Leave { id, left } => {
+                if let Some(service) = self.services.remove(&id) {
+                    service.candidates.values().for_each(|candidate| candidate.abandon());
+                }
+                self.drop_unwanted_links();
+                let _ = left.send(());
+            }
+            Command::Refresh { id } => self.push(id, Input::Refresh),
+            Command::Topology { id, reply } => {
+                if let Some(service) = self.services.get(&id) {
+                    let _ = reply.send(service.machine.topology());
+                }
+            }
+            Command::Trouble { id, generation, trouble } => {
+                self.push(id, Input::Trouble { generation, what: trouble.into() });
+            }
+            Command::Verified { id, address, result } => self.verified(id, address, result),
+            Command::Resolved { sentinel, addresses } => self.resolved(&sentinel, addresses),
+            Command::End => {}
+        }
+    }
+
+    fn push(&mut self, id: u64, input: Input) {
+        self.pending.push_back((id, input));
+    }
+
+    fn verified(&mut self, id: u64, address: Address, result: Result<Greeting, Error>) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        service.dialling.remove(&address);
+        let verification = match result {
+            Ok(greeting) => match greeting.role {
+                Some(Role::Master { .. }) | None => Verification::Master {
+                    run_id: greeting.run_id,
+                    replid: None,
+                },
+                Some(other) => Verification::NotMaster(other.to_string()),
+            },
+            Err(error) if error.kind() == ErrorKind::WrongRole => {
+                Verification::NotMaster(error.to_string())
+            }
+            Err(error) => Verification::Failed(error.to_string()),
+        };
+        self.push(id, Input::Verified { address, verification });
+    }
+
+    fn resolved(&mut self, sentinel: &Address, addresses: Result<Vec<SocketAddr>, String>) {
+        if let Ok(addresses) = &addresses {
+            let to: Vec<Address> = addresses.iter().map(|address| (*address).into()).collect();
+            for id in self.listeners_of(sentinel) {
+                self.push(id, Input::Resolved { sentinel: sentinel.clone(), to: to.clone() });
+            }
+        }
+        self.with_link(sentinel, |link, now, registry, news| {
+            link.resolved(addresses, now, registry, news);
+        });
+    }
+
+    fn link_ready(&mut self, token: Token) {
+        let Some(sentinel) = self.tokens.get(&(token.0 / TOKENS * TOKENS)).cloned() else { return };
+        self.with_link(&sentinel, |link, now, registry, news| {
+            link.ready(token, now, registry, news);
+        });
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let due: Vec<Address> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.next_wake() <= now)
+            .map(|(sentinel, _)| sentinel.clone())
+            .collect();
+        for sentinel in due {
+            self.with_link(&sentinel, |link, now, registry, news| link.tick(now, registry, news));
+        }
+        for (id, service) in &self.services {
+            if service.machine.next_wake().is_some_and(|wake| wake <= now) {
+                self.pending.push_back((*id, Input::Tick));
+            }
+            service.events.flush();
+        }
+    }
+
+    /// Does something with a link and hands on what it tells.
+    fn with_link(
+        &mut self,
+        sentinel: &Address,
+        work: impl FnOnce(&mut Link, Instant, &mio::Registry, &mut Vec<News>),
+    ) {
+        let Some(link) = self.links.get_mut(sentinel) else { return };
+        let mut news = Vec::new();
+        work(link, Instant::now(), self.poll.registry(), &mut news);
+        let listeners = self.listeners_of(sentinel);
+        for news in news {
+            if matches!(news, News::Resolve) {
+                self.resolve(sentinel);
+            }
+            for id in &listeners {
+                self.tell(*id, sentinel, &news);
+            }
+        }
+    }
+
+    fn listeners_of(&self, sentinel: &Address) -> Vec<u64> {
+        let listens = |(_, service): &(&u64, &Service)| service.wanted.contains(sentinel);
+        self.services.iter().filter(listens).map(|(id, _)| *id).collect()
+    }
+
+    /// Turns a link's news into an input of one service's machine.
+    fn tell(&mut self, id: u64, sentinel: &Address, news: &News) {
+        let sentinel = sentinel.clone();
+        let input = match news {
+            News::Resolve => return,
+            News::Up { run_id, peer, hearing } => Input::SentinelUp {
+                sentinel,
+                run_id: run_id.clone(),
+                peer: Some(peer.clone()),
+                events: *hearing,
+            },
+            News::Down { reason } => Input::SentinelDown { sentinel, reason: reason.clone() },
+            News::Message { channel, payload } => Input::Message {
+                sentinel,
+                channel: channel.clone(),
+                payload: payload.clone(),
+            },
+            News::Answer { service, replies } => {
+                if self.services.get(&id).is_none_or(|s| s.name != *service) {
+                    return;
+                }
+                Input::Answer { sentinel, answer: Answer::parse(replies) }
+            }
+            News::Services { names } => Input::Services { sentinel, names: names.clone() },
+        };
+        self.push(id, input);
+    }
+
+    /// Runs machines until there is nothing left to do.
+    fn settle(&mut self) {
+        while let Some((id, input)) = self.pending.pop_front() {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            let actions = service.machine.handle(Instant::now(), input);
+            if service.pool.number() == 0 {
+                service.pool.explain(Some(service.machine.why_no_master()));
+            }
+            service.counters.malformed_messages.set(service.machine.malformed());
+            for action in actions {
+                self.act(id, action);
+            }
+        }
+    }
+
+    fn act(&mut self, id: u64, action: Action) {
+        match action {
+            Action::Link { sentinel } => {
+                if let Some(service) = self.services.get_mut(&id) {
+                    service.wanted.insert(sentinel.clone());
+                }
+                self.link_to(&sentinel);
+                for (sentinel, news) in self.ups(&HashSet::from([sentinel])) {
+                    self.tell(id, &sentinel, &news);
+                }
+            }
+            Action::Unlink { sentinel } => {
+                if let Some(service) = self.services.get_mut(&id) {
+                    service.wanted.remove(&sentinel);
+                }
+                self.drop_unwanted_links();
+            }
+            Action::Query { sentinel } => {
+                let Some(name) = self.services.get(&id).map(|s| s.name.clone()) else { return };
+                self.with_link(&sentinel, |link, now, _, news| link.ask_about(&name, now, news));
+            }
+            Action::ListServices { sentinel } => {
+                self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
+            }
+            Action::Verify { address } => self.verify(id, address),
+            Action::Switch { generation, to, .. } => self.switch(id, generation, &to),
+            Action::Report(event) => {
+                if let Some(service) = self.services.get(&id) {
+                    service.events.send(&event);
+                }
+            }
+        }
+    }
+
+    /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`].
+    fn verify(&mut self, id: u64, address: Address) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        if !service.dialling.insert(address.clone()) {
+            return;
+        }
+        let candidate = service.candidates.entry(address.clone()).or_insert_with(|| {
+            let inbox = self.inbox.clone();
+            let alarm: Alarm = Arc::new(move |generation, trouble| {
+                inbox.send(Command::Trouble { id, generation, trouble });
+            });
+            service.pool.candidate(address.clone(), self.set.map.map(&address), alarm)
+        });
+        let (candidate, inbox) = (candidate.clone(), self.inbox.clone());
+        if let Some(workers) = self.workers.upgrade() {
+            workers.run(move || {
+                let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
+                let result = result.unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Internal, format!("dialling {address} panicked")))
+                });
+                inbox.send(Command::Verified { id, address, result });
+            });
+        }
+    }
+
+    fn switch(&mut self, id: u64, generation: u64, to: &Address) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let Some(candidate) = service.candidates.remove(to) else {
+            error!("no candidate stands ready for {to}: the machine switched without verifying");
+            return;
+        };
+        service.pool.publish(generation, candidate);
+        service.pool.explain(None);
+        for (_, other) in service.candidates.drain() {
+            other.abandon();
+        }
+    }
+
+    /// Resolves a sentinel's name on a worker; the answer is [`Command::Resolved`].
+    fn resolve(&mut self, sentinel: &Address) {
+        let (Some(link), Some(workers)) = (self.links.get(sentinel), self.workers.upgrade()) else {
+            return;
+        };
+        let (sentinel, name, inbox) =
+            (sentinel.clone(), link.dial_to().clone(), self.inbox.clone());
+        workers.run(move || {
+            let addresses = (name.host(), name.port())
+                .to_socket_addrs()
+                .map(Iterator::collect)
+                .map_err(|error| format!("its name cannot be resolved: {error}"));
+            inbox.send(Command::Resolved { sentinel, addresses });
+        });
+    }
+
+    fn link_to(&mut self, sentinel: &Address) {
+        if self.links.contains_key(sentinel) {
+            return;
+        }
+        let token = self.next_token;
+        self.next_token += TOKENS;
+        let link = Link::new(
+            sentinel.clone(),
+            self.set.map.map(sentinel),
+            self.set.settings.clone(),
+            token,
+            Instant::now(),
+        );
+        self.tokens.insert(token, sentinel.clone());
+        self.links.insert(sentinel.clone(), link);
+    }
+
+    fn drop_unwanted_links(&mut self) {
+        let services = &self.services;
+        let seeds = &self.set.seeds;
+        self.links.retain(|sentinel, _| {
+            seeds.contains(sentinel) || services.values().any(|s| s.wanted.contains(sentinel))
+        });
+        let links = &self.links;
+        self.tokens.retain(|_, sentinel| links.contains_key(sentinel));
+    }
+
+    /// What the established ones among these links would say to a newcomer.
+    fn ups(&self, sentinels: &HashSet<Address>) -> Vec<(Address, News)> {
+        let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
+        sentinels.iter().filter_map(of).collect()
+    }
+}

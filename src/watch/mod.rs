@@ -1,0 +1,190 @@
+//! The watch: one thread for each set of sentinels, shared by every factory of the process that
+//! uses the same set. It feeds the topology machines and carries out what they decide.
+//!
+//! The thread never blocks but in its poll: links to sentinels are non-blocking, names are resolved
+//! and masters are dialled on the shared workers.
+
+mod channel;
+mod driver;
+mod subscriber;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
+
+use crate::{
+    address::Address,
+    address_map::AddressMap,
+    broadcast::Broadcast,
+    connection::Settings,
+    error::{Error, ErrorKind},
+    metrics::Counters,
+    pool::Pool,
+    topology::{Rules, Topology},
+    workers::Workers,
+};
+use driver::{Command, Driver, Service};
+
+/// How long a question to the watch thread may take. It answers within a turn of its loop.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The sentinels that a factory is told of, and how to talk to them.
+#[derive(Clone)]
+pub(crate) struct SentinelSet {
+    pub(crate) seeds: Vec<Address>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) map: AddressMap,
+}
+
+/// What makes two sets the same: a watch of one may serve the other.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct SetKey {
+    seeds: Vec<Address>,
+    settings: String,
+    map: String,
+}
+
+/// What a factory wants to be followed.
+pub(crate) struct Order {
+    pub(crate) rules: Rules,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) events: Arc<Broadcast>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// A way to reach the watch thread.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    commands: Sender<Command>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Inbox {
+    fn send(&self, command: Command) {
+        // Neither can fail in a way that matters: a thread that has ended needs no command.
+        if self.commands.send(command).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+struct Watch {
+    inbox: Inbox,
+    members: usize,
+    thread: JoinHandle<()>,
+    ended: Receiver<()>,
+}
+
+/// The watches of the process.
+static WATCHES: Mutex<Option<HashMap<SetKey, Watch>>> = Mutex::new(None);
+
+static NEXT_MEMBER: AtomicU64 = AtomicU64::new(1);
+
+/// A factory's place in a watch.
+pub(crate) struct Membership {
+    key: SetKey,
+    id: u64,
+    inbox: Inbox,
+}
+
+/// Has the service followed, by the watch of this set of sentinels, which is started if need be.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] when the system refuses a thread or a descriptor.
+pub(crate) fn follow(
+    set: SentinelSet,
+    order: Order,
+    workers: &Arc<Workers>,
+) -> Result<Membership, Error> {
+    let key = SetKey {
+        seeds: set.seeds.clone(),
+        settings: set.settings.identity(),
+        map: set.map.identity(),
+    };
+    let id = NEXT_MEMBER.fetch_add(1, Ordering::Relaxed);
+    let mut watches = WATCHES.lock();
+    let watches = watches.get_or_insert_default();
+    if !watches.contains_key(&key) {
+        watches.insert(key.clone(), start(set, workers)?);
+    }
+    let watch = watches.get_mut(&key).expect("it is there or was just put there");
+    watch.members += 1;
+    let inbox = watch.inbox.clone();
+    inbox.send(Command::Join { id, service: Box::new(Service::new(order)) });
+    Ok(Membership { key, id, inbox })
+}
+
+fn start(set: SentinelSet, workers: &Arc<Workers>) -> Result<Watch, Error> {
+    let refused = |error: std::io::Error| {
+        Error::with(
+            ErrorKind::Internal,
+            crate::Outcome::NotSent,
+            format!("the system refused the watch a thread or a descriptor: {error}"),
+            Some(Box::new(error)),
+        )
+    };
+    let poll = mio::Poll::new().map_err(refused)?;
+    let waker = mio::Waker::new(poll.registry(), driver::WAKE).map_err(refused)?;
+    let (commands, received) = crossbeam_channel::unbounded();
+    let inbox = Inbox { commands, waker: Arc::new(waker) };
+    let driver = Driver::new(poll, received, inbox.clone(), set, workers);
+    let (end, ended) = crossbeam_channel::bounded::<()>(0);
+    let thread = std::thread::Builder::new()
+        .name("switchmaster-watch".into())
+        .spawn(move || {
+            driver.run();
+            drop(end);
+        })
+        .map_err(refused)?;
+    Ok(Watch { inbox, members: 0, thread, ended })
+}
+
+impl Membership {
+    /// Asks every sentinel now.
+    pub(crate) fn refresh(&self) {
+        self.inbox.send(Command::Refresh { id: self.id });
+    }
+
+    /// What the watch knows now.
+    pub(crate) fn topology(&self) -> Option<Topology> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.inbox.send(Command::Topology { id: self.id, reply });
+        answer.recv_timeout(ANSWER_PATIENCE).ok()
+    }
+
+    /// Leaves the watch. The last to leave ends its thread and waits for that, for at most
+    /// `patience`.
+    pub(crate) fn leave(&self, patience: Duration) {
+        let last = {
+            let mut watches = WATCHES.lock();
+            let watches = watches.get_or_insert_default();
+            let Some(watch) = watches.get_mut(&self.key) else { return };
+            watch.members -= 1;
+            if watch.members > 0 { None } else { watches.remove(&self.key) }
+        };
+        let (left, done) = crossbeam_channel::bounded(1);
+        self.inbox.send(Command::Leave { id: self.id, left });
+        match last {
+            None => drop(done.recv_timeout(patience)),
+            Some(watch) => {
+                self.inbox.send(Command::End);
+                let waited = watch.ended.recv_timeout(patience);
+                if waited == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+                    // It is over but for the thread's own end; a panic in it was reported there.
+                    let _ = watch.thread.join();
+                } else {
+                    log::error!("the watch thread did not end within {patience:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! A link to one sentinel: subscribe, then ask; heartbeat; reconnect.
+//!
+//! With RESP3 one connection both hears events and answers questions. A sentinel that knows only
+//! RESP2 takes nothing but subscriptions on a subscribed connection, so it gets a second one.
+//! A sentinel whose ACL denies SUBSCRIBE is asked all the same.
+
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Registry, Token};
+use redis::{PushKind, Value, cmd};
+
+use crate::{
+    address::Address,
+    config::Protocol,
+    connection::{Greeting, Role, Settings},
+    error::{Error, ErrorKind},
+    topology::Hearing,
+    watch::channel::{Arrival, Channel},
+};
+
+/// A link that carried nothing for this long is asked PING, and one whose answer is out for this
+/// long is given up: a half-open or frozen sentinel is noticed within twice this.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Pauses between attempts to reach a sentinel: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Tokens per link: one for asking, one for hearing.
+pub(crate) const TOKENS: usize = 2;
+
+/// What a link tells the driver.
+pub(crate) enum News {
+    /// The host name has to be resolved; the driver answers with [`Link::resolved`].
+    Resolve,
+    Up { run_id: Option<String>, peer: Address, hearing: Hearing },
+    Down { reason: String },
+    Message { channel: String, payload: Vec<u8> },
+    Answer { service: String, replies: Vec<Value> },
+    Services { names: Vec<String> },
+}
+
+pub(crate) struct Link {
+    address: Address,
+    settings: Arc<Settings>,
+    /// Where to dial: the address after the address map.
+    dial_to: Address,
+    token: usize,
+    state: State,
+    failures: u32,
+    ask: Option<Channel>,
+    listen: Option<Channel>,
+    awaited: VecDeque<Awaited>,
+    /// Services to be asked about once more when the answer under way is in: the question may have
+    /// been answered before what the newer hint tells of.
+    again: Vec<String>,
+    run_id: Option<String>,
+    hearing: Option<Hearing>,
+    last_heard: Instant,
+}
+
+enum State {
+    Paused { until: Instant },
+    Resolving,
+    Dialling { others: VecDeque<SocketAddr>, deadline: Instant },
+    /// Greeted; the subscription and the run id are on their way.
+    Settling { deadline: Instant },
+    Up,
+}
+
+/// A reply that is on its way, and since when.
+struct Awaited {
+    what: Question,
+    since: Instant,
+}
+
+enum Question {
+    Subscribe(Hearing),
+    RunId,
+    Service { name: String, replies: Vec<Value> },
+    Services,
+    Ping,
+}
+
+/// How many replies one question about a service has.
+const REPLIES: usize = 5;
+
+impl Link {
+    pub(crate) fn new(
+        address: Address,
+        dial_to: Address,
+        settings: Arc<Settings>,
+        token: usize,
+        now: Instant,
+    ) -> Link {
+        Link {
+            address,
+            settings,
+            dial_to,
+            token,
+            state: State::Paused { until: now },
+            failures: 0,
+            ask: None,
+            listen: None,
+            awaited: VecDeque::new(),
+            again: Vec::new(),
+            run_id: None,
+            hearing: None,
+            last_heard: now,
+        }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn dial_to(&self) -> &Address {
+        &self.dial_to
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up)
+    }
+
+    /// What [`News::Up`] said, for a service that comes to an established link.
+    pub(crate) fn up(&self) -> Option<News> {
+        let peer = self.ask.as_ref()?.peer();
+        let hearing = self.hearing?;
+        self.is_up().then(|| News::Up { run_id: self.run_id.clone(), peer: peer.into(), hearing })
+    }
+
+    /// When the link wants to be looked at although nothing arrived.
+    pub(crate) fn next_wake(&self) -> Instant {
+        match &self.state {
+            State::Paused { until } => *until,
+            State::Resolving => self.last_heard + Duration::from_secs(60),
+            State::Dialling { deadline, .. } | State::Settling { deadline } => *deadline,
+            State::Up => match self.awaited.front() {
+                Some(awaited) => awaited.since + SILENCE,
+                None => self.last_heard + SILENCE,
+            },
+        }
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, now: Instant, registry: &Registry, news: &mut Vec<News>) {
+        if now < self.next_wake() {
+            return;
+        }
+        match &self.state {
+            State::Paused { .. } => {
+                self.last_heard = now;
+                match self.dial_to.ip() {
+                    Some(ip) => {
+                        let address = SocketAddr::new(ip, self.dial_to.port());
+                        self.resolved(Ok(vec![address]), now, registry, news);
+                    }
+                    None => {
+                        self.state = State::Resolving;
+                        news.push(News::Resolve);
+                    }
+                }
+            }
+            State::Resolving => self.down("its name was not resolved within 60 s", now, news),
+            State::Dialling { .. } => {
+                let within = self.settings.dial_timeout;
+                self.dial_next(format!("no answer within {within:?}"), now, registry, news);
+            }
+            State::Settling { .. } => {
+                let within = self.settings.dial_timeout;
+                self.down(format!("no answer to SUBSCRIBE within {within:?}"), now, news);
+            }
+            State::Up if self.awaited.is_empty() => {
+                let ping = cmd("PING").get_packed_command();
+                self.put(Question::Ping, &ping, now, news);
+                if let Some(listen) = &mut self.listen
+                    && let Err(error) = listen.send(&ping)
+                {
+                    self.down(error.to_string(), now, news);
+                }
+            }
+            State::Up => self.down(format!("no answer for {SILENCE:?}"), now, news),
+        }
+    }
+
+    /// The addresses that the name stands for now, or why there are none.
+    pub(crate) fn resolved(
+        &mut self,
+        addresses: Result<Vec<SocketAddr>, String>,
+        now: Instant,
+        registry: &Registry,
+        news: &mut Vec<News>,
+    ) {
+        match addresses {
+            Err(reason) => self.down(reason, now, news),
+            Ok(addresses) => {
+                self.state = State::Dialling { others: addresses.into(), deadline: now };
+                self.dial_next("the name stands for no address".into(), now, registry, news);
+            }
+        }
+    }
+
+    /// Tries the next address; `reason` is why the one before it failed.
+    fn dial_next(
+        &mut self,
+        mut reason: String,
+        now: Instant,
+        registry: &Registry,
+        news: &mut Vec<News>,
+    ) {
+        while let State::Dialling { others, deadline } = &mut self.state {
+            let Some(address) = others.pop_front() else { break };
+            *deadline = now + self.settings.dial_timeout;
+            match Channel::connect(address, &self.settings, registry, Token(self.token)) {
+                Ok(channel) => {
+                    self.ask = Some(channel);
+                    return;
+                }
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        self.down(reason, now, news);
+    }
+
+    /// One of the two sockets is ready.
+    pub(crate) fn ready(
+        &mut self,
+        token: Token,
+        now: Instant,
+        registry: &Registry,
+        news: &mut Vec<News>,
+    ) {
+        let hears = token.0 != self.token;
+        let channel = if hears { &mut self.listen } else { &mut self.ask };
+        let Some(channel) = channel else { return };
+        let mut arrivals = Vec::new();
+        let outcome = channel.ready(&mut arrivals);
+        if !arrivals.is_empty() {
+            self.last_heard = now;
+        }
+        for arrival in arrivals {
+            let done = match arrival {
+                Arrival::Opened(greeting) if hears => self.subscribe_beside(&greeting),
+                Arrival::Opened(greeting) => self.greeted(&greeting, now, registry, news),
+                Arrival::Value(value) if hears => {
+                    self.heard_beside(value, news);
+                    Ok(())
+                }
+                Arrival::Value(value) => self.arrived(value, now, news),
+            };
+            if let Err(error) = done {
+                return self.down(error.to_string(), now, news);
+            }
+        }
+        match outcome {
+            Ok(()) => self.settle(now, news),
+            Err(error) if hears && self.hearing.is_none() => {
+                // The second connection could not be had. Asking alone still follows the master.
+                log::warn!("sentinel {} sends no events: {error}", self.address);
+                self.listen = None;
+                self.hearing = Some(Hearing::Denied);
+                self.settle(now, news);
+            }
+            Err(error) if matches!(self.state, State::Dialling { .. }) => {
+                self.ask = None;
+                self.dial_next(error.to_string(), now, registry, news);
+            }
+            Err(error) => self.down(error.to_string(), now, news),
+        }
+    }
+
+    fn greeted(
+        &mut self,
+        greeting: &Greeting,
+        now: Instant,
+        registry: &Registry,
+        news: &mut Vec<News>,
+    ) -> Result<(), Error> {
+        if let Some(role @ (Role::Master { .. } | Role::Replica { .. })) = &greeting.role {
+            return Err(Error::new(
+                ErrorKind::WrongRole,
+                format!(
+                    "{} is a data node ({role}), not a sentinel; name the sentinels, which usually \
+                     listen on port 26379",
+                    self.address
+                ),
+            ));
+        }
+        self.state = State::Settling { deadline: now + self.settings.dial_timeout };
+        match greeting.protocol {
+            Protocol::Resp3 => {
+                let subscribe = cmd("PSUBSCRIBE").arg("*").get_packed_command();
+                self.put(Question::Subscribe(Hearing::All), &subscribe, now, news);
+            }
+            Protocol::Resp2 => {
+                let peer = self.ask.as_ref().map(Channel::peer);
+                let token = Token(self.token + 1);
+                match peer.map(|peer| Channel::connect(peer, &self.settings, registry, token)) {
+                    Some(Ok(channel)) => self.listen = Some(channel),
+                    _ => self.hearing = Some(Hearing::Denied),
+                }
+            }
+        }
+        let run_id = cmd("SENTINEL").arg("MYID").get_packed_command();
+        self.put(Question::RunId, &run_id, now, news);
+        Ok(())
+    }
+
+    fn subscribe_beside(&mut self, _greeting: &Greeting) -> Result<(), Error> {
+        match &mut self.listen {
+            Some(listen) => listen.send(&cmd("PSUBSCRIBE").arg("*").get_packed_command()),
+            None => Ok(()),
+        }
+    }
+
+    /// What came on the second connection of a RESP2 sentinel.
+    fn heard_beside(&mut self, value: Value, news: &mut Vec<News>) {
+        match value {
+            Value::ServerError(_) if self.hearing.is_none() => self.hearing = Some(Hearing::Denied),
+            Value::Array(items) => match word(&items, 0).as_deref() {
+                Some("psubscribe") => self.hearing = Some(Hearing::All),
+                Some("pmessage") => message(&items[1..], news),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// What came on the connection that is asked.
+    fn arrived(&mut self, value: Value, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {
+        if let Value::Push { kind, data } = &value {
+            match kind {
+                PushKind::PMessage => message(data, news),
+                PushKind::Message => message_of_channel(data, news),
+                PushKind::PSubscribe | PushKind::Subscribe => {
+                    if let Some(Awaited { what: Question::Subscribe(hearing), .. }) =
+                        self.awaited.front()
+                    {
+                        self.hearing = Some(*hearing);
+                        self.awaited.pop_front();
+                    }
+                }
+                _ => {}
+            }
+            return Ok(());
+        }
+        let Some(Awaited { what, since }) = self.awaited.pop_front() else {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("sentinel {} answered more than it was asked", self.address),
+            ));
+        };
+        match what {
+            // An error: a confirmation would have come as a push.
+            Question::Subscribe(Hearing::All) => {
+                let subscribe = cmd("SUBSCRIBE").arg("+switch-master").get_packed_command();
+                self.put(Question::Subscribe(Hearing::SwitchOnly), &subscribe, now, news);
+            }
+            Question::Subscribe(_) => self.hearing = Some(Hearing::Denied),
+            Question::RunId => {
+                if let Value::BulkString(id) = value {
+                    self.run_id = String::from_utf8(id).ok();
+                }
+            }
+            Question::Service { name, mut replies } => {
+                replies.push(value);
+                if replies.len() < REPLIES {
+                    let what = Question::Service { name, replies };
+                    self.awaited.push_front(Awaited { what, since });
+                } else {
+                    let once_more = self.again.iter().position(|again| *again == name);
+                    if let Some(index) = once_more {
+                        self.again.swap_remove(index);
+                        self.ask_about(&name, now, news);
+                    }
+                    news.push(News::Answer { service: name, replies });
+                }
+            }
+            Question::Services => news.push(News::Services { names: names(&value) }),
+            Question::Ping => {}
+        }
+        Ok(())
+    }
+
+    /// Up, as soon as the subscription is in place (or denied) and the run id is known.
+    fn settle(&mut self, now: Instant, news: &mut Vec<News>) {
+        let settling = matches!(self.state, State::Settling { .. });
+        let open = self.ask.as_ref().is_some_and(Channel::is_open);
+        if settling && open && self.hearing.is_some() && self.awaited.is_empty() {
+            self.state = State::Up;
+            self.failures = 0;
+            self.last_heard = now;
+            news.extend(self.up());
+        }
+    }
+
+    /// Asks about a service: one pipeline, answered by [`News::Answer`].
+    pub(crate) fn ask_about(&mut self, service: &str, now: Instant, news: &mut Vec<News>) {
+        if !self.is_up() {
+            return;
+        }
+        let under_way = self
+            .awaited
+            .iter()
+            .any(|a| matches!(&a.what, Question::Service { name, .. } if name == service));
+        if under_way {
+            if !self.again.iter().any(|again| again == service) {
+                self.again.push(service.to_owned());
+            }
+            return;
+        }
+        let mut packed = Vec::with_capacity(256);
+        for question in
+            ["GET-MASTER-ADDR-BY-NAME", "MASTER", "REPLICAS", "SENTINELS", "GET-MASTER-ADDR-BY-NAME"]
+        {
+            cmd("SENTINEL").arg(question).arg(service).write_packed_command(&mut packed);
+        }
+        let what = Question::Service { name: service.to_owned(), replies: Vec::new() };
+        self.put(what, &packed, now, news);
+    }
+
+    /// Asks for the names of all services, answered by [`News::Services`].
+    pub(crate) fn ask_for_services(&mut self, now: Instant, news: &mut Vec<News>) {
+        if self.is_up() {
+            let packed = cmd("SENTINEL").arg("MASTERS").get_packed_command();
+            self.put(Question::Services, &packed, now, news);
+        }
+    }
+
+    fn put(&mut self, what: Question, packed: &[u8], now: Instant, news: &mut Vec<News>) {
+        self.awaited.push_back(Awaited { what, since: now });
+        let sent = self.ask.as_mut().map(|channel| channel.send(packed));
+        if let Some(Err(error)) = sent {
+            self.down(error.to_string(), now, news);
+        }
+    }
+
+    fn down(&mut self, reason: impl Into<String>, now: Instant, news: &mut Vec<News>) {
+        self.ask = None;
+        self.listen = None;
+        self.awaited.clear();
+        self.again.clear();
+        self.hearing = None;
+        self.state = State::Paused { until: now + pause(self.failures) };
+        self.failures = self.failures.saturating_add(1);
+        news.push(News::Down { reason: reason.into() });
+    }
+}
+
+/// The pause before attempt `failures + 1`: doubling, capped, and up to a quarter shorter or
+/// longer, so that many programs do not knock at a restarted sentinel in the same instant.
+fn pause(failures: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+    let random = RandomState::new().hash_one(failures) as u32;
+    doubled.mul_f64(0.75 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+/// `pattern channel payload`
+fn message(items: &[Value], news: &mut Vec<News>) {
+    message_of_channel(items.get(1..).unwrap_or(&[]), news);
+}
+
+/// `channel payload`
+fn message_of_channel(items: &[Value], news: &mut Vec<News>) {
+    if let (Some(channel), Some(Value::BulkString(payload))) = (word(items, 0), items.get(1)) {
+        news.push(News::Message { channel, payload: payload.clone() });
+    }
+}
+
+fn word(items: &[Value], index: usize) -> Option<String> {
+    match items.get(index)? {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// The names in a reply to SENTINEL MASTERS: maps in RESP3, flat arrays in RESP2.
+fn names(reply: &Value) -> Vec<String> {
+    let Value::Array(masters) = reply else { return Vec::new() };
+    masters
+        .iter()
+        .filter_map(|master| match master {
+            Value::Map(fields) => fields
+                .iter()
+                .find(|(key, _)| word(std::slice::from_ref(key), 0).as_deref() == Some("name"))
+                .and_then(|(_, name)| word(std::slice::from_ref(name), 0)),
+            Value::Array(fields) => fields
+                .chunks_exact(2)
+                .find(|pair| word(pair, 0).as_deref() == Some("name"))
+                .and_then(|pair| word(pair, 1)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_cap_and_differ() {
+        for failures in 0..100 {
+            let middle = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+            let pause = pause(failures);
+            assert!(pause >= middle.mul_f64(0.74) && pause <= middle.mul_f64(1.26), "{failures}");
+        }
+        let different: std::collections::BTreeSet<_> = (0..50).map(|_| pause(3)).collect();
+        assert!(different.len() > 10);
+    }
+
+    #[test]
+    fn service_names_are_read_in_both_protocols() {
+        let text = |s: &str| Value::BulkString(s.into());
+        let resp2 = Value::Array(vec![Value::Array(vec![
+            text("ip"),
+            text("name"),
+            text("name"),
+            text("cache"),
+        ])]);
+        let resp3 = Value::Array(vec![Value::Map(vec![(text("name"), text("cache"))])]);
+        assert_eq!(names(&resp2), ["cache"]);
+        assert_eq!(names(&resp3), ["cache"]);
+        assert!(names(&Value::Nil).is_empty());
+    }
+}

@@ -1,0 +1,142 @@
+//! The small thread pool that everything in the process shares: r2d2 dials on it, the watch
+//! verifies masters and resolves names on it.
+
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
+
+/// How many threads there are. Every job is bounded by a dial timeout, and a generation whose
+/// server does not answer has one dial under way at a time, so a few suffice for many services.
+const THREADS: usize = 4;
+
+/// The pool of the process, while anybody uses it.
+static SHARED: Mutex<Weak<Workers>> = Mutex::new(Weak::new());
+
+/// A share in the worker threads. The threads end with the last share.
+pub(crate) struct Workers {
+    threads: Arc<ScheduledThreadPool>,
+    alive: Arc<Alive>,
+}
+
+/// Counts the threads that have not ended, because a thread pool that only *asks* its threads to
+/// end cannot keep the promise that `close()` leaves none behind.
+struct Alive {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+struct Presence(Arc<Alive>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        *self.0.count.lock() -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+thread_local! {
+    static PRESENCE: std::cell::RefCell<Option<Presence>> = const { std::cell::RefCell::new(None) };
+}
+
+impl Workers {
+    /// The shared workers; the first caller starts them.
+    pub(crate) fn shared() -> Arc<Workers> {
+        let mut shared = SHARED.lock();
+        if let Some(workers) = shared.upgrade() {
+            return workers;
+        }
+        let workers = Arc::new(Workers::start());
+        *shared = Arc::downgrade(&workers);
+        workers
+    }
+
+    fn start() -> Workers {
+        let threads = ScheduledThreadPool::builder()
+            .num_threads(THREADS)
+            .thread_name_pattern("switchmaster-worker-{}")
+            .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
+            .build();
+        let alive = Arc::new(Alive { count: Mutex::new(0), changed: Condvar::new() });
+        // A roll call: each thread signs in once, and its thread-local value signs out when the
+        // thread ends. Nobody leaves the call before all have come, so each signs in exactly once.
+        let meeting = Arc::new((Mutex::new(0_usize), Condvar::new()));
+        for _ in 0..THREADS {
+            let (alive, meeting) = (alive.clone(), meeting.clone());
+            threads.execute(move || {
+                *alive.count.lock() += 1;
+                PRESENCE.set(Some(Presence(alive)));
+                let mut come = meeting.0.lock();
+                *come += 1;
+                meeting.1.notify_all();
+                while *come < THREADS {
+                    meeting.1.wait(&mut come);
+                }
+            });
+        }
+        Workers { threads: Arc::new(threads), alive }
+    }
+
+    /// The threads in the form in which r2d2 takes them.
+    pub(crate) fn for_r2d2(&self) -> Arc<ScheduledThreadPool> {
+        self.threads.clone()
+    }
+
+    /// Runs a job soon. A job that panics is the end of that job only.
+    pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
+        self.threads.execute(job);
+    }
+
+    /// Gives a share back. Whoever gives the last one waits for the threads to end, at most for
+    /// `patience`; `false` when some had not ended by then.
+    pub(crate) fn leave(self: Arc<Self>, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let threads = Arc::downgrade(&self.threads);
+        let alive = self.alive.clone();
+        drop(self);
+        if threads.strong_count() > 0 {
+            return true;
+        }
+        let mut count = alive.count.lock();
+        while *count > 0 {
+            if alive.changed.wait_until(&mut count, until).timed_out() {
+                return *count == 0;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_leave_finds_every_thread_ended() {
+        // A pool of its own: the shared one belongs to whatever other test runs beside this one.
+        let workers = Arc::new(Workers::start());
+        let alive = workers.alive.clone();
+        let (done, finished) = crossbeam_channel::bounded(1);
+        workers.run(move || done.send(()).unwrap());
+        finished.recv_timeout(Duration::from_secs(5)).unwrap();
+        let second = workers.clone();
+        assert!(second.leave(Duration::ZERO), "others still hold a share: nothing to wait for");
+        assert!(workers.leave(Duration::from_secs(5)));
+        assert_eq!(*alive.count.lock(), 0);
+    }
+
+    #[test]
+    fn a_job_that_panics_takes_no_thread_with_it() {
+        let workers = Arc::new(Workers::start());
+        for _ in 0..2 * THREADS {
+            workers.run(|| panic!("a job's own fault"));
+        }
+        let (done, finished) = crossbeam_channel::bounded(1);
+        workers.run(move || done.send(()).unwrap());
+        finished.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(workers.leave(Duration::from_secs(5)));
+    }
+}
