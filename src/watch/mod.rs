@@ -9,7 +9,6 @@ mod driver;
 mod subscriber;
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,20 +36,13 @@ use driver::{Command, Driver, Service};
 /// How long a question to the watch thread may take. It answers within a turn of its loop.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The sentinels that a factory is told of, and how to talk to them.
-#[derive(Clone)]
+/// The sentinels that a factory is told of, and how to talk to them. Equal sets share a watch.
+#[derive(Clone, PartialEq)]
 pub(crate) struct SentinelSet {
+    /// Sorted, so that the order in which they are configured makes no difference.
     pub(crate) seeds: Vec<Address>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) map: AddressMap,
-}
-
-/// What makes two sets the same: a watch of one may serve the other.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct SetKey {
-    seeds: Vec<Address>,
-    settings: String,
-    map: String,
 }
 
 /// What a factory wants to be followed.
@@ -78,6 +70,8 @@ impl Inbox {
 }
 
 struct Watch {
+    id: u64,
+    set: SentinelSet,
     inbox: Inbox,
     members: usize,
     thread: JoinHandle<()>,
@@ -85,13 +79,13 @@ struct Watch {
 }
 
 /// The watches of the process.
-static WATCHES: Mutex<Option<HashMap<SetKey, Watch>>> = Mutex::new(None);
+static WATCHES: Mutex<Vec<Watch>> = Mutex::new(Vec::new());
 
-static NEXT_MEMBER: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// A factory's place in a watch.
 pub(crate) struct Membership {
-    key: SetKey,
+    watch: u64,
     id: u64,
     inbox: Inbox,
 }
@@ -101,26 +95,24 @@ pub(crate) struct Membership {
 /// # Errors
 /// [`ErrorKind::Internal`] when the system refuses a thread or a descriptor.
 pub(crate) fn follow(
-    set: SentinelSet,
+    mut set: SentinelSet,
     order: Order,
     workers: &Arc<Workers>,
 ) -> Result<Membership, Error> {
-    let key = SetKey {
-        seeds: set.seeds.clone(),
-        settings: set.settings.identity(),
-        map: set.map.identity(),
-    };
-    let id = NEXT_MEMBER.fetch_add(1, Ordering::Relaxed);
+    set.seeds.sort();
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let mut watches = WATCHES.lock();
-    let watches = watches.get_or_insert_default();
-    if !watches.contains_key(&key) {
-        watches.insert(key.clone(), start(set, workers)?);
-    }
-    let watch = watches.get_mut(&key).expect("it is there or was just put there");
+    let index = match watches.iter().position(|watch| watch.set == set) {
+        Some(index) => index,
+        None => {
+            watches.push(start(set, workers)?);
+            watches.len() - 1
+        }
+    };
+    let watch = &mut watches[index];
     watch.members += 1;
-    let inbox = watch.inbox.clone();
-    inbox.send(Command::Join { id, service: Box::new(Service::new(order)) });
-    Ok(Membership { key, id, inbox })
+    watch.inbox.send(Command::Join { id, service: Box::new(Service::new(order)) });
+    Ok(Membership { watch: watch.id, id, inbox: watch.inbox.clone() })
 }
 
 fn start(set: SentinelSet, workers: &Arc<Workers>) -> Result<Watch, Error> {
@@ -136,7 +128,7 @@ fn start(set: SentinelSet, workers: &Arc<Workers>) -> Result<Watch, Error> {
     let waker = mio::Waker::new(poll.registry(), driver::WAKE).map_err(refused)?;
     let (commands, received) = crossbeam_channel::unbounded();
     let inbox = Inbox { commands, waker: Arc::new(waker) };
-    let driver = Driver::new(poll, received, inbox.clone(), set, workers);
+    let driver = Driver::new(poll, received, inbox.clone(), set.clone(), workers);
     let (end, ended) = crossbeam_channel::bounded::<()>(0);
     let thread = std::thread::Builder::new()
         .name("switchmaster-watch".into())
@@ -145,7 +137,8 @@ fn start(set: SentinelSet, workers: &Arc<Workers>) -> Result<Watch, Error> {
             drop(end);
         })
         .map_err(refused)?;
-    Ok(Watch { inbox, members: 0, thread, ended })
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    Ok(Watch { id, set, inbox, members: 0, thread, ended })
 }
 
 impl Membership {
@@ -166,10 +159,11 @@ impl Membership {
     pub(crate) fn leave(&self, patience: Duration) {
         let last = {
             let mut watches = WATCHES.lock();
-            let watches = watches.get_or_insert_default();
-            let Some(watch) = watches.get_mut(&self.key) else { return };
-            watch.members -= 1;
-            if watch.members > 0 { None } else { watches.remove(&self.key) }
+            let Some(index) = watches.iter().position(|watch| watch.id == self.watch) else {
+                return;
+            };
+            watches[index].members -= 1;
+            (watches[index].members == 0).then(|| watches.swap_remove(index))
         };
         let (left, done) = crossbeam_channel::bounded(1);
         self.inbox.send(Command::Leave { id: self.id, left });
