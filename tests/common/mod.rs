@@ -1,0 +1,98 @@
+//! What several tests share.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use redis::Commands;
+use switchmaster::{Factory, Handle};
+use switchmaster_sandbox::Cluster;
+
+/// Long enough for anything that is going to happen at all on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A cluster of one master, two replicas and three sentinels.
+pub fn cluster() -> Cluster {
+    Cluster::builder().start().expect("a cluster starts")
+}
+
+/// A factory for the cluster's service.
+pub fn factory(cluster: &Cluster) -> Factory {
+    Factory::open(&cluster.url()).expect("a factory opens")
+}
+
+/// The run id of the server that this handle leads to.
+pub fn run_id(handle: &mut Handle) -> String {
+    let info: String = redis::cmd("INFO").arg("server").query(handle).expect("INFO server");
+    let line = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    line.expect("INFO server names a run id").trim().to_owned()
+}
+
+/// The role that the server of this handle states.
+pub fn role(handle: &mut Handle) -> String {
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query(handle).expect("ROLE");
+    redis::from_redis_value(role[0].clone()).expect("ROLE begins with a word")
+}
+
+/// Asserts that handles lead to the cluster's present master, and to no other server.
+pub fn assert_fresh(factory: &Factory, cluster: &Cluster) {
+    let expected = cluster.master().expect("the cluster has a master").run_id().unwrap();
+    let mut handles: Vec<Handle> = (0..4).map(|_| factory.get().expect("a handle")).collect();
+    for handle in &mut handles {
+        assert_eq!(role(handle), "master");
+        assert_eq!(run_id(handle), expected);
+    }
+}
+
+/// Waits until the factory serves a generation later than `generation`.
+pub fn wait_for_switch(factory: &Factory, generation: u64) -> u64 {
+    factory.wait_for_generation(generation, PATIENCE).expect("the factory follows in time")
+}
+
+/// Waits until a write through the factory succeeds.
+pub fn wait_for_write(factory: &Factory) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let written = factory
+            .get()
+            .map_err(redis::RedisError::from)
+            .and_then(|mut redis| redis.set::<_, _, ()>("written", 1));
+        match written {
+            Ok(()) => return,
+            Err(error) => assert!(Instant::now() < until, "no write succeeds: {error}"),
+        }
+    }
+}
+
+/// The names of this process's threads, counted.
+pub fn threads() -> BTreeMap<String, usize> {
+    let mut names = BTreeMap::new();
+    for task in fs::read_dir("/proc/self/task").expect("Linux").flatten() {
+        // A thread that ended meanwhile has no name left to read.
+        if let Ok(name) = fs::read_to_string(task.path().join("comm")) {
+            *names.entry(name.trim().to_owned()).or_default() += 1;
+        }
+    }
+    names
+}
+
+/// How many threads belong to the library.
+pub fn library_threads() -> usize {
+    threads().iter().filter(|(name, _)| name.starts_with("switchmaster")).map(|(_, n)| n).sum()
+}
+
+/// How many descriptors this process has open.
+pub fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+/// The memory that is resident in this process, in KiB.
+pub fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+}
