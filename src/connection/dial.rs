@@ -1,0 +1,152 @@
+//! From an address to a connected socket: names, every address of a name, one deadline.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use socket2::Domain;
+
+use super::{shown, stream::Socket};
+use crate::{
+    address::Address,
+    error::{Error, ErrorKind},
+};
+
+/// Lookups that may hang at the same time before further ones are refused.
+const MAX_LOOKUPS: usize = 32;
+
+impl Socket {
+    /// Dials every address that `address` stands for, in the resolver's order, each with its share
+    /// of what is left until `deadline`.
+    ///
+    /// `admit` is given each socket before it connects, and may refuse; what it returns for the
+    /// socket that connected comes back with it.
+    pub(crate) fn dial<A>(
+        address: &Address,
+        deadline: Instant,
+        user_timeout: Option<Duration>,
+        mut admit: impl FnMut(&Arc<Socket>) -> Result<A, Error>,
+    ) -> Result<(Arc<Socket>, A), Error> {
+        let started = Instant::now();
+        let targets = resolve(address, deadline)?;
+        let mut failures = Vec::new();
+        for (nth, target) in targets.iter().enumerate() {
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                failures.push(format!("{target}: no time was left to try it"));
+                continue;
+            }
+            let others = u32::try_from(targets.len() - nth).unwrap_or(u32::MAX);
+            let attempt = dial_one(target, now + left / others, user_timeout, &mut admit)?;
+            match attempt {
+                Ok(connected) => return Ok(connected),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                    // Shut down from outside: there is nothing to be gained at another address.
+                    return Err(Error::new(
+                        ErrorKind::Disconnected,
+                        format!("{address}: the connection was given up while it was being made"),
+                    ));
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    let waited = shown(now.elapsed());
+                    failures.push(format!("{target}: no answer within {waited}"));
+                }
+                Err(error) => failures.push(format!("{target}: {error}")),
+            }
+        }
+        // One address that is its own name need not be named twice.
+        let causes = match &failures[..] {
+            [] => "the name resolves to no address".to_owned(),
+            [only] if address.ip().is_some() => {
+                only.split_once(": ").map_or(&**only, |(_, cause)| cause).to_owned()
+            }
+            all => all.join("; "),
+        };
+        Err(Error::new(
+            ErrorKind::Disconnected,
+            format!(
+                "{address}: cannot connect ({causes}) after {}; check that a server listens there \
+                 and can be reached from here",
+                shown(started.elapsed())
+            ),
+        ))
+    }
+}
+
+/// Refusals of `admit` end the dial; failures of the network do not.
+fn dial_one<A>(
+    target: &SocketAddr,
+    deadline: Instant,
+    user_timeout: Option<Duration>,
+    admit: &mut impl FnMut(&Arc<Socket>) -> Result<A, Error>,
+) -> Result<io::Result<(Arc<Socket>, A)>, Error> {
+    let socket = match Socket::unconnected(Domain::for_address(*target)) {
+        Ok(socket) => Arc::new(socket),
+        Err(error) => return Ok(Err(error)),
+    };
+    let admission = admit(&socket)?;
+    Ok(socket
+        .configure(user_timeout)
+        .and_then(|()| socket.connect(&(*target).into(), deadline))
+        .map(|()| (socket, admission)))
+}
+
+/// Every address of a host, within the deadline.
+///
+/// `getaddrinfo` has no deadline of its own and may hang for half a minute, so names are looked up
+/// on a thread that is left behind when the time is over. An IP address needs no lookup.
+fn resolve(address: &Address, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
+    static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
+
+    /// Counts a lookup down when its thread ends, however it ends.
+    struct Lookup;
+    impl Drop for Lookup {
+        fn drop(&mut self) {
+            LOOKUPS.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    if let Some(ip) = address.ip() {
+        return Ok(vec![SocketAddr::new(ip, address.port())]);
+    }
+    let failed = |cause: String| {
+        Error::new(
+            ErrorKind::Disconnected,
+            format!("{address}: the name cannot be resolved: {cause}; check the name and the DNS"),
+        )
+    };
+    if LOOKUPS.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
+        LOOKUPS.fetch_sub(1, Ordering::Relaxed);
+        return Err(failed(format!("{MAX_LOOKUPS} earlier lookups have not ended")));
+    }
+    let lookup = Lookup;
+    let (answer, answers) = bounded(1);
+    let host = address.host().to_owned();
+    let port = address.port();
+    let asked = Instant::now();
+    thread::Builder::new()
+        .name("switchmaster-lookup".to_owned())
+        .spawn(move || {
+            let _lookup = lookup;
+            // Nobody may be waiting any more.
+            let _ = answer.send((&*host, port).to_socket_addrs().map(Vec::from_iter));
+        })
+        .map_err(|error| failed(format!("no thread for the lookup: {error}")))?;
+    match answers.recv_deadline(deadline) {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(failed(format!("no answer within {}", shown(asked.elapsed()))))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(failed("the lookup failed".to_owned())),
+    }
+}

@@ -1,0 +1,223 @@
+//! One line of RESP: a whole value, or the length of what follows.
+
+use num_bigint::BigInt;
+use redis::{PushKind, Value, VerbatimFormat};
+
+use super::{Limits, ProtocolError, fault, quoted};
+
+/// What a line says.
+pub(super) enum Head {
+    /// A value that fits on a line.
+    Value(Value),
+    /// A string of so many bytes follows.
+    Long(Long, usize),
+    /// So many elements follow, or pairs of a map or an attribute.
+    Aggregate(Aggregate, usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Long {
+    Bulk,
+    Error,
+    Verbatim,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aggregate {
+    Array,
+    Set,
+    Push,
+    Map,
+    Attribute,
+}
+
+/// Where the line ends, if it does.
+pub(super) fn end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + bytes[from..].iter().position(|&byte| byte == b'\r')?;
+        if *bytes.get(at + 1)? == b'\n' {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+/// Faults at the first byte of a peer that speaks something else, before it has ended a line.
+pub(super) fn check_type(first: u8, seen: &[u8]) -> Result<(), ProtocolError> {
+    if b"+-:$*_,#!=(%~|>".contains(&first) {
+        return Ok(());
+    }
+    // 0x15 is the content type of a TLS alert: what a TLS port answers to plain text.
+    let hint = if first == 0x15 { " (a TLS alert: is this a TLS port?)" } else { "" };
+    Err(fault(format!("{} where a reply begins{hint}", quoted(seen))))
+}
+
+/// Reads a line, its type byte included and its end excluded.
+pub(super) fn read(line: &[u8], limits: &Limits) -> Result<Head, ProtocolError> {
+    let (first, rest) = match line {
+        [first, rest @ ..] => (*first, rest),
+        [] => return Err(fault("an empty line where a reply begins".to_owned())),
+    };
+    let value = match first {
+        b'+' if rest == b"OK" => Value::Okay,
+        b'+' => Value::SimpleString(String::from_utf8_lossy(rest).into_owned()),
+        b'-' => server_error(rest)?,
+        b':' => Value::Int(integer(rest)?),
+        b'_' => Value::Nil,
+        b',' => Value::Double(double(rest)?),
+        b'#' => match rest {
+            b"t" => Value::Boolean(true),
+            b"f" => Value::Boolean(false),
+            _ => return Err(fault(format!("{} where a boolean stands", quoted(line)))),
+        },
+        b'(' => Value::BigNumber(big_number(rest)?),
+        b'$' => return string(Long::Bulk, line, limits),
+        b'!' => return string(Long::Error, line, limits),
+        b'=' => return string(Long::Verbatim, line, limits),
+        b'*' => return aggregate(Aggregate::Array, line),
+        b'~' => return aggregate(Aggregate::Set, line),
+        b'>' => return aggregate(Aggregate::Push, line),
+        b'%' => return aggregate(Aggregate::Map, line),
+        b'|' => return aggregate(Aggregate::Attribute, line),
+        _ => return Err(fault(format!("{} where a reply begins", quoted(line)))),
+    };
+    Ok(Head::Value(value))
+}
+
+/// The value of a long string.
+pub(super) fn long(kind: Long, data: Vec<u8>) -> Result<Value, ProtocolError> {
+    match kind {
+        Long::Bulk => Ok(Value::BulkString(data)),
+        Long::Error => server_error(&data),
+        Long::Verbatim => {
+            let text = String::from_utf8_lossy(&data);
+            let Some((format, text)) = text.split_once(':') else {
+                return Err(fault(format!("{} as a verbatim string", quoted(&data))));
+            };
+            let format = match format {
+                "txt" => VerbatimFormat::Text,
+                "mkd" => VerbatimFormat::Markdown,
+                other => VerbatimFormat::Unknown(other.to_owned()),
+            };
+            Ok(Value::VerbatimString { format, text: text.to_owned() })
+        }
+    }
+}
+
+/// The value of a push, whose first element is its kind.
+pub(super) fn push(items: Vec<Value>) -> Result<Value, ProtocolError> {
+    let mut items = items.into_iter();
+    let kind = match items.next() {
+        None => PushKind::Other(String::new()),
+        Some(Value::BulkString(kind)) => push_kind(&String::from_utf8_lossy(&kind)),
+        Some(Value::SimpleString(kind)) => push_kind(&kind),
+        Some(_) => return Err(fault("a push whose kind is not a string".to_owned())),
+    };
+    Ok(Value::Push { kind, data: items.collect() })
+}
+
+/// The kind of push that a word stands for, in RESP3's pushes and in RESP2's arrays alike.
+pub(super) fn push_kind(word: &str) -> PushKind {
+    match word {
+        "invalidate" => PushKind::Invalidate,
+        "message" => PushKind::Message,
+        "pmessage" => PushKind::PMessage,
+        "smessage" => PushKind::SMessage,
+        "subscribe" => PushKind::Subscribe,
+        "psubscribe" => PushKind::PSubscribe,
+        "ssubscribe" => PushKind::SSubscribe,
+        "unsubscribe" => PushKind::Unsubscribe,
+        "punsubscribe" => PushKind::PUnsubscribe,
+        "sunsubscribe" => PushKind::SUnsubscribe,
+        other => PushKind::Other(other.to_owned()),
+    }
+}
+
+/// redis-rs alone can make a `ServerError` with its kind, and only from RESP; so it is given RESP,
+/// in the form that takes any bytes. Errors are rare enough for that.
+fn server_error(text: &[u8]) -> Result<Value, ProtocolError> {
+    let text = String::from_utf8_lossy(text);
+    redis::parse_redis_value(format!("!{}\r\n{text}\r\n", text.len()).as_bytes())
+        .map_err(|error| fault(format!("an error reply that cannot be read: {error}")))
+}
+
+fn string(kind: Long, line: &[u8], limits: &Limits) -> Result<Head, ProtocolError> {
+    let Some(len) = length(line)? else {
+        return match kind {
+            Long::Bulk => Ok(Head::Value(Value::Nil)),
+            _ => Err(fault(format!("the length {}", quoted(line)))),
+        };
+    };
+    if len > limits.max_bulk {
+        return Err(fault(format!(
+            "a string of {len} bytes, more than the {} allowed",
+            limits.max_bulk
+        )));
+    }
+    Ok(Head::Long(kind, len))
+}
+
+fn aggregate(kind: Aggregate, line: &[u8]) -> Result<Head, ProtocolError> {
+    match (kind, length(line)?) {
+        (_, Some(count)) => Ok(Head::Aggregate(kind, count)),
+        (Aggregate::Array | Aggregate::Set, None) => Ok(Head::Value(Value::Nil)),
+        (Aggregate::Push, None) => Ok(Head::Aggregate(kind, 0)),
+        _ => Err(fault(format!("the length {}", quoted(line)))),
+    }
+}
+
+/// The length that a line announces after its type byte; none when it is negative, which is how
+/// RESP2 says that there is nothing.
+fn length(line: &[u8]) -> Result<Option<usize>, ProtocolError> {
+    let rest = &line[1..];
+    if rest == b"?" {
+        return Err(fault(format!("{}: streamed replies are not supported", quoted(line))));
+    }
+    let length = integer(rest)?;
+    if length < 0 {
+        return Ok(None);
+    }
+    usize::try_from(length).map(Some).map_err(|_| fault(format!("the length {}", quoted(line))))
+}
+
+fn integer(text: &[u8]) -> Result<i64, ProtocolError> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let wrong = || fault(format!("{} where a number stands", quoted(text)));
+    if digits.is_empty() {
+        return Err(wrong());
+    }
+    let mut number = 0i64;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(wrong());
+        }
+        let digit = i64::from(digit - b'0');
+        // Counted downwards, because there is one negative number more.
+        number = number
+            .checked_mul(10)
+            .and_then(|number| number.checked_sub(digit))
+            .ok_or_else(wrong)?;
+    }
+    if negative { Ok(number) } else { number.checked_neg().ok_or_else(wrong) }
+}
+
+fn double(text: &[u8]) -> Result<f64, ProtocolError> {
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| fault(format!("{} where a double stands", quoted(text))))
+}
+
+fn big_number(text: &[u8]) -> Result<BigInt, ProtocolError> {
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    Some(text)
+        // num-bigint would let underscores pass.
+        .filter(|_| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        .and_then(|text| BigInt::parse_bytes(text, 10))
+        .ok_or_else(|| fault(format!("{} where a big number stands", quoted(text))))
+}

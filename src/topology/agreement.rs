@@ -1,0 +1,301 @@
+//! Epochs and majorities: whom to accept, given what the sentinels answered.
+//!
+//! A configuration epoch numbers the failovers of a service; it is the only thing by which an old
+//! opinion can be told from a new one. So a higher epoch wins, an equal one needs a majority, and a
+//! lower one needs a majority that insists on it for some seconds, which is what a service that was
+//! removed and is monitored anew looks like.
+//!
+//! A majority is always one of all sentinels that are known, reachable or not.
+
+use std::time::Instant;
+
+use crate::{address::Address, config::SwitchOn, event::Evidence};
+
+use super::Rules;
+
+/// What one sentinel that is up names. Addresses of one node are spelled in one way here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) sentinel: Address,
+    pub(super) address: Address,
+    pub(super) epoch: Option<u64>,
+    /// When it was answered.
+    pub(super) at: Instant,
+}
+
+/// The sentinels that count, and what they say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Electorate {
+    /// How many sentinels are known.
+    pub(super) known: usize,
+    /// How many of them have neither answered nor failed yet.
+    pub(super) pending: usize,
+    pub(super) claims: Vec<Claim>,
+}
+
+impl Electorate {
+    pub(super) fn majority(&self) -> usize {
+        self.known / 2 + 1
+    }
+
+    /// The addresses that are named, in the order of the sentinels.
+    pub(super) fn addresses(&self) -> Vec<&Address> {
+        let mut addresses: Vec<&Address> = Vec::new();
+        for claim in &self.claims {
+            if !addresses.contains(&&claim.address) {
+                addresses.push(&claim.address);
+            }
+        }
+        addresses
+    }
+
+    pub(super) fn count(&self, address: &Address) -> usize {
+        self.naming(address).count()
+    }
+
+    fn naming<'a>(&'a self, address: &'a Address) -> impl Iterator<Item = &'a Claim> {
+        self.claims.iter().filter(move |claim| claim.address == *address)
+    }
+
+    /// The highest epoch beside which the address is named.
+    fn epoch(&self, address: &Address) -> Option<u64> {
+        self.naming(address).filter_map(|claim| claim.epoch).max()
+    }
+}
+
+/// The master that is served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'a> {
+    pub(super) address: &'a Address,
+    pub(super) epoch: Option<u64>,
+    /// Whether handles or sentinels report trouble with it.
+    pub(super) troubled: bool,
+    /// The master before it.
+    pub(super) left: Option<&'a Address>,
+}
+
+/// An address to serve as soon as it verifies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Acceptance {
+    pub(super) address: Address,
+    pub(super) epoch: Option<u64>,
+    pub(super) evidence: Evidence,
+    /// A sentinel that named it.
+    pub(super) sentinel: Address,
+}
+
+/// What follows from the claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) accept: Option<Acceptance>,
+    /// The epoch of the master that is served.
+    pub(super) epoch: Option<u64>,
+}
+
+/// The part of deciding that remembers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deliberation {
+    first_answer: Option<Instant>,
+    /// Since when a majority has insisted on an address with a lower epoch.
+    insisted: Option<(Address, Instant)>,
+}
+
+impl Deliberation {
+    /// When the first answer stops waiting for others.
+    pub(super) fn grace_ends(&self, rules: &Rules) -> Option<Instant> {
+        self.first_answer.map(|first| first + rules.start_grace)
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        now: Instant,
+        rules: &Rules,
+        electorate: &Electorate,
+        held: Option<Held<'_>>,
+    ) -> Decision {
+        match held {
+            None => Decision { accept: self.first(now, rules, electorate), epoch: None },
+            Some(held) => self.next(now, rules, electorate, held),
+        }
+    }
+
+    /// The first master: what a majority names at the highest epoch heard; failing that, when all
+    /// have spoken or the grace is over, the highest epoch heard, and among equals the most named.
+    fn first(
+        &mut self,
+        now: Instant,
+        rules: &Rules,
+        electorate: &Electorate,
+    ) -> Option<Acceptance> {
+        if electorate.claims.is_empty() {
+            return None;
+        }
+        let first = *self.first_answer.get_or_insert(now);
+        let highest = electorate.claims.iter().filter_map(|claim| claim.epoch).max();
+        let mut best: Option<(&Address, usize)> = None;
+        for address in electorate.addresses() {
+            if electorate.epoch(address) != highest {
+                continue;
+            }
+            let named = electorate
+                .naming(address)
+                .filter(|claim| claim.epoch.is_none() || claim.epoch == highest)
+                .count();
+            if best.is_none_or(|(_, most)| named > most) {
+                best = Some((address, named));
+            }
+        }
+        let (address, named) = best?;
+        let spoken = electorate.pending == 0 || now >= first + rules.start_grace;
+        if named < electorate.majority() && !spoken {
+            return None;
+        }
+        let evidence = Evidence::Start { sentinels: named, of: electorate.known };
+        accept(electorate, address, highest, evidence)
+    }
+
+    fn next(
+        &mut self,
+        now: Instant,
+        rules: &Rules,
+        electorate: &Electorate,
+        held: Held<'_>,
+    ) -> Decision {
+        // The address that is served, with a higher epoch: only the epoch rises.
+        let epoch = held.epoch.max(electorate.epoch(held.address));
+        if let Some(accept) = confirmed(rules, electorate, held, epoch)
+            .or_else(|| announced(electorate, held, epoch))
+            .or_else(|| unnumbered(rules, electorate, held, epoch))
+        {
+            self.insisted = None;
+            return Decision { accept: Some(accept), epoch };
+        }
+        let Some((lower, number)) = self.insisted_on(now, rules, electorate, epoch) else {
+            return Decision { accept: None, epoch };
+        };
+        if lower == *held.address {
+            return Decision { accept: None, epoch: Some(number) };
+        }
+        let evidence =
+            Evidence::LowerEpoch { sentinels: electorate.count(&lower), of: electorate.known };
+        Decision { accept: accept(electorate, &lower, Some(number), evidence), epoch }
+    }
+
+    /// The address and epoch, lower than the one in use, that a majority has named for long enough.
+    fn insisted_on(
+        &mut self,
+        now: Instant,
+        rules: &Rules,
+        electorate: &Electorate,
+        epoch: Option<u64>,
+    ) -> Option<(Address, u64)> {
+        let lower = electorate.addresses().into_iter().find_map(|address| {
+            let number = electorate.epoch(address)?;
+            let many = electorate.count(address) >= electorate.majority();
+            (many && Some(number) < epoch).then(|| (address.clone(), number))
+        });
+        let Some((address, number)) = lower else {
+            self.insisted = None;
+            return None;
+        };
+        let since = match &self.insisted {
+            Some((insisted, since)) if *insisted == address => *since,
+            _ => {
+                self.insisted = Some((address, now));
+                return None;
+            }
+        };
+        // Answers from before count for the start of the wait, not for its end.
+        let still = electorate
+            .naming(&address)
+            .filter(|claim| claim.at >= since + rules.lower_epoch_patience)
+            .count();
+        (still >= electorate.majority()).then_some((address, number))
+    }
+}
+
+/// A higher epoch than the one in use: one sentinel is enough, unless others name another address
+/// at the same epoch (two forced failovers at once).
+fn confirmed(
+    rules: &Rules,
+    electorate: &Electorate,
+    held: Held<'_>,
+    epoch: Option<u64>,
+) -> Option<Acceptance> {
+    if rules.switch_on == SwitchOn::Announcement {
+        return None;
+    }
+    let highest = electorate.claims.iter().filter_map(|claim| claim.epoch).max()?;
+    if highest <= epoch? {
+        return None;
+    }
+    let mut at_highest = electorate
+        .addresses()
+        .into_iter()
+        .filter(|address| electorate.epoch(address) == Some(highest));
+    let address = at_highest.next()?;
+    if at_highest.next().is_some() || address == held.address {
+        return None;
+    }
+    let claim = electorate.naming(address).find(|claim| claim.epoch == Some(highest))?;
+    let evidence = Evidence::Confirmation { sentinel: claim.sentinel.clone() };
+    accept(electorate, address, Some(highest), evidence)
+}
+
+/// A majority that does not speak of the past.
+fn announced(
+    electorate: &Electorate,
+    held: Held<'_>,
+    epoch: Option<u64>,
+) -> Option<Acceptance> {
+    electorate.addresses().into_iter().filter(|address| *address != held.address).find_map(
+        |address| {
+            let named = electorate
+                .naming(address)
+                .filter(|claim| claim.epoch.is_none() || claim.epoch >= epoch)
+                .count();
+            if named < electorate.majority() {
+                return None;
+            }
+            let evidence = Evidence::Announcement { sentinels: named, of: electorate.known };
+            accept(electorate, address, electorate.epoch(address).max(epoch), evidence)
+        },
+    )
+}
+
+/// Sentinels that may not tell their epochs: one is enough when the master is in trouble anyway,
+/// nobody contradicts, and it does not name the master that was left last.
+fn unnumbered(
+    rules: &Rules,
+    electorate: &Electorate,
+    held: Held<'_>,
+    epoch: Option<u64>,
+) -> Option<Acceptance> {
+    if rules.switch_on == SwitchOn::Announcement || !held.troubled {
+        return None;
+    }
+    let mut others = electorate.claims.iter().filter(|claim| {
+        claim.address != *held.address && (claim.epoch.is_none() || epoch.is_none())
+    });
+    let claim = others.next()?;
+    if others.any(|other| other.address != claim.address) || held.left == Some(&claim.address) {
+        return None;
+    }
+    let evidence = Evidence::Unnumbered { sentinel: claim.sentinel.clone() };
+    accept(electorate, &claim.address, electorate.epoch(&claim.address).max(epoch), evidence)
+}
+
+fn accept(
+    electorate: &Electorate,
+    address: &Address,
+    epoch: Option<u64>,
+    evidence: Evidence,
+) -> Option<Acceptance> {
+    let sentinel = electorate
+        .naming(address)
+        .find(|claim| claim.epoch == epoch)
+        .or_else(|| electorate.naming(address).next())?
+        .sentinel
+        .clone();
+    Some(Acceptance { address: address.clone(), epoch, evidence, sentinel })
+}

@@ -1,0 +1,250 @@
+//! What a sentinel answers to one query.
+
+use redis::Value;
+
+use crate::address::Address;
+
+/// The sub-commands of `SENTINEL` that one query sends as one pipeline, each with the service's
+/// name. The address is asked for twice: only when both agree do address and epoch belong together.
+pub(crate) const QUERY: [&str; 5] =
+    ["GET-MASTER-ADDR-BY-NAME", "MASTER", "REPLICAS", "SENTINELS", "GET-MASTER-ADDR-BY-NAME"];
+
+/// The replies to one query, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It names a master.
+    Names(Box<View>),
+    /// It does not monitor the service.
+    Unknown,
+    /// Its view changed between the first and the last reply of the pipeline: ask again.
+    Moving,
+    /// It may not or cannot tell: an error reply, or one that cannot be read.
+    Refused(String),
+}
+
+/// What one sentinel tells of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Whom it names. This is the reply of `GET-MASTER-ADDR-BY-NAME`, never the `ip` and `port` of
+    /// `MASTER`: while the leader of a failover reconfigures the replicas those are still the old
+    /// master's, beside the new epoch.
+    pub(crate) address: Address,
+    /// The configuration epoch, where `SENTINEL MASTER` is allowed.
+    pub(crate) epoch: Option<u64>,
+    /// Where `SENTINEL MASTER` is allowed.
+    pub(crate) master: Option<MasterFields>,
+    /// Where `SENTINEL REPLICAS` is allowed; empty for some seconds after a reset.
+    pub(crate) replicas: Option<Vec<ReplicaFields>>,
+    /// The other sentinels, where `SENTINEL SENTINELS` is allowed; empty just after a reset.
+    pub(crate) sentinels: Option<Vec<SentinelFields>>,
+}
+
+/// The flags of an instance: `master`, `s_down`, `failover_in_progress` …
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags(pub(crate) Vec<String>);
+
+impl Flags {
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.0.iter().any(|own| own == flag)
+    }
+
+    pub(crate) fn set(&mut self, flag: &str, on: bool) {
+        self.0.retain(|own| own != flag);
+        if on {
+            self.0.push(flag.to_owned());
+        }
+    }
+}
+
+/// One entry of `SENTINEL MASTER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MasterFields {
+    pub(crate) address: Address,
+    pub(crate) run_id: Option<String>,
+    pub(crate) flags: Flags,
+    /// `select_slave`, `wait_promotion`, `reconf_slaves` … while this sentinel leads or tries to.
+    pub(crate) failover_state: Option<String>,
+    pub(crate) quorum: Option<u64>,
+    pub(crate) down_after: Option<u64>,
+    pub(crate) failover_timeout: Option<u64>,
+}
+
+/// One entry of `SENTINEL REPLICAS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReplicaFields {
+    pub(crate) address: Address,
+    pub(crate) run_id: Option<String>,
+    pub(crate) flags: Flags,
+    pub(crate) link_up: Option<bool>,
+    /// Whom it replicates from; absent when it said `?`.
+    pub(crate) master: Option<Address>,
+    pub(crate) offset: Option<u64>,
+    pub(crate) priority: Option<u64>,
+}
+
+/// One entry of `SENTINEL SENTINELS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SentinelFields {
+    pub(crate) address: Address,
+    pub(crate) run_id: Option<String>,
+    pub(crate) flags: Flags,
+    pub(crate) voted_leader: Option<String>,
+    pub(crate) voted_leader_epoch: Option<u64>,
+}
+
+impl Answer {
+    /// Reads the replies to [`QUERY`], in its order. Any but the first may be missing or an error.
+    pub(crate) fn parse(replies: &[Value]) -> Answer {
+        let [first, rest @ ..] = replies else {
+            return Answer::Refused("no reply".to_owned());
+        };
+        let first = match named(first) {
+            Ok(first) => first,
+            Err(reason) => return Answer::Refused(reason),
+        };
+        // Without the second look the epoch cannot be tied to the address.
+        let second = rest.get(3).map(named);
+        let tied = matches!(second, Some(Ok(_)));
+        if let Some(Ok(second)) = second
+            && second != first
+        {
+            return Answer::Moving;
+        }
+        let Some(address) = first else {
+            return Answer::Unknown;
+        };
+        let fields = rest.first().and_then(Fields::of);
+        let epoch = fields.as_ref().filter(|_| tied).and_then(|fields| fields.number("config-epoch"));
+        Answer::Names(Box::new(View {
+            address,
+            epoch,
+            master: fields.and_then(|fields| MasterFields::of(&fields)),
+            replicas: rest.get(1).and_then(|value| entries(value, ReplicaFields::of)),
+            sentinels: rest.get(2).and_then(|value| entries(value, SentinelFields::of)),
+        }))
+    }
+}
+
+impl MasterFields {
+    fn of(fields: &Fields<'_>) -> Option<MasterFields> {
+        Some(MasterFields {
+            address: fields.address("ip", "port")?,
+            run_id: fields.id("runid"),
+            flags: fields.flags(),
+            failover_state: fields.text("failover-state").filter(|state| state != "none"),
+            quorum: fields.number("quorum"),
+            down_after: fields.number("down-after-milliseconds"),
+            failover_timeout: fields.number("failover-timeout"),
+        })
+    }
+}
+
+impl ReplicaFields {
+    fn of(fields: &Fields<'_>) -> Option<ReplicaFields> {
+        Some(ReplicaFields {
+            address: fields.address("ip", "port")?,
+            run_id: fields.id("runid"),
+            flags: fields.flags(),
+            link_up: fields.text("master-link-status").map(|status| status == "ok"),
+            master: fields.address("master-host", "master-port"),
+            offset: fields.number("slave-repl-offset"),
+            priority: fields.number("slave-priority"),
+        })
+    }
+}
+
+impl SentinelFields {
+    fn of(fields: &Fields<'_>) -> Option<SentinelFields> {
+        Some(SentinelFields {
+            address: fields.address("ip", "port")?,
+            run_id: fields.id("runid"),
+            flags: fields.flags(),
+            voted_leader: fields.id("voted-leader"),
+            voted_leader_epoch: fields.number("voted-leader-epoch"),
+        })
+    }
+}
+
+/// The reply of `GET-MASTER-ADDR-BY-NAME`: an address, nil, or why it is neither.
+fn named(value: &Value) -> Result<Option<Address>, String> {
+    match plain(value) {
+        Value::Nil => Ok(None),
+        Value::ServerError(error) => Err(match error.details() {
+            Some(details) => format!("{} {details}", error.code()),
+            None => error.code().to_owned(),
+        }),
+        Value::Array(items) if items.len() == 2 => {
+            let (Some(host), Some(port)) = (text(&items[0]), text(&items[1])) else {
+                return Err("the master's address is not text".to_owned());
+            };
+            let port: u16 =
+                port.parse().map_err(|_| format!("{port:?} is not a port to connect to"))?;
+            Address::new(&host, port).map(Some).map_err(|error| error.to_string())
+        }
+        _ => Err("the master's address is neither an address nor nil".to_owned()),
+    }
+}
+
+/// The entries of a list that can be read; nothing when the reply is no list at all.
+fn entries<T>(value: &Value, read: impl Fn(&Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let (Value::Array(items) | Value::Set(items)) = plain(value) else {
+        return None;
+    };
+    Some(items.iter().filter_map(|item| read(&Fields::of(item)?)).collect())
+}
+
+/// An instance's fields: a map in RESP3, names and values in turn in RESP2.
+struct Fields<'a>(Vec<(&'a Value, &'a Value)>);
+
+impl<'a> Fields<'a> {
+    fn of(value: &'a Value) -> Option<Fields<'a>> {
+        match plain(value) {
+            Value::Map(pairs) => Some(Fields(pairs.iter().map(|(name, value)| (name, value)).collect())),
+            Value::Array(items) => {
+                Some(Fields(items.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect()))
+            }
+            _ => None,
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        let (_, value) = self.0.iter().find(|(own, _)| text(own).is_some_and(|own| own == name))?;
+        text(value)
+    }
+
+    /// A run id; Sentinel sends an empty one, or `?`, for one that it does not know.
+    fn id(&self, name: &str) -> Option<String> {
+        self.text(name).filter(|id| !id.is_empty() && id != "?")
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.text(name)?.parse().ok()
+    }
+
+    fn address(&self, host: &str, port: &str) -> Option<Address> {
+        Address::new(&self.text(host)?, self.text(port)?.parse().ok()?).ok()
+    }
+
+    fn flags(&self) -> Flags {
+        let text = self.text("flags").unwrap_or_default();
+        Flags(text.split(',').filter(|flag| !flag.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+fn plain(value: &Value) -> &Value {
+    let mut value = value;
+    while let Value::Attribute { data, .. } = value {
+        value = data;
+    }
+    value
+}
+
+fn text(value: &Value) -> Option<String> {
+    match plain(value) {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::Okay => Some("OK".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,243 @@
+//! What sentinels publish.
+//!
+//! Payloads are words with single spaces between them; Sentinel quotes nothing. A service's name may
+//! itself hold spaces, so whatever follows a name is taken from the right. The formats are those of
+//! `sentinelEvent` in Redis's `sentinel.c`.
+
+use std::fmt;
+
+use crate::address::Address;
+
+/// The kinds of instance that a message can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Master,
+    Replica,
+    Sentinel,
+}
+
+/// `master <name> <ip> <port>`, `slave <ip:port> <ip> <port> @ <master> <ip> <port>` or
+/// `sentinel <runid> <ip> <port> @ <master> <ip> <port>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Instance {
+    pub(super) kind: Kind,
+    /// The service that it belongs to.
+    pub(super) service: String,
+    /// Of a sentinel its run id, of a replica what Sentinel calls it, of a master the service.
+    pub(super) name: String,
+    pub(super) address: Address,
+}
+
+/// What happened to an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Happening {
+    /// `+sdown`, `-sdown`: this sentinel cannot reach it, or can again.
+    Unreachable(bool),
+    /// `+odown`, `-odown`: enough sentinels agree on that.
+    Down(bool),
+    /// `+try-failover`, `+elected-leader`, `+failover-state-*`: this sentinel leads, or wants to.
+    Failover,
+    /// `+selected-slave` and the two steps after it: this replica is to be promoted.
+    Selected,
+    /// `+promoted-slave`: this replica was promoted.
+    Promoted,
+    /// `+failover-end`, `+failover-end-for-timeout`.
+    FailoverEnd,
+    /// `-failover-abort-*`, with the rest of the name.
+    FailoverAbort(String),
+    /// `+role-change`, `-role-change`: it says that it is a master, or that it is not.
+    Role { master: bool },
+    /// `+reboot`: another process runs there.
+    Reboot,
+    /// `+slave`: a replica became known.
+    Replica,
+    /// `+sentinel`: a sentinel became known.
+    Sentinel,
+    /// `+sentinel-address-switch`: the sentinel is now reached elsewhere.
+    SentinelMoved { to: Address },
+    /// `+config-update-from`: that sentinel taught this one a newer master.
+    ConfigUpdate,
+    /// `+monitor`, `-monitor`, `+reset-master`: the operator changed what is monitored.
+    Reconfigured,
+    /// Another channel whose payload starts with an instance: `+slave-reconf-done` …
+    Other,
+}
+
+/// One published message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    /// `+switch-master`.
+    Switch { service: String, from: Address, to: Address },
+    /// A message about one instance.
+    About { instance: Instance, happening: Happening },
+    /// `+tilt`, `-tilt`: this sentinel distrusts its clock and does not act, or acts again.
+    Tilt(bool),
+    /// `+new-epoch`: names no service.
+    NewEpoch(u64),
+    /// `+vote-for-leader`: names no service.
+    Vote { run_id: String, epoch: u64 },
+    /// A channel that says nothing to a client.
+    Ignored,
+}
+
+/// Why a payload cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Malformed(pub(super) String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Message {
+    pub(super) fn parse(channel: &str, payload: &[u8]) -> Result<Message, Malformed> {
+        let happening = match channel {
+            "+tilt" => return Ok(Message::Tilt(true)),
+            "-tilt" => return Ok(Message::Tilt(false)),
+            "+sdown" => Happening::Unreachable(true),
+            "-sdown" => Happening::Unreachable(false),
+            "+odown" => Happening::Down(true),
+            "-odown" => Happening::Down(false),
+            "+try-failover"
+            | "+elected-leader"
+            | "+failover-state-select-slave"
+            | "+failover-state-reconf-slaves" => Happening::Failover,
+            "+selected-slave"
+            | "+failover-state-send-slaveof-noone"
+            | "+failover-state-wait-promotion" => Happening::Selected,
+            "+promoted-slave" => Happening::Promoted,
+            "+failover-end" | "+failover-end-for-timeout" => Happening::FailoverEnd,
+            "+role-change" | "-role-change" => Happening::Role { master: false },
+            "+reboot" => Happening::Reboot,
+            "+slave" => Happening::Replica,
+            "+sentinel" => Happening::Sentinel,
+            "+config-update-from" => Happening::ConfigUpdate,
+            "+monitor" | "-monitor" | "+reset-master" => Happening::Reconfigured,
+            "+convert-to-slave" | "+fix-slave-config" => Happening::Other,
+            "+switch-master" | "+new-epoch" | "+vote-for-leader" | "+sentinel-address-switch" => {
+                Happening::Other
+            }
+            _ => match channel.strip_prefix("-failover-abort-") {
+                Some(reason) => Happening::FailoverAbort(reason.to_owned()),
+                None => return Ok(Message::Ignored),
+            },
+        };
+        let text = text(payload)?;
+        match channel {
+            "+switch-master" => switch(text),
+            "+new-epoch" => Ok(Message::NewEpoch(number(text)?)),
+            "+vote-for-leader" => {
+                let (run_id, epoch) = text.rsplit_once(' ').ok_or_else(|| short(text))?;
+                Ok(Message::Vote { run_id: run_id.to_owned(), epoch: number(epoch)? })
+            }
+            "+sentinel-address-switch" => moved(text),
+            "+role-change" | "-role-change" => {
+                let (instance, role) =
+                    text.rsplit_once(" new reported role is ").ok_or_else(|| short(text))?;
+                let happening = Happening::Role { master: role == "master" };
+                Ok(Message::About { instance: instance_of(instance)?, happening })
+            }
+            "+odown" => about(before(text, " #quorum "), happening),
+            "+monitor" => about(before(text, " quorum "), happening),
+            _ => about(text, happening),
+        }
+    }
+}
+
+fn about(text: &str, happening: Happening) -> Result<Message, Malformed> {
+    Ok(Message::About { instance: instance_of(text)?, happening })
+}
+
+fn switch(text: &str) -> Result<Message, Malformed> {
+    let (text, to) = address_at_end(text)?;
+    let (service, from) = address_at_end(text)?;
+    Ok(Message::Switch { service: service.to_owned(), from, to })
+}
+
+/// `<inst> ip <ip> port <port> for <runid>`
+fn moved(text: &str) -> Result<Message, Malformed> {
+    let mut words = text.rsplitn(7, ' ');
+    let (Some(_), Some("for"), Some(port), Some("port"), Some(ip), Some("ip"), Some(instance)) = (
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+    ) else {
+        return Err(short(text));
+    };
+    let happening = Happening::SentinelMoved { to: address(ip, port)? };
+    Ok(Message::About { instance: instance_of(instance)?, happening })
+}
+
+fn instance_of(text: &str) -> Result<Instance, Malformed> {
+    let (kind, rest) = text.split_once(' ').ok_or_else(|| short(text))?;
+    let kind = match kind {
+        "master" => {
+            let (service, address) = address_at_end(rest)?;
+            return Ok(Instance {
+                kind: Kind::Master,
+                service: service.to_owned(),
+                name: service.to_owned(),
+                address,
+            });
+        }
+        "slave" => Kind::Replica,
+        "sentinel" => Kind::Sentinel,
+        _ => return Err(Malformed(format!("{kind:?} is no kind of instance in {text:?}"))),
+    };
+    let mut words = rest.splitn(5, ' ');
+    let (Some(name), Some(ip), Some(port), Some("@"), Some(master)) =
+        (words.next(), words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(short(text));
+    };
+    let (service, _) = address_at_end(master)?;
+    Ok(Instance {
+        kind,
+        service: service.to_owned(),
+        name: name.to_owned(),
+        address: address(ip, port)?,
+    })
+}
+
+/// Splits `<something> <ip> <port>`.
+fn address_at_end(text: &str) -> Result<(&str, Address), Malformed> {
+    let mut words = text.rsplitn(3, ' ');
+    let (Some(port), Some(ip), Some(rest)) = (words.next(), words.next(), words.next()) else {
+        return Err(short(text));
+    };
+    Ok((rest, address(ip, port)?))
+}
+
+fn address(ip: &str, port: &str) -> Result<Address, Malformed> {
+    let port: u16 = number(port)?;
+    Address::new(ip, port).map_err(|error| Malformed(error.to_string()))
+}
+
+fn number<N: std::str::FromStr>(text: &str) -> Result<N, Malformed> {
+    if text.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(number) = text.parse()
+    {
+        return Ok(number);
+    }
+    Err(Malformed(format!("{text:?} is not a number in range")))
+}
+
+fn before<'a>(text: &'a str, mark: &str) -> &'a str {
+    text.rsplit_once(mark).map_or(text, |(before, _)| before)
+}
+
+fn text(payload: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(payload).map_err(|_| {
+        Malformed(format!("{:?} is not UTF-8", String::from_utf8_lossy(&payload[..payload.len().min(200)])))
+    })
+}
+
+fn short(text: &str) -> Malformed {
+    let text: String = text.chars().take(200).collect();
+    Malformed(format!("{text:?} has too few words, or others than expected"))
+}

@@ -1,0 +1,171 @@
+//! Who is the master of a service, as far as its sentinels can tell.
+//!
+//! This module is pure: it opens no socket, reads no clock and starts no thread. [`Machine`] takes
+//! [`Input`]s, each with the instant at which it happened, and answers with [`Action`]s that its
+//! driver carries out. So data can drive it: `tests/scenarios` and the property tests do.
+//!
+//! A message that a sentinel publishes is only ever a hint: it makes the machine ask. What sentinels
+//! answer is weighed by configuration epoch and majority ([`agreement`]), and nothing is switched to
+//! before it said of itself, in reply to `ROLE`, that it is a master.
+
+mod agreement;
+mod answer;
+mod machine;
+mod message;
+mod observe;
+mod poll;
+mod pursuit;
+mod roster;
+mod snapshot;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenarios;
+
+use std::time::Duration;
+
+pub(crate) use answer::{Answer, QUERY};
+pub(crate) use machine::Machine;
+pub use snapshot::{
+    Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
+};
+
+use crate::{
+    address::Address,
+    config::SwitchOn,
+    event::{Event, Evidence},
+};
+
+/// The numbers that a machine goes by.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// The name that Sentinel monitors the master under.
+    pub(crate) service: String,
+    /// What it takes to switch.
+    pub(crate) switch_on: SwitchOn,
+    /// Every sentinel is asked this often while all is well.
+    pub(crate) calm_poll: Duration,
+    /// Every sentinel is asked this often in the first time of trouble.
+    pub(crate) troubled_poll: Duration,
+    /// How long that first time is.
+    pub(crate) troubled_burst: Duration,
+    /// Every sentinel is asked this often when trouble lasts longer.
+    pub(crate) lasting_poll: Duration,
+    /// How long the first answer waits for the others before it counts alone.
+    pub(crate) start_grace: Duration,
+    /// How long a majority must have agreed on a lower epoch.
+    pub(crate) lower_epoch_patience: Duration,
+    /// An address that did not verify is tried again after this long, doubling each time …
+    pub(crate) verify_retry: Duration,
+    /// … up to this long.
+    pub(crate) verify_retry_max: Duration,
+    /// A trouble that was reported counts for this long.
+    pub(crate) trouble_fades: Duration,
+    /// A discovered sentinel that a majority has not listed for this long is let go.
+    pub(crate) forget_after: Duration,
+}
+
+impl Rules {
+    pub(crate) fn new(service: impl Into<String>, switch_on: SwitchOn) -> Rules {
+        Rules {
+            service: service.into(),
+            switch_on,
+            calm_poll: Duration::from_secs(10),
+            troubled_poll: Duration::from_millis(250),
+            troubled_burst: Duration::from_secs(30),
+            lasting_poll: Duration::from_secs(1),
+            start_grace: Duration::from_millis(200),
+            lower_epoch_patience: Duration::from_secs(3),
+            verify_retry: Duration::from_millis(5),
+            verify_retry_max: Duration::from_millis(250),
+            trouble_fades: Duration::from_secs(5),
+            forget_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    /// The factory was opened with these sentinels.
+    Start { seeds: Vec<Address> },
+    /// Time passed: [`Machine::next_wake`] has come.
+    Tick,
+    /// A link to a sentinel stands, subscribed as far as it allows.
+    SentinelUp {
+        sentinel: Address,
+        /// `SENTINEL MYID`, where it is allowed.
+        run_id: Option<String>,
+        /// The address that was in fact reached.
+        peer: Option<Address>,
+        hearing: Hearing,
+    },
+    /// The link to a sentinel ended, or a dial failed.
+    SentinelDown { sentinel: Address, reason: String },
+    /// What a host name stands for, of a sentinel or of a node. The latest replaces earlier ones.
+    Resolved { address: Address, to: Vec<Address> },
+    /// A sentinel published something.
+    Message { sentinel: Address, channel: String, payload: Vec<u8> },
+    /// The replies to one [`Action::Query`].
+    Answer { sentinel: Address, answer: Answer },
+    /// The reply to [`Action::ListServices`].
+    Services { sentinel: Address, names: Vec<String> },
+    /// The outcome of one [`Action::Verify`]. Each Verify is answered by one of these.
+    Verified { address: Address, verification: Verification },
+    /// A handle of this generation met trouble.
+    Trouble { generation: u64, what: Trouble },
+    /// The user asked for a look at every sentinel now.
+    Refresh,
+}
+
+/// What an address said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// `ROLE` says master. The run id and the replication id are what `INFO` tells, where allowed.
+    Master { run_id: Option<String>, replid: Option<String> },
+    /// `ROLE` says something else.
+    NotMaster { role: String },
+    /// It could not be asked.
+    Failed { reason: String },
+}
+
+/// What a handle met that may mean the master was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    ReadOnly,
+    MasterDown,
+    Loading,
+    NoReplicas,
+    Misconfigured,
+    Unblocked,
+    Disconnected,
+    TimedOut,
+    NotMaster,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Keep a link to this sentinel: dial it again and again. Said of the seeds too, at the start.
+    Link { sentinel: Address },
+    /// Give the link to a discovered sentinel up.
+    Unlink { sentinel: Address },
+    /// Send the pipeline [`QUERY`] for the service and give back [`Input::Answer`].
+    Query { sentinel: Address },
+    /// Ask for the services it monitors, for the text of an error; give back [`Input::Services`].
+    ListServices { sentinel: Address },
+    /// Dial this address and ask its `ROLE`; keep the connection for the switch.
+    Verify { address: Address },
+    /// Serve this address from now on. Its last verification said master.
+    Switch {
+        generation: u64,
+        from: Option<Address>,
+        to: Address,
+        epoch: Option<u64>,
+        run_id: Option<String>,
+        evidence: Evidence,
+    },
+    /// Tell the user.
+    Report(Event),
+}
