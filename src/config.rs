@@ -25,9 +25,10 @@ pub enum SwitchOn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// RESP2, which every server understands.
-    #[default]
     Resp2,
-    /// RESP3, from Redis 6 on: maps, sets, doubles and booleans come as such.
+    /// RESP3, from Redis 6 on: maps, sets, doubles and booleans come as such. An older server is
+    /// spoken to in RESP2.
+    #[default]
     Resp3,
 }
 
@@ -91,7 +92,7 @@ impl Config {
             password: None,
             db: 0,
             client_name: None,
-            protocol: Protocol::Resp2,
+            protocol: Protocol::Resp3,
             sentinel_username: None,
             sentinel_password: None,
             address_map: AddressMap::default(),
