@@ -8,7 +8,7 @@ use crate::{
     address::Address,
     connection::{Connection, Replies},
     error::{Error, ErrorKind, Outcome},
-    pool::{Lease, Pool, closed},
+    pool::{Lease, Pool},
     trouble::Trouble,
 };
 
@@ -88,10 +88,10 @@ impl Handle {
             match send(connection) {
                 Ok(value) => {
                     if let Some(trouble) = troubles(&value) {
-                        lease.generation.raise_alarm(trouble);
                         if trouble == Trouble::NotMaster {
                             connection.close();
                         }
+                        lease.generation.raise_alarm(trouble);
                     }
                     self.lease = Some(lease);
                     return Ok(value);

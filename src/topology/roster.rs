@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{
-    Hearing,
     agreement::{Claim, Electorate},
     answer::{Answer, View},
     snapshot::{SentinelLink, SentinelStatus},
