@@ -68,7 +68,6 @@ fn hostile_input_is_a_fault_and_costs_no_memory() {
         b"*101\r\n",
         b"*4294967296\r\n",
         b"%51\r\n",
-        b"$-2\r\n",
         b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
         b"+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         b"HTTP/1.1 400 Bad Request\r\n",
