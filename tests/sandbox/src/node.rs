@@ -1,0 +1,86 @@
+//! A data server of a cluster: [`Node`].
+
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Instant};
+
+use crate::{Error, ErrorKind, Member, Result, frame::Frame};
+
+/// A data server, master or replica. A clone is the same server.
+///
+/// It is a [`Member`]: faults and clients are there.
+#[derive(Clone)]
+pub struct Node {
+    member: Arc<Member>,
+    service: Arc<str>,
+}
+
+/// What a node says about itself (`ROLE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It accepts writes.
+    Master,
+    /// It follows another node.
+    Replica {
+        /// The node it follows; `None` when ROLE gives a host name.
+        of: Option<SocketAddr>,
+        /// Whether it is in sync with that node (the state `connected`).
+        connected: bool,
+    },
+}
+
+impl Deref for Node {
+    type Target = Member;
+
+    fn deref(&self) -> &Member {
+        &self.member
+    }
+}
+
+impl Node {
+    pub(crate) fn new(member: Arc<Member>, service: Arc<str>) -> Node {
+        Node { member, service }
+    }
+
+    /// The service it belongs to.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// Asks for its role.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Member::ask`].
+    pub fn role(&self) -> Result<Role> {
+        let reply = self.ask(&["ROLE"])?;
+        let text = |index: usize| reply.items().get(index).map(Frame::text).unwrap_or_default();
+        match text(0).as_str() {
+            "master" => Ok(Role::Master),
+            "slave" => Ok(Role::Replica {
+                of: format!("{}:{}", text(1), text(2)).parse().ok(),
+                connected: text(3) == "connected",
+            }),
+            other => {
+                let message = format!("{}: ROLE says {other:?}", self.name());
+                Err(Error::new(ErrorKind::Protocol, message))
+            }
+        }
+    }
+
+    /// Makes it a replica of `master` by hand, as the sentinels would do some seconds later.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Member::ask`].
+    pub fn follow(&self, master: &Node) -> Result<()> {
+        let port = master.port().to_string();
+        self.ask(&["REPLICAOF", "127.0.0.1", &port]).map(|_| ())
+    }
+
+    pub(crate) fn wait_in_sync(&self, deadline: Instant) -> Result<()> {
+        self.wait(deadline, || match self.role() {
+            Ok(Role::Replica { connected: true, .. }) => Ok(()),
+            Ok(role) => Err(format!("not in sync: {role:?}")),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+}
