@@ -166,17 +166,12 @@ impl Builder {
     }
 
     /// Adds a sentinel: `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; the port is 26379 unless
-    /// given.
+    /// given. Several may be separated by commas.
     ///
     /// Name all of them, or several: any one that answers leads to the others, but a sentinel that
     /// nobody named cannot help while the named ones are down. The same sentinel twice counts once.
-    pub fn sentinel(mut self, host_port: impl fmt::Display) -> Builder {
-        let host_port = host_port.to_string();
-        match host_port.parse() {
-            Ok(address) => options::add_sentinel(&mut self.settings, address),
-            Err(error) => self.faults.push(format!("sentinel={host_port:?}: {error}")),
-        }
-        self
+    pub fn sentinel(self, host_port: impl fmt::Display) -> Builder {
+        self.add("sentinel", &host_port.to_string())
     }
 
     /// Adds sentinels, each as in [`Builder::sentinel`].
