@@ -6,7 +6,8 @@ use std::{
 };
 
 use switchmaster_sandbox::{
-    Client, FakeNode, FakeReplica, FakeSentinel, FakeService, Place, frame::Frame, wait_until,
+    Client, FakeNode, FakeReplica, FakeSentinel, FakeService, FaultProxy, Place, frame::Frame,
+    wait_until,
 };
 
 const LONG: Duration = Duration::from_secs(5);
@@ -326,4 +327,28 @@ fn dropping_a_fake_ends_everything_at_once() {
     assert!(begun.elapsed() < Duration::from_millis(500));
     assert!(client.read(LONG).is_err());
     assert!(Client::connect(address, LONG).is_err());
+}
+
+#[test]
+fn a_proxy_before_a_sentinel_makes_a_subscriber_deaf() {
+    let sentinel = sentinel();
+    let proxy = FaultProxy::to(sentinel.address()).unwrap();
+    let (mut old, mut new) = (connect(proxy.address()), resp3(proxy.address()));
+    proxy.swallow_pubsub();
+    for client in [&mut old, &mut new] {
+        assert_eq!(texts(&ask(client, "SUBSCRIBE +sdown")), ["subscribe", "+sdown", "1"]);
+    }
+    assert_eq!(sentinel.publish("+sdown", b"lost"), 2);
+    assert_eq!(texts(&ask(&mut old, "PING")), ["pong", ""]);
+    assert_eq!(ask(&mut new, "SENTINEL MYID").text(), sentinel.id());
+    proxy.pass();
+    assert_eq!(sentinel.publish("+sdown", b"heard"), 2);
+    for client in [&mut old, &mut new] {
+        assert_eq!(texts(&client.read(LONG).unwrap().unwrap()), ["message", "+sdown", "heard"]);
+    }
+    let begun = Instant::now();
+    for _ in 0..500 {
+        assert_eq!(ask(&mut new, "PING").text(), "PONG");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?} for 500 pings", begun.elapsed());
 }
