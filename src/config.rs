@@ -5,7 +5,9 @@ use std::{fmt, time::Duration};
 use crate::{
     address::Address,
     address_map::AddressMap,
+    connection::{Limits, Settings},
     error::{Error, ErrorKind},
+    factory::Factory,
     options,
 };
 
@@ -25,9 +27,10 @@ pub enum SwitchOn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// RESP2, which every server understands.
-    #[default]
     Resp2,
-    /// RESP3, from Redis 6 on: maps, sets, doubles and booleans come as such.
+    /// RESP3, from Redis 6 on: maps, sets, doubles and booleans come as such. An older server is
+    /// spoken to in RESP2.
+    #[default]
     Resp3,
 }
 
@@ -91,7 +94,7 @@ impl Config {
             password: None,
             db: 0,
             client_name: None,
-            protocol: Protocol::Resp2,
+            protocol: Protocol::Resp3,
             sentinel_username: None,
             sentinel_password: None,
             address_map: AddressMap::default(),
@@ -103,6 +106,41 @@ impl Config {
             get_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(2),
             switch_on: SwitchOn::Promotion,
+        }
+    }
+}
+
+/// How long sent bytes may go without an acknowledgement before the kernel gives the connection up:
+/// without it a powered-off server costs a quarter of an hour of retransmissions.
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Config {
+    /// How to talk to the nodes.
+    pub(crate) fn node_settings(&self) -> Settings {
+        Settings {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            db: self.db,
+            client_name: self.client_name.clone(),
+            protocol: self.protocol,
+            dial_timeout: self.dial_timeout,
+            command_timeout: self.command_timeout,
+            user_timeout: USER_TIMEOUT,
+            limits: Limits::default(),
+            role_required: true,
+        }
+    }
+
+    /// How to talk to the sentinels: RESP3 where they know it, because one connection then does for
+    /// events and for questions.
+    pub(crate) fn sentinel_settings(&self) -> Settings {
+        Settings {
+            username: self.sentinel_username.clone(),
+            password: self.sentinel_password.clone(),
+            db: 0,
+            protocol: Protocol::Resp3,
+            role_required: false,
+            ..self.node_settings()
         }
     }
 }
@@ -190,8 +228,8 @@ impl Builder {
 
     /// The protocol spoken to the nodes.
     ///
-    /// Default [`Protocol::Resp2`]: every server speaks it, and replies look as older programs
-    /// expect them.
+    /// Default [`Protocol::Resp3`], with a fallback to RESP2 where the server does not know it: its
+    /// replies say what they are.
     pub fn protocol(mut self, protocol: Protocol) -> Builder {
         self.settings.protocol = protocol;
         self
@@ -335,6 +373,18 @@ impl Builder {
     /// The names of all options that [`Builder::set`] and URLs take.
     pub fn option_names() -> impl Iterator<Item = &'static str> {
         options::OPTIONS.iter().map(|option| option.name)
+    }
+
+    /// Opens the factory: starts to follow the service and waits for its first master.
+    ///
+    /// Blocks until that master was found and verified, at most for `connect_timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] with the first fault among the settings;
+    /// [`ErrorKind::NoSentinel`], [`ErrorKind::UnknownService`] or [`ErrorKind::NoMaster`] with what
+    /// each sentinel said; [`ErrorKind::Internal`] when the system refuses a thread.
+    pub fn build(self) -> Result<Factory, Error> {
+        Factory::start(self.into_config()?)
     }
 
     /// Checks everything that was set.

@@ -21,7 +21,6 @@ use crate::{
     metrics::{Counters, Stats},
     pool::{Handle, Pool, PoolSettings, closed},
     topology::{Rules, Topology},
-    url,
     watch::{self, Membership, Order, SentinelSet},
     workers::Workers,
 };
@@ -64,7 +63,7 @@ impl Factory {
     /// [`InvalidUrl`](crate::ErrorKind::InvalidUrl) with the offending part, and everything that
     /// [`Builder::build`] may return.
     pub fn open(url: &str) -> Result<Factory, Error> {
-        url::parse(url)?.build()
+        Builder::from_url(url)?.build()
     }
 
     /// A builder, for what a URL is too short for.
@@ -94,7 +93,7 @@ impl Factory {
             map: config.address_map.clone(),
         };
         let order = Order {
-            rules: Rules::new(&config.service, config.switch_on),
+            rules: Rules::new(&*config.service, config.switch_on),
             pool: pool.clone(),
             events: events.clone(),
             counters,

@@ -174,7 +174,7 @@ fn set_sentinels(config: &mut Config, text: &str) -> Result<(), String> {
         .split(',')
         .map(|host_port| host_port.trim().parse())
         .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error: crate::Error| error.to_string())?;
     for sentinel in sentinels {
         add_sentinel(config, sentinel);
     }

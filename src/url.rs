@@ -556,7 +556,7 @@ mod tests {
         (
             (vec(host(), 1..5), "[^\\s\\pC]{1,12}", credentials(), 0..i64::from(i32::MAX)),
             (of("[!-~]{1,12}"), any::<bool>(), credentials(), vec((host(), host()), 0..4)),
-            (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3),
+            (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0_usize..3),
         )
             .prop_map(|(basics, names, sizes)| {
                 let mut config = Config::unset();
@@ -632,7 +632,8 @@ mod tests {
                 let error = match Builder::from_url(&url) {
                     Ok(builder) => match builder.into_config() {
                         Ok(config) => {
-                            prop_assert!(!format!("{config:?}").contains("QXJ") || url.contains('#'));
+                            let shown = format!("{config:?}");
+                prop_assert!(!shown.contains("QXJ") || url.contains('#'));
                             continue;
                         }
                         Err(error) => error,

@@ -1,5 +1,7 @@
 //! The answer to `ROLE`: what a server says it is.
 
+use std::fmt;
+
 use redis::Value;
 
 use crate::address::Address;
@@ -60,6 +62,15 @@ impl Role {
             }),
             ("sentinel", _) => Some(Role::Sentinel),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Replica { master: Some(master), .. } => write!(f, "replica of {master}"),
+            other => f.write_str(other.as_str()),
         }
     }
 }

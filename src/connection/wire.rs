@@ -139,7 +139,9 @@ impl Decoder {
     /// To be called when [`Decoder::next`] has nothing more. Inside a long string this is the string
     /// itself, which saves a copy.
     pub(crate) fn room(&mut self) -> &mut Vec<u8> {
-        if let Some(Bulk { len, data: Some(data), .. }) = &mut self.bulk {
+        // Two looks at the same thing: a borrow that is returned from one arm lasts through the other.
+        if matches!(self.bulk, Some(Bulk { data: Some(_), .. })) {
+            let Some(Bulk { len, data: Some(data), .. }) = &mut self.bulk else { unreachable!() };
             // Grows with what has arrived, so that an announced length costs the peer real bytes.
             if data.len() == data.capacity() {
                 let missing = (*len + 2).saturating_sub(data.len()).max(1);

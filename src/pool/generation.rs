@@ -13,9 +13,10 @@ use crate::{
     connection::{Gate, Greeting},
     error::{Error, ErrorKind},
     pool::{
-        PoolSettings, Trouble,
+        PoolSettings,
         manager::{Live, Manager, Slot},
     },
+    trouble::Trouble,
     workers::Workers,
 };
 

@@ -6,9 +6,10 @@ use redis::{Cmd, ConnectionLike, RedisResult, ServerErrorKind, Value};
 
 use crate::{
     address::Address,
-    connection::Connection,
+    connection::{Connection, Replies},
     error::{Error, ErrorKind, Outcome},
-    pool::{Lease, Pool, Trouble, closed},
+    pool::{Lease, Pool},
+    trouble::Trouble,
 };
 
 /// One checked-out connection to the current master. It goes back to the pool when dropped.
@@ -87,10 +88,10 @@ impl Handle {
             match send(connection) {
                 Ok(value) => {
                     if let Some(trouble) = troubles(&value) {
-                        lease.generation.raise_alarm(trouble);
                         if trouble == Trouble::NotMaster {
                             connection.close();
                         }
+                        lease.generation.raise_alarm(trouble);
                     }
                     self.lease = Some(lease);
                     return Ok(value);
@@ -192,10 +193,14 @@ impl ConnectionLike for Handle {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        self.exchange(
+        let replies = self.exchange(
             |connection| connection.request_many(packed, offset, count),
-            |values: &Vec<Value>| values.iter().find_map(trouble_of),
-        )
+            |replies: &Replies| replies.values.iter().find_map(trouble_of),
+        )?;
+        match replies.skipped_error {
+            Some(error) => Err(error.into()),
+            None => Ok(replies.values),
+        }
     }
 
     fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {

@@ -18,7 +18,8 @@ use crate::{
     connection::{Connection, Gate, Role, Settings},
     error::{Error, ErrorKind},
     metrics::Counters,
-    pool::{Alarm, Trouble},
+    pool::Alarm,
+    trouble::Trouble,
 };
 
 /// How soon after a failed dial the next one may probe the server.

@@ -28,21 +28,9 @@ use crate::{
     connection::{Gate, Settings},
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
+    trouble::Trouble,
     workers::Workers,
 };
-
-/// What a handle or a dial met that the watch should know of: the sentinels are asked at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// A connection broke or could not be made.
-    Lost,
-    /// No reply came in time.
-    Silent,
-    /// The server says that it is not a writable master (READONLY, or a ROLE other than master).
-    NotMaster,
-    /// The server cannot serve now (MASTERDOWN, LOADING, …).
-    Unavailable,
-}
 
 /// How a generation, named by its number, tells the watch of trouble.
 pub(crate) type Alarm = Arc<dyn Fn(u64, Trouble) + Send + Sync>;

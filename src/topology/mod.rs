@@ -12,16 +12,8 @@ mod agreement;
 mod answer;
 mod machine;
 mod message;
-mod observe;
-mod poll;
-mod pursuit;
 mod roster;
 mod snapshot;
-
-#[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod scenarios;
 
 use std::time::Duration;
 
@@ -35,6 +27,7 @@ use crate::{
     address::Address,
     config::SwitchOn,
     event::{Event, Evidence},
+    trouble::Trouble,
 };
 
 /// The numbers that a machine goes by.
@@ -128,20 +121,6 @@ pub(crate) enum Verification {
     NotMaster { role: String },
     /// It could not be asked.
     Failed { reason: String },
-}
-
-/// What a handle met that may mean the master was replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    ReadOnly,
-    MasterDown,
-    Loading,
-    NoReplicas,
-    Misconfigured,
-    Unblocked,
-    Disconnected,
-    TimedOut,
-    NotMaster,
 }
 
 /// What the driver is to do.

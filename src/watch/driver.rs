@@ -18,8 +18,9 @@ use crate::{
     connection::{Greeting, Role},
     error::{Error, ErrorKind},
     metrics::Counters,
-    pool::{Alarm, Candidate, Pool, Trouble},
+    pool::{Alarm, Candidate, Pool},
     topology::{Action, Answer, Input, Machine, Topology, Verification},
+    trouble::Trouble,
     watch::{
         Inbox, Order, SentinelSet,
         subscriber::{Link, News, TOKENS},
@@ -200,7 +201,7 @@ impl Driver {
                 }
             }
             Command::Trouble { id, generation, trouble } => {
-                self.push(id, Input::Trouble { generation, what: trouble.into() });
+                self.push(id, Input::Trouble { generation, what: trouble });
             }
             Command::Verified { id, address, result } => self.verified(id, address, result),
             Command::Resolved { sentinel, addresses } => self.resolved(&sentinel, addresses),
@@ -218,15 +219,15 @@ impl Driver {
         let verification = match result {
             Ok(greeting) => match greeting.role {
                 Some(Role::Master { .. }) | None => Verification::Master {
-                    run_id: greeting.run_id,
+                    run_id: None,
                     replid: None,
                 },
-                Some(other) => Verification::NotMaster(other.to_string()),
+                Some(other) => Verification::NotMaster { role: other.to_string() },
             },
             Err(error) if error.kind() == ErrorKind::WrongRole => {
-                Verification::NotMaster(error.to_string())
+                Verification::NotMaster { role: error.to_string() }
             }
-            Err(error) => Verification::Failed(error.to_string()),
+            Err(error) => Verification::Failed { reason: error.to_string() },
         };
         self.push(id, Input::Verified { address, verification });
     }
@@ -235,7 +236,7 @@ impl Driver {
         if let Ok(addresses) = &addresses {
             let to: Vec<Address> = addresses.iter().map(|address| (*address).into()).collect();
             for id in self.listeners_of(sentinel) {
-                self.push(id, Input::Resolved { sentinel: sentinel.clone(), to: to.clone() });
+                self.push(id, Input::Resolved { address: sentinel.clone(), to: to.clone() });
             }
         }
         self.with_link(sentinel, |link, now, registry, news| {
@@ -303,7 +304,7 @@ impl Driver {
                 sentinel,
                 run_id: run_id.clone(),
                 peer: Some(peer.clone()),
-                events: *hearing,
+                hearing: *hearing,
             },
             News::Down { reason } => Input::SentinelDown { sentinel, reason: reason.clone() },
             News::Message { channel, payload } => Input::Message {

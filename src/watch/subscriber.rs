@@ -20,7 +20,7 @@ use crate::{
     config::Protocol,
     connection::{Greeting, Role, Settings},
     error::{Error, ErrorKind},
-    topology::Hearing,
+    topology::{Hearing, QUERY},
     watch::channel::{Arrival, Channel},
 };
 
@@ -87,9 +87,6 @@ enum Question {
     Services,
     Ping,
 }
-
-/// How many replies one question about a service has.
-const REPLIES: usize = 5;
 
 impl Link {
     pub(crate) fn new(
@@ -370,7 +367,7 @@ impl Link {
             }
             Question::Service { name, mut replies } => {
                 replies.push(value);
-                if replies.len() < REPLIES {
+                if replies.len() < QUERY.len() {
                     let what = Question::Service { name, replies };
                     self.awaited.push_front(Awaited { what, since });
                 } else {
@@ -416,9 +413,7 @@ impl Link {
             return;
         }
         let mut packed = Vec::with_capacity(256);
-        for question in
-            ["GET-MASTER-ADDR-BY-NAME", "MASTER", "REPLICAS", "SENTINELS", "GET-MASTER-ADDR-BY-NAME"]
-        {
+        for question in QUERY {
             cmd("SENTINEL").arg(question).arg(service).write_packed_command(&mut packed);
         }
         let what = Question::Service { name: service.to_owned(), replies: Vec::new() };

@@ -10,7 +10,7 @@ use std::{
 
 use redis::Commands;
 use switchmaster::{Factory, Handle};
-use switchmaster_sandbox::Cluster;
+use switchmaster_sandbox::{Cluster, wait_until};
 
 /// Long enough for anything that is going to happen at all on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,14 +38,19 @@ pub fn role(handle: &mut Handle) -> String {
     redis::from_redis_value(role[0].clone()).expect("ROLE begins with a word")
 }
 
-/// Asserts that handles lead to the cluster's present master, and to no other server.
+/// Asserts that every handle leads to one node, that this node says it is a master, that it is the
+/// one that the factory names, and that the cluster comes to the same view.
 pub fn assert_fresh(factory: &Factory, cluster: &Cluster) {
-    let expected = cluster.master().expect("the cluster has a master").run_id().unwrap();
+    let master = factory.master().expect("the factory names a master");
+    let node = cluster.node_at(master.port()).expect("it is one of the cluster's nodes");
+    let expected = node.run_id().unwrap();
     let mut handles: Vec<Handle> = (0..4).map(|_| factory.get().expect("a handle")).collect();
     for handle in &mut handles {
         assert_eq!(role(handle), "master");
         assert_eq!(run_id(handle), expected);
     }
+    let agreed = wait_until(PATIENCE, || cluster.master().is_ok_and(|m| m.port() == node.port()));
+    assert!(agreed, "the cluster does not agree that {master} is the master");
 }
 
 /// Waits until the factory serves a generation later than `generation`.

@@ -29,7 +29,7 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// Reads a URL that the library accepts.
     pub(crate) fn of(url: &str) -> Result<Deployment, Failure> {
-        Builder::from_url(url).map_err(|error| Failure::usage(format!("--url: {error}")))?;
+        drop(Builder::from_url(url).map_err(|error| Failure::usage(format!("--url: {error}")))?);
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_url_names_sentinels_service_and_login() {
-        let url = "redis+sentinel://:node%40@a,b:2,[::1]/my%2Fs/3?sentinel_password=p%20w&max_size=4";
+        let url =
+            "redis+sentinel://:node%40@a,b:2,[::1]/my%2Fs/3?sentinel_password=p%20w&max_size=4";
         let deployment = Deployment::of(url).unwrap();
         let sentinels: Vec<String> =
             deployment.sentinels().iter().map(Address::to_string).collect();

@@ -79,8 +79,12 @@ fn node(node: &NodeStatus) -> String {
     if let Some(offset) = node.offset {
         text.push_str(&format!(", offset {offset}"));
     }
-    let noteworthy: Vec<&str> =
-        node.flags.iter().map(String::as_str).filter(|flag| *flag != role_flag(node.role)).collect();
+    let noteworthy: Vec<&str> = node
+        .flags
+        .iter()
+        .map(String::as_str)
+        .filter(|flag| *flag != role_flag(node.role))
+        .collect();
     if !noteworthy.is_empty() {
         text.push_str(&format!(", {}", line(&noteworthy.join(" "))));
     }

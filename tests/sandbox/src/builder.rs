@@ -47,7 +47,6 @@ impl Builder {
                 sentinel_lines: Vec::new(),
                 password: None,
                 sentinel_password: None,
-                proxied: false,
                 start_timeout: Duration::from_secs(30),
             },
             server: None,
@@ -235,7 +234,6 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
         starts.into_iter().map(|start| start.join().unwrap_or_else(|_| Err(panicked()))).collect()
     });
     let services = services?;
-    eprintln!("T nodes {:?}", deadline - Instant::now());
 
     let mut sentinels = Vec::new();
     for seat in &sentinel_seats {
@@ -250,11 +248,9 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
         starts.into_iter().map(|start| start.join().unwrap_or_else(|_| Err(panicked()))).collect()
     });
     started?;
-    eprintln!("T sentinels {:?}", deadline - Instant::now());
 
     let cluster = Cluster::new(guardian, services, sentinels, settings.clone())?;
     health::wait_ready(&cluster, deadline)?;
-    eprintln!("T ready {:?}", deadline - Instant::now());
     Ok(cluster)
 }
 
@@ -309,7 +305,6 @@ impl Launch<'_> {
             if master.is_some() {
                 node.wait_in_sync(deadline)?;
             }
-            eprintln!("T node {:?}", deadline - Instant::now());
             nodes.push(node);
         }
         Ok(Service { name, nodes })

@@ -1,5 +1,6 @@
 //! Real Redis and Sentinel clusters on loopback, for tests and demos.
 
+mod acceptor;
 mod builder;
 mod client;
 mod cluster;
@@ -13,6 +14,7 @@ mod patience;
 mod ports;
 mod probe;
 mod program;
+mod proxy;
 mod sentinel;
 mod settings;
 
@@ -25,4 +27,5 @@ pub use node::{Node, Role};
 pub use patience::wait_until;
 pub use probe::{Announcement, Probe, Promotion};
 pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE};
+pub use proxy::FaultProxy;
 pub use sentinel::Sentinel;

@@ -36,7 +36,7 @@ impl Patience {
                 Err(why) if Instant::now() >= self.deadline => {
                     return Err(Error::new(ErrorKind::Timeout, describe(&why)));
                 }
-                Err(_e) => {if std::env::var("DBG").is_ok() {eprintln!("  {:?} {_e}", self.deadline-Instant::now());} thread::sleep(self.step)},
+                Err(_) => thread::sleep(self.step),
             }
         }
     }

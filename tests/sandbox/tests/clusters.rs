@@ -41,7 +41,6 @@ fn promotes(fault: impl FnOnce(&Cluster)) {
     assert_eq!(announcement.old, old.address());
     assert!(announcement.at > promotion.at);
     assert_eq!(probe.wait_for_announcements(3, LONG).len(), 3);
-    for a in probe.announcements() {eprintln!("announced {} {:?}", a.sentinel, a.at-promotion.at);}
     assert_eq!(probe.promotions().len(), 1);
     let new = cluster.wait_for_master_other_than(old.port(), LONG).unwrap();
     assert_eq!(new.address(), promotion.address);

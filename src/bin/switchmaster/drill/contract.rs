@@ -66,7 +66,8 @@ fn nobody_stuck(report: &Report) -> Option<String> {
 
 fn an_error_per_thread(report: &Report) -> Option<String> {
     let (errors, threads) = (report.errors(), report.threads);
-    (errors > threads).then(|| format!("{errors} errors are more than one for each of {threads} threads"))
+    (errors > threads)
+        .then(|| format!("{errors} errors are more than one for each of {threads} threads"))
 }
 
 fn fresh(report: &Report) -> Option<String> {

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    WIDTH,
-    contract,
+    WIDTH, contract,
     fault::Fault,
     figure::{FIGURES, Figure, Spread},
     report::Report,

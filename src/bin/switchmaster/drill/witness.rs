@@ -26,7 +26,9 @@ impl Witness {
     /// When the first `+switch-master` came.
     pub(crate) fn announcement(&self, timeout: Duration) -> Option<Instant> {
         match self {
-            Witness::Probe(probe) => probe.announcement(timeout).map(|announcement| announcement.at),
+            Witness::Probe(probe) => {
+                probe.announcement(timeout).map(|announcement| announcement.at)
+            }
             Witness::Listener(listener) => listener.announcement(timeout),
         }
     }

@@ -129,9 +129,9 @@ impl Work {
         let result = match self.duty {
             Duty::Write => handle.rpush(self.keys.written_by(self.index), number),
             Duty::Read => handle.get::<_, Option<String>>(self.keys.read()).map(drop),
-            Duty::Block => {
-                handle.blpop::<_, Option<(String, String)>>(self.keys.list(self.index), 0.0).map(drop)
-            }
+            Duty::Block => handle
+                .blpop::<_, Option<(String, String)>>(self.keys.list(self.index), 0.0)
+                .map(drop),
             Duty::Feed => handle.rpush(self.keys.list(number as usize), "food"),
         };
         (handle.generation(), result)
