@@ -77,8 +77,10 @@ impl Load {
         while !self.all().all(|worker| worker.look(|track| track.done().count() >= WARM)) {
             if Instant::now() > deadline {
                 let mut tracks = self.all().map(Worker::track);
-                let trouble = tracks.find_map(|track| track.troubles().last().cloned());
-                let trouble = trouble.map_or_else(String::new, |it| format!(": {}", it.message));
+                let trouble = tracks.find_map(|track| {
+                    track.failed().last().map(|(_, trouble)| format!(": {}", trouble.message))
+                });
+                let trouble = trouble.unwrap_or_default();
                 return Err(Failure::new(format!(
                     "not every worker did {WARM} operations within {WARM_UP:?}, before any fault; \
                      try fewer workers, or mend the deployment{trouble}"

@@ -81,7 +81,9 @@ impl Track {
         self.operations.iter().filter(|operation| operation.trouble.is_none())
     }
 
-    pub(crate) fn troubles(&self) -> impl Iterator<Item = &Trouble> {
-        self.operations.iter().filter_map(|operation| operation.trouble.as_ref())
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (&Operation, &Trouble)> {
+        self.operations
+            .iter()
+            .filter_map(|operation| Some((operation, operation.trouble.as_ref()?)))
     }
 }

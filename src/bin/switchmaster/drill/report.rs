@@ -41,6 +41,8 @@ pub(crate) struct Report {
     /// Errors by outcome and kind.
     pub(crate) errors: BTreeMap<(&'static str, &'static str), usize>,
     pub(crate) messages: Vec<String>,
+    /// Every error: the worker, when its operation began and when it ended, and what it was.
+    pub(crate) each: Vec<Value>,
     pub(crate) acknowledged: usize,
     pub(crate) lost: Vec<String>,
     /// Threads that went on too late, and how late.
@@ -64,9 +66,19 @@ impl Report {
         let waits = record.tracks.iter().map(|track| (track.name(), longest_wait(track, &record)));
         let mut errors = BTreeMap::new();
         let mut messages: BTreeMap<&str, &str> = BTreeMap::new();
-        for trouble in record.tracks.iter().flat_map(Track::troubles) {
-            *errors.entry((trouble.outcome.as_str(), trouble.kind)).or_default() += 1;
-            messages.entry(trouble.kind).or_insert(&trouble.message);
+        let mut each = Vec::new();
+        for track in &record.tracks {
+            for (operation, trouble) in track.failed() {
+                *errors.entry((trouble.outcome.as_str(), trouble.kind)).or_default() += 1;
+                messages.entry(trouble.kind).or_insert(&trouble.message);
+                each.push(json!({
+                    "worker": track.name(),
+                    "began_ms": figure::rounded(at(operation.began)),
+                    "ended_ms": figure::rounded(at(operation.ended)),
+                    "outcome": trouble.outcome.as_str(),
+                    "kind": trouble.kind,
+                }));
+            }
         }
         Report {
             fault: record.fault,
@@ -83,6 +95,7 @@ impl Report {
             threads: record.tracks.len(),
             errors,
             messages: messages.into_values().take(QUOTED).map(str::to_owned).collect(),
+            each,
             acknowledged: record
                 .tracks
                 .iter()
@@ -130,6 +143,7 @@ impl Report {
                 "unknown": self.errors_with(Outcome::Unknown),
                 "replied": self.errors_with(Outcome::Replied),
                 "messages": self.messages,
+                "each": self.each,
             },
             "writes": { "acknowledged": self.acknowledged, "lost": self.lost },
             "stuck_ms": named(&self.stuck),
