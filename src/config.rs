@@ -166,17 +166,12 @@ impl Builder {
     }
 
     /// Adds a sentinel: `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; the port is 26379 unless
-    /// given.
+    /// given. Several may be separated by commas.
     ///
     /// Name all of them, or several: any one that answers leads to the others, but a sentinel that
     /// nobody named cannot help while the named ones are down. The same sentinel twice counts once.
-    pub fn sentinel(mut self, host_port: impl fmt::Display) -> Builder {
-        let host_port = host_port.to_string();
-        match host_port.parse() {
-            Ok(address) => options::add_sentinel(&mut self.settings, address),
-            Err(error) => self.faults.push(format!("sentinel={host_port:?}: {error}")),
-        }
-        self
+    pub fn sentinel(self, host_port: impl fmt::Display) -> Builder {
+        self.add("sentinel", &host_port.to_string())
     }
 
     /// Adds sentinels, each as in [`Builder::sentinel`].
@@ -257,13 +252,8 @@ impl Builder {
     /// sentinels behind NAT, in Docker, or at the end of a tunnel. Call it once per address.
     ///
     /// Default: every address is used as it is announced.
-    pub fn address_map(mut self, from: impl fmt::Display, to: impl fmt::Display) -> Builder {
-        if let Err(why) =
-            options::add_mapping(&mut self.settings, &from.to_string(), &to.to_string())
-        {
-            self.faults.push(format!("address_map=\"{from}>{to}\": {why}"));
-        }
-        self
+    pub fn address_map(self, from: impl fmt::Display, to: impl fmt::Display) -> Builder {
+        self.add("address_map", &format!("{from}>{to}"))
     }
 
     /// Asks a function where to connect for an announced address that [`Builder::address_map`] does
@@ -375,6 +365,14 @@ impl Builder {
         options::OPTIONS.iter().map(|option| option.name)
     }
 
+    /// Adds to a list, and keeps the fault for later when that cannot be.
+    fn add(mut self, key: &str, value: &str) -> Builder {
+        if let Err(fault) = options::set(&mut self.settings, key, value) {
+            self.faults.push(fault);
+        }
+        self
+    }
+
     /// Opens the factory: starts to follow the service and waits for its first master.
     ///
     /// Blocks until that master was found and verified, at most for `connect_timeout`.
@@ -479,7 +477,7 @@ mod tests {
             (usable().service("my\nmaster"), &["service", "\\n"]),
             (usable().sentinel("h:70000"), &["sentinel", "\"70000\""]),
             (usable().sentinel(""), &["sentinel", "\"\""]),
-            (usable().sentinel("h1,h2"), &["sentinel", "\"h1,h2\""]),
+            (usable().sentinel("h1,,h2"), &["sentinel", "\"h1,,h2\"", "\"\""]),
             (usable().max_size(0), &["max_size", "\"0\"", "at least 1"]),
             (usable().min_idle(9), &["min_idle", "\"9\"", "max_size=\"8\""]),
             (usable().get_timeout(zero), &["get_timeout", "\"0s\""]),
@@ -615,6 +613,15 @@ mod tests {
         assert!(names.contains(&"get_timeout"));
         for (n, name) in names.iter().enumerate() {
             assert!(!names[..n].contains(name), "{name} twice");
+        }
+    }
+
+    #[test]
+    fn a_url_in_the_wrong_place_is_not_quoted() {
+        let url = "redis://:hunter2@h:1";
+        for builder in [usable().sentinel(url), usable().address_map("a:1", url)] {
+            let text = format!("{builder:?} {}", builder.clone().into_config().unwrap_err());
+            assert!(text.contains("credentials") && !text.contains("hunter2"), "{text}");
         }
     }
 

@@ -399,10 +399,7 @@ mod tests {
             sentinel: sentinel.clone(),
             reason: "reset\r\nby peer".to_owned(),
         };
-        assert_eq!(
-            event.to_string(),
-            r"sentinel-down: 10.0.0.1:26379: reset\r\nby peer [factory]"
-        );
+        assert_eq!(event.to_string(), r"sentinel-down: 10.0.0.1:26379: reset\r\nby peer [factory]");
         let event = Event::Switched {
             at: Instant::now(),
             source: Source::Sentinel(sentinel.clone()),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    address::Address,
+    address::{Address, SENTINEL_PORT},
     config::{Config, Protocol, Secret, SwitchOn},
 };
 
@@ -45,7 +45,8 @@ pub(crate) static OPTIONS: &[Row] = &[
     row!(switch_on: Switch),
 ];
 
-/// One option. Faults are sentences about the value, to which [`Row::fault`] adds name and value.
+/// One option. Faults are sentences about the value, to which [`Row::fault`] adds name and value;
+/// not a value with an `@`, for that may be a URL with a password, pasted in the wrong place.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The value is never printed.
@@ -60,7 +61,9 @@ pub(crate) struct Row {
 impl Row {
     fn fault(&self, value: Option<&str>, why: &str) -> String {
         match value {
-            Some(value) if !self.secret => format!("{}={value:?}: {why}", self.name),
+            Some(value) if !self.secret && !value.contains('@') => {
+                format!("{}={value:?}: {why}", self.name)
+            }
             _ => format!("{}: {why}", self.name),
         }
     }
@@ -147,8 +150,7 @@ pub(crate) fn add_sentinel(config: &mut Config, sentinel: Address) {
     }
 }
 
-/// Adds a row to the address map.
-pub(crate) fn add_mapping(config: &mut Config, from: &str, to: &str) -> Result<(), String> {
+fn add_mapping(config: &mut Config, from: &str, to: &str) -> Result<(), String> {
     let announced = with_port(from)?;
     let reachable = with_port(to)?;
     config
@@ -157,24 +159,32 @@ pub(crate) fn add_mapping(config: &mut Config, from: &str, to: &str) -> Result<(
         .map_err(|known| format!("{from} leads to {known} already, and cannot lead to {to} too"))
 }
 
+fn host_and_port(text: &str, default_port: u16) -> Result<Address, String> {
+    if text.contains('@') {
+        return Err("host:port is expected, without scheme, user and password: a whole URL is \
+            for Factory::open, and credentials have options of their own"
+            .to_owned());
+    }
+    Address::parse(text, default_port).map_err(|error| error.to_string())
+}
+
 /// An address whose port is spelt out: a node's default is another than a sentinel's, and both are
 /// mapped.
 fn with_port(text: &str) -> Result<Address, String> {
-    match Address::parse(text, 0) {
-        Ok(address) => Ok(address),
+    // Port 0 is never right, so as a default it is a mark that none was given.
+    match host_and_port(text, 0) {
         Err(_) if Address::parse(text, 1).is_ok() => {
             Err(format!("{text:?} has no port: write host:port"))
         }
-        Err(error) => Err(error.to_string()),
+        read => read,
     }
 }
 
 fn set_sentinels(config: &mut Config, text: &str) -> Result<(), String> {
     let sentinels: Vec<Address> = text
         .split(',')
-        .map(|host_port| host_port.trim().parse())
-        .collect::<Result<_, _>>()
-        .map_err(|error: crate::Error| error.to_string())?;
+        .map(|text| host_and_port(text.trim(), SENTINEL_PORT))
+        .collect::<Result<_, _>>()?;
     for sentinel in sentinels {
         add_sentinel(config, sentinel);
     }

@@ -1,14 +1,25 @@
-//! What a handle or a dial met that may mean the master was replaced.
+//! What a handle or a dial met that may mean the master was replaced: the sentinels are asked at
+//! once.
 
-/// The sentinels are asked at once when one of these is reported.
+/// The kinds of trouble, after the replies and failures that they are named for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// A connection broke or could not be made.
-    Lost,
+    /// `-READONLY`: the server is a replica.
+    ReadOnly,
+    /// `-MASTERDOWN`: a replica that has lost its master.
+    MasterDown,
+    /// `-LOADING`: the server has just been started, or synchronises.
+    Loading,
+    /// `-NOREPLICAS`: a master that has lost its replicas.
+    NoReplicas,
+    /// `-MISCONF`: sentinels count such a master as down.
+    Misconfigured,
+    /// `-UNBLOCKED`: a master became a replica while a command was blocked in it.
+    Unblocked,
+    /// The connection broke, or could not be made.
+    Disconnected,
     /// No reply came in time.
-    Silent,
-    /// The server says that it is not a writable master (READONLY, or a ROLE other than master).
+    TimedOut,
+    /// `ROLE` says something other than master.
     NotMaster,
-    /// The server cannot serve now (MASTERDOWN, LOADING, NOREPLICAS …).
-    Unavailable,
 }

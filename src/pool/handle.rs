@@ -88,7 +88,7 @@ impl Handle {
             match send(connection) {
                 Ok(value) => {
                     if let Some(trouble) = troubles(&value) {
-                        if trouble == Trouble::NotMaster {
+                        if trouble == Trouble::ReadOnly {
                             connection.close();
                         }
                         lease.generation.raise_alarm(trouble);
@@ -123,8 +123,8 @@ impl Handle {
             counters.connections_broken.add(1);
             lease.generation.note_breakage();
             lease.generation.raise_alarm(match error.kind() {
-                ErrorKind::CommandTimeout => Trouble::Silent,
-                _ => Trouble::Lost,
+                ErrorKind::CommandTimeout => Trouble::TimedOut,
+                _ => Trouble::Disconnected,
             });
         }
         let over = lease.generation.over();
@@ -170,13 +170,13 @@ fn count(counters: &crate::metrics::Counters, outcome: Outcome) {
 fn trouble_of(value: &Value) -> Option<Trouble> {
     let Value::ServerError(error) = value else { return None };
     match error.kind() {
-        Some(ServerErrorKind::ReadOnly) => Some(Trouble::NotMaster),
-        Some(ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading) => {
-            Some(Trouble::Unavailable)
-        }
-        // A blocked client of a master that becomes a replica, and a master that lost its replicas.
+        Some(ServerErrorKind::ReadOnly) => Some(Trouble::ReadOnly),
+        Some(ServerErrorKind::MasterDown) => Some(Trouble::MasterDown),
+        Some(ServerErrorKind::BusyLoading) => Some(Trouble::Loading),
         _ => match error.code() {
-            "UNBLOCKED" | "NOREPLICAS" | "MISCONF" => Some(Trouble::Unavailable),
+            "UNBLOCKED" => Some(Trouble::Unblocked),
+            "NOREPLICAS" => Some(Trouble::NoReplicas),
+            "MISCONF" => Some(Trouble::Misconfigured),
             _ => None,
         },
     }

@@ -225,7 +225,7 @@ impl r2d2::ManageConnection for Manager {
                 self.counters.dial_failures.add(1);
                 let trouble = match error.kind() {
                     ErrorKind::WrongRole => Trouble::NotMaster,
-                    _ => Trouble::Lost,
+                    _ => Trouble::Disconnected,
                 };
                 self.raise_alarm(trouble);
                 Err(error)

@@ -106,6 +106,11 @@ impl Deliberation {
         self.first_answer.map(|first| first + rules.start_grace)
     }
 
+    /// Whether a majority names a lower epoch than the one in use.
+    pub(super) fn is_insisted(&self) -> bool {
+        self.insisted.is_some()
+    }
+
     pub(super) fn decide(
         &mut self,
         now: Instant,
@@ -243,11 +248,7 @@ fn confirmed(
 }
 
 /// A majority that does not speak of the past.
-fn announced(
-    electorate: &Electorate,
-    held: Held<'_>,
-    epoch: Option<u64>,
-) -> Option<Acceptance> {
+fn announced(electorate: &Electorate, held: Held<'_>, epoch: Option<u64>) -> Option<Acceptance> {
     electorate.addresses().into_iter().filter(|address| *address != held.address).find_map(
         |address| {
             let named = electorate

@@ -114,7 +114,8 @@ impl Answer {
             return Answer::Unknown;
         };
         let fields = rest.first().and_then(Fields::of);
-        let epoch = fields.as_ref().filter(|_| tied).and_then(|fields| fields.number("config-epoch"));
+        let epoch =
+            fields.as_ref().filter(|_| tied).and_then(|fields| fields.number("config-epoch"));
         Answer::Names(Box::new(View {
             address,
             epoch,
@@ -199,7 +200,9 @@ struct Fields<'a>(Vec<(&'a Value, &'a Value)>);
 impl<'a> Fields<'a> {
     fn of(value: &'a Value) -> Option<Fields<'a>> {
         match plain(value) {
-            Value::Map(pairs) => Some(Fields(pairs.iter().map(|(name, value)| (name, value)).collect())),
+            Value::Map(pairs) => {
+                Some(Fields(pairs.iter().map(|(name, value)| (name, value)).collect()))
+            }
             Value::Array(items) => {
                 Some(Fields(items.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect()))
             }

@@ -1,485 +1,375 @@
-//! The life of one service: find its master, serve it, follow it.
+//! The life of one service: no master yet, verifying one, serving it, verifying a successor while
+//! still serving.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Instant,
+};
+
+use crate::{
+    address::Address,
+    event::{Event, Evidence, Source},
 };
 
 use super::{
-    Action, Hearing, Input, Rules, Topology, Trouble, Verification,
-    agreement::{Acceptance, Deliberation, Electorate, Held},
-    answer::{Answer, View},
-    message::{Happening, Instance, Kind, Message},
-    roster::Roster,
-    snapshot::{Agreement, NodeRole, NodeStatus, SentinelLink},
-};
-use crate::{
-    address::Address,
-    error::{Error, ErrorKind},
-    event::{Event, Source},
+    Action, Answer, Input, Rules, Trouble,
+    agreement::{Acceptance, Claim, Deliberation, Electorate},
+    answer::View,
+    roster::{Change, Link, Roster, Said, Sentinel},
+    snapshot::Hearing,
 };
 
-/// An address that verified less than this long ago need not be verified again.
-const VERIFIED_FOR: Duration = Duration::from_secs(1);
-/// After an answer that was in the midst of changing, ask again this soon.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
-/// A failover that was heard of counts as under way for this long without further word.
-const FAILOVER_FADES: Duration = Duration::from_secs(30);
-/// Sentinels that disagree for this long are reported.
-const DISAGREEMENT_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The state machine of one service. See the module's front page.
-pub(crate) struct Machine {
-    rules: Rules,
-    roster: Roster,
-    deliberation: Deliberation,
-    serving: Option<Serving>,
-    /// The master before.
-    left: Option<Address>,
-    pursuit: Option<Pursuit>,
-    /// Verifications that are under way.
-    verifying: BTreeSet<Address>,
-    /// Addresses that verified, when, and with which run id.
-    verified: BTreeMap<Address, (Instant, Option<String>)>,
-    /// Why an address did not verify.
-    refused: BTreeMap<Address, String>,
-    replicas: Vec<NodeStatus>,
-    reported_down: BTreeSet<Address>,
-    trouble_until: Option<Instant>,
-    failover_until: Option<Instant>,
-    wrong_since: Option<Instant>,
-    disagreeing: Option<(Instant, bool)>,
-    removed: bool,
-    next_poll: Option<Instant>,
-    malformed: u64,
-}
+/// A sentinel whose view keeps changing is asked again at once so many times in a row.
+const MOVING_AT_ONCE: u32 = 3;
 
 /// The master that is served.
 #[derive(Clone, Debug)]
-struct Serving {
-    address: Address,
-    epoch: Option<u64>,
-    generation: u64,
+pub(super) struct Master {
+    pub(super) address: Address,
+    pub(super) epoch: Option<u64>,
+    pub(super) generation: u64,
+    pub(super) run_id: Option<String>,
 }
 
-/// The address that is to be served as soon as it verifies.
+/// An accepted address that has not verified yet.
 #[derive(Clone, Debug)]
-struct Pursuit {
-    acceptance: Acceptance,
-    retry_at: Option<Instant>,
-    pause: Duration,
-    reason: Option<String>,
+pub(super) struct Candidate {
+    pub(super) accepted: Acceptance,
+    /// When to try (again).
+    pub(super) retry: Instant,
+    pub(super) delay: std::time::Duration,
+    /// Why the last try did not do.
+    pub(super) reason: Option<String>,
+}
+
+/// An address that said of itself that it is a master.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    pub(super) at: Instant,
+    pub(super) run_id: Option<String>,
+}
+
+/// Follows the master of one service.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(super) rules: Rules,
+    pub(super) started: Option<Instant>,
+    /// The latest instant that was passed in.
+    pub(super) last: Option<Instant>,
+    pub(super) roster: Roster,
+    pub(super) deliberation: Deliberation,
+    pub(super) master: Option<Master>,
+    /// The master before.
+    pub(super) left: Option<Address>,
+    pub(super) candidate: Option<Candidate>,
+    /// Verifications under way, each since when.
+    pub(super) verifying: BTreeMap<Address, Instant>,
+    pub(super) proofs: BTreeMap<Address, Proof>,
+    /// Run ids that nodes told us themselves.
+    pub(super) run_ids: BTreeMap<Address, String>,
+    /// When a message last made us verify an address that is not accepted.
+    pub(super) verified_early: Option<Instant>,
+    /// When trouble was reported last.
+    pub(super) reported: Option<Instant>,
+    pub(super) troubled_since: Option<Instant>,
+    pub(super) removed: bool,
+    pub(super) down: BTreeSet<Address>,
+    /// The generation in which the failover that is under way started.
+    pub(super) failover: Option<u64>,
+    /// Who ended the failover without a new master, and why.
+    pub(super) abort: Option<(Address, String)>,
+    /// Since when sentinels have named different masters, and whether that was reported.
+    pub(super) disagreeing: Option<(Instant, bool)>,
 }
 
 impl Machine {
     pub(crate) fn new(rules: Rules) -> Machine {
         Machine {
             rules,
+            started: None,
+            last: None,
             roster: Roster::default(),
             deliberation: Deliberation::default(),
-            serving: None,
+            master: None,
             left: None,
-            pursuit: None,
-            verifying: BTreeSet::new(),
-            verified: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            replicas: Vec::new(),
-            reported_down: BTreeSet::new(),
-            trouble_until: None,
-            failover_until: None,
-            wrong_since: None,
-            disagreeing: None,
+            candidate: None,
+            verifying: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            run_ids: BTreeMap::new(),
+            verified_early: None,
+            reported: None,
+            troubled_since: None,
             removed: false,
-            next_poll: None,
-            malformed: 0,
+            down: BTreeSet::new(),
+            failover: None,
+            abort: None,
+            disagreeing: None,
         }
     }
 
-    /// Takes what happened at `now` and says what is to be done, in this order.
+    /// Takes one input and says what to do about it, in order. An instant earlier than one passed
+    /// in before counts as that one.
     pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Vec<Action> {
+        let now = self.last.map_or(now, |last| last.max(now));
+        self.last = Some(now);
         let mut actions = Vec::new();
         match input {
-            Input::Start { seeds } => {
-                for seed in seeds {
-                    if self.roster.add(&seed, None, true, now) {
-                        actions.push(Action::Link { sentinel: seed });
-                    }
-                }
-            }
+            Input::Start { seeds } => self.start(now, seeds, &mut actions),
             Input::Tick => {}
-            Input::Refresh => self.ask_all(now, &mut actions),
             Input::SentinelUp { sentinel, run_id, peer, hearing } => {
-                self.sentinel_up(now, sentinel, run_id, peer, hearing, &mut actions);
+                self.sentinel_up(now, &sentinel, run_id, peer, hearing, &mut actions);
             }
             Input::SentinelDown { sentinel, reason } => {
                 self.sentinel_down(now, &sentinel, reason, &mut actions);
             }
-            Input::Resolved { address, to } => {
-                if let Some(entry) = self.roster.get_mut(&address) {
-                    entry.met(None, to);
-                }
-            }
+            Input::Resolved { address, to } => self.roster.resolved(address, to),
             Input::Message { sentinel, channel, payload } => {
-                self.heard(now, sentinel, &channel, &payload, &mut actions);
+                self.heard(now, &sentinel, &channel, &payload, &mut actions);
             }
             Input::Answer { sentinel, answer } => {
-                self.answered(now, sentinel, answer, &mut actions);
+                self.answered(now, &sentinel, answer, &mut actions);
             }
             Input::Services { sentinel, names } => {
-                if let Some(entry) = self.roster.get_mut(&sentinel) {
-                    entry.services = Some(names);
+                if let Some(sentinel) = self.roster.get_mut(&sentinel) {
+                    sentinel.services = Some(names);
                 }
             }
             Input::Verified { address, verification } => {
-                self.was_verified(now, address, verification, &mut actions);
+                self.verified(now, address, verification, &mut actions);
             }
-            Input::Trouble { generation, what } => {
-                self.troubled(now, generation, what, &mut actions);
-            }
+            Input::Trouble { generation, what } => self.trouble(now, generation, what),
+            Input::Refresh => self.ask_all(now),
         }
-        self.review(now, &mut actions);
-        self.poll(now, &mut actions);
+        if self.started.is_some() {
+            self.review(now, &mut actions);
+            self.follow(now, &mut actions);
+            self.observe(now, &mut actions);
+            self.poll(now, &mut actions);
+        }
         actions
     }
 
-    /// When the machine wants [`Input::Tick`], if nothing happens before.
-    pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let grace = match self.serving {
-            None => self.deliberation.grace_ends(&self.rules),
-            Some(_) => None,
-        };
-        let retry = self.pursuit.as_ref().and_then(|pursuit| pursuit.retry_at);
-        [self.next_poll, grace.filter(|_| self.pursuit.is_none()), retry].into_iter().flatten().min()
+    pub(super) fn generation(&self) -> u64 {
+        self.master.as_ref().map_or(0, |master| master.generation)
     }
 
-    /// Messages that could not be read.
-    pub(crate) fn malformed(&self) -> u64 {
-        self.malformed
+    fn start(&mut self, now: Instant, seeds: Vec<Address>, actions: &mut Vec<Action>) {
+        self.started.get_or_insert(now);
+        for sentinel in self.roster.start(seeds) {
+            actions.push(Action::Link { sentinel });
+        }
     }
 
     fn sentinel_up(
         &mut self,
         now: Instant,
-        sentinel: Address,
+        address: &Address,
         run_id: Option<String>,
         peer: Option<Address>,
         hearing: Hearing,
         actions: &mut Vec<Action>,
     ) {
-        let Some(entry) = self.roster.get_mut(&sentinel) else { return };
-        entry.met(run_id, peer);
-        entry.link = SentinelLink::Up(hearing);
-        entry.listed = now;
-        actions.push(Action::Query { sentinel: sentinel.clone() });
-        let source = Source::Sentinel(sentinel.clone());
-        actions.push(Action::Report(Event::SentinelUp { at: now, source, sentinel }));
+        let Some(sentinel) = self.roster.get_mut(address) else {
+            return;
+        };
+        if !sentinel.is_up() {
+            actions.push(Action::Report(Event::SentinelUp {
+                at: now,
+                source: Source::Factory,
+                sentinel: address.clone(),
+            }));
+        }
+        sentinel.silence();
+        sentinel.link = Link::Up { since: now, hearing };
+        sentinel.run_id = run_id.or(sentinel.run_id.take());
+        sentinel.peer = peer.or(sentinel.peer.take());
+        sentinel.services = None;
+        sentinel.next_poll = Some(now);
     }
 
     fn sentinel_down(
         &mut self,
         now: Instant,
-        sentinel: &Address,
+        address: &Address,
         reason: String,
         actions: &mut Vec<Action>,
     ) {
-        let Some(entry) = self.roster.get_mut(sentinel) else { return };
-        let news = !matches!(entry.link, SentinelLink::Down(_));
-        entry.link = SentinelLink::Down(reason.clone());
-        entry.answer = None;
-        entry.unreachable.clear();
-        if news {
-            let (source, sentinel) = (Source::Factory, sentinel.clone());
-            actions.push(Action::Report(Event::SentinelDown { at: now, source, sentinel, reason }));
+        let Some(sentinel) = self.roster.get_mut(address) else {
+            return;
+        };
+        if !matches!(sentinel.link, Link::Down { .. }) {
+            actions.push(Action::Report(Event::SentinelDown {
+                at: now,
+                source: Source::Factory,
+                sentinel: address.clone(),
+                reason: reason.clone(),
+            }));
         }
-    }
-
-    fn heard(
-        &mut self,
-        now: Instant,
-        sentinel: Address,
-        channel: &str,
-        payload: &[u8],
-        actions: &mut Vec<Action>,
-    ) {
-        let source = Source::Sentinel(sentinel.clone());
-        match Message::parse(channel, payload) {
-            Err(malformed) => {
-                self.malformed += 1;
-                let (channel, reason) = (channel.to_owned(), malformed.to_string());
-                actions.push(Action::Report(Event::Malformed { at: now, source, channel, reason }));
-            }
-            Ok(Message::Switch { service, to, .. }) if service == self.rules.service => {
-                self.hint(now, &to, actions);
-            }
-            Ok(Message::About { instance, happening }) if instance.service == self.rules.service => {
-                self.heard_of(now, sentinel, source, &instance, happening, actions);
-            }
-            Ok(_) => {}
-        }
-    }
-
-    fn heard_of(
-        &mut self,
-        now: Instant,
-        sentinel: Address,
-        source: Source,
-        instance: &Instance,
-        happening: Happening,
-        actions: &mut Vec<Action>,
-    ) {
-        match happening {
-            Happening::Unreachable(down) => {
-                if instance.kind != Kind::Sentinel
-                    && let Some(entry) = self.roster.get_mut(&sentinel)
-                {
-                    if down {
-                        entry.unreachable.insert(instance.address.clone());
-                    } else {
-                        entry.unreachable.remove(&instance.address);
-                    }
-                }
-            }
-            Happening::Down(true) => self.ask_all(now, actions),
-            Happening::Failover | Happening::Selected => {
-                if self.failover_until.is_none_or(|until| until <= now) {
-                    actions.push(Action::Report(Event::FailoverStarted { at: now, source }));
-                }
-                self.failover_until = Some(now + FAILOVER_FADES);
-            }
-            Happening::FailoverAbort(reason) => {
-                self.failover_until = None;
-                actions.push(Action::Report(Event::FailoverAborted { at: now, source, reason }));
-                self.ask_all(now, actions);
-            }
-            Happening::Promoted => self.hint(now, &instance.address, actions),
-            // "-role-change slave … is master" tells of the old master, too, which still is one.
-            Happening::Role { master: true } | Happening::ConfigUpdate => {
-                self.ask_all(now, actions);
-            }
-            Happening::FailoverEnd => {
-                self.failover_until = None;
-                self.ask_all(now, actions);
-            }
-            Happening::Reboot => {
-                let node = instance.address.clone();
-                actions.push(Action::Report(Event::NodeRestarted { at: now, source, node }));
-                self.ask_all(now, actions);
-            }
-            Happening::Sentinel
-            | Happening::SentinelMoved { .. }
-            | Happening::Replica
-            | Happening::Reconfigured => actions.push(Action::Query { sentinel }),
-            Happening::Down(false) | Happening::Role { master: false } | Happening::Other => {}
-        }
-    }
-
-    /// Somebody said that this address is the new master. It is asked at once, as are all
-    /// sentinels; nothing is switched on the strength of a message.
-    fn hint(&mut self, now: Instant, address: &Address, actions: &mut Vec<Action>) {
-        if self.serving.as_ref().is_none_or(|serving| serving.address != *address) {
-            self.verify(address.clone(), actions);
-        }
-        self.ask_all(now, actions);
+        sentinel.silence();
+        sentinel.link = Link::Down { reason };
     }
 
     fn answered(
         &mut self,
         now: Instant,
-        sentinel: Address,
+        address: &Address,
         answer: Answer,
         actions: &mut Vec<Action>,
     ) {
-        let Some(entry) = self.roster.get_mut(&sentinel) else { return };
-        match &answer {
-            // The view before stays until the next is whole.
-            Answer::Moving => {
-                let again = now + ASK_AGAIN;
-                self.next_poll = Some(self.next_poll.map_or(again, |next| next.min(again)));
-                return;
-            }
-            Answer::Unknown if entry.services.is_none() => {
-                actions.push(Action::ListServices { sentinel: sentinel.clone() });
-            }
-            Answer::Unknown | Answer::Refused(_) => {}
+        let ended = self.ends_failover(address, &answer);
+        let Some(sentinel) = self.roster.get_mut(address).filter(|sentinel| sentinel.is_up())
+        else {
+            return;
+        };
+        sentinel.asking = None;
+        sentinel.answered = Some(now);
+        sentinel.next_poll = None;
+        if ended {
+            self.abort = Some((address.clone(), "ended".to_owned()));
+        }
+        let moving = sentinel.moving;
+        sentinel.moving = 0;
+        sentinel.view = None;
+        match answer {
             Answer::Names(view) => {
-                entry.services = None;
-                entry.unreachable = unreachable(view);
+                sentinel.said = Said::Names;
+                sentinel.take(*view);
             }
-        }
-        let found = match &answer {
-            Answer::Names(view) => view.sentinels.clone().unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        entry.answer = Some((answer, now));
-        for found in found {
-            if self.roster.add(&found.address, found.run_id.as_deref(), false, now) {
-                let source = Source::Sentinel(sentinel.clone());
-                actions.push(Action::Link { sentinel: found.address.clone() });
-                let event = Event::SentinelFound { at: now, source, sentinel: found.address };
-                actions.push(Action::Report(event));
+            Answer::Unknown => {
+                if sentinel.said != Said::Unknown {
+                    actions.push(Action::ListServices { sentinel: address.clone() });
+                }
+                sentinel.said = Said::Unknown;
+                sentinel.master_down = None;
+                sentinel.failing_over = false;
             }
-        }
-        self.forget_the_gone(now, actions);
-        self.note_replicas();
-    }
-
-    /// Lets discovered sentinels go that are away and that nobody has listed for long.
-    fn forget_the_gone(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let forget_after = self.rules.forget_after;
-        let gone: Vec<Address> = self
-            .roster
-            .entries
-            .iter()
-            .filter(|(_, entry)| {
-                !entry.seed && !entry.link.is_up() && now > entry.listed + forget_after
-            })
-            .map(|(address, _)| address.clone())
-            .collect();
-        for sentinel in gone {
-            self.roster.entries.remove(&sentinel);
-            actions.push(Action::Unlink { sentinel: sentinel.clone() });
-            let event = Event::SentinelForgotten { at: now, source: Source::Factory, sentinel };
-            actions.push(Action::Report(event));
-        }
-    }
-
-    /// The replicas as the sentinel with the latest view of the master that is served lists them.
-    /// An empty list tells nothing: it is what a sentinel says for seconds after a reset.
-    fn note_replicas(&mut self) {
-        let Some(serving) = &self.serving else { return };
-        let views = self.roster.views();
-        let lists = views
-            .into_iter()
-            .filter(|view| view.address == serving.address)
-            .filter_map(|view| view.replicas.as_ref());
-        if let Some(replicas) = lists.into_iter().find(|list| !list.is_empty()) {
-            self.replicas = replicas
-                .iter()
-                .map(|replica| NodeStatus {
-                    address: replica.address.clone(),
-                    role: NodeRole::Replica,
-                    run_id: replica.run_id.clone(),
-                    flags: replica.flags.0.clone(),
-                    link_up: replica.link_up,
-                    offset: replica.offset,
-                    down_for: 0,
-                })
-                .collect();
-        }
-    }
-
-    fn was_verified(
-        &mut self,
-        now: Instant,
-        address: Address,
-        verification: Verification,
-        actions: &mut Vec<Action>,
-    ) {
-        self.verifying.remove(&address);
-        let reason = match verification {
-            Verification::Master { run_id, .. } => {
-                self.refused.remove(&address);
-                self.verified.insert(address, (now, run_id));
-                return;
+            Answer::Moving => {
+                sentinel.said = Said::Moving;
+                sentinel.moving = moving + 1;
+                sentinel.again |= moving < MOVING_AT_ONCE;
             }
-            Verification::NotMaster { role } => role,
-            Verification::Failed { reason } => reason,
-        };
-        self.verified.remove(&address);
-        self.refused.insert(address.clone(), reason.clone());
-        let Some(pursuit) = &mut self.pursuit else { return };
-        if pursuit.acceptance.address != address {
-            return;
+            Answer::Refused(text) => sentinel.said = Said::Refused(text),
         }
-        pursuit.retry_at = Some(now + pursuit.pause);
-        pursuit.pause = (pursuit.pause * 2).min(self.rules.verify_retry_max);
-        if pursuit.reason.as_ref() != Some(&reason) {
-            pursuit.reason = Some(reason.clone());
-            let source = Source::Node(address.clone());
-            actions.push(Action::Report(Event::NotVerified { at: now, source, address, reason }));
+        if std::mem::take(&mut sentinel.again) {
+            sentinel.ask_soon(now);
         }
     }
 
-    fn troubled(
-        &mut self,
-        now: Instant,
-        generation: u64,
-        _what: Trouble,
-        actions: &mut Vec<Action>,
-    ) {
-        if self.serving.as_ref().is_some_and(|serving| serving.generation == generation) {
-            self.trouble_until = Some(now + self.rules.trouble_fades);
-            self.ask_all(now, actions);
+    fn trouble(&mut self, now: Instant, generation: u64, _what: Trouble) {
+        if generation == self.generation() && self.master.is_some() {
+            self.reported = Some(now);
+            self.ask_all(now);
         }
     }
 
-    /// What follows from all that is known now.
     fn review(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let electorate = self.roster.electorate();
-        let held = self.serving.as_ref().map(|serving| Held {
-            address: &serving.address,
-            epoch: serving.epoch,
-            troubled: self.trouble_until.is_some_and(|until| now < until),
-            left: self.left.as_ref(),
-        });
-        let decision = self.deliberation.decide(now, &self.rules, &electorate, held);
-        if let Some(serving) = &mut self.serving {
-            serving.epoch = decision.epoch;
+        for change in self.roster.review(now, &self.rules) {
+            self.changed(now, change, actions);
         }
-        match decision.accept {
-            None => self.pursuit = None,
-            Some(acceptance) => self.pursue(now, acceptance, actions),
-        }
-        self.report_nodes(now, &electorate, actions);
-        self.report_service(now, &electorate, actions);
     }
 
-    fn pursue(&mut self, now: Instant, acceptance: Acceptance, actions: &mut Vec<Action>) {
-        let address = acceptance.address.clone();
-        match &mut self.pursuit {
-            Some(pursuit) if pursuit.acceptance.address == address => {
-                pursuit.acceptance = acceptance;
+    pub(super) fn changed(&self, now: Instant, change: Change, actions: &mut Vec<Action>) {
+        match change {
+            Change::Found { sentinel, by } => {
+                actions.push(Action::Link { sentinel: sentinel.clone() });
+                let source = Source::Sentinel(by);
+                actions.push(Action::Report(Event::SentinelFound { at: now, source, sentinel }));
             }
-            _ => {
-                self.pursuit = Some(Pursuit {
-                    acceptance,
-                    retry_at: None,
-                    pause: self.rules.verify_retry,
-                    reason: None,
-                });
+            Change::Forgotten(sentinel) => {
+                actions.push(Action::Unlink { sentinel: sentinel.clone() });
+                let source = Source::Factory;
+                actions.push(Action::Report(Event::SentinelForgotten {
+                    at: now,
+                    source,
+                    sentinel,
+                }));
             }
         }
-        if self.verified.get(&address).is_some_and(|(at, _)| now < *at + VERIFIED_FOR) {
-            self.switch(now, actions);
+    }
+
+    /// Whether two addresses are one node: the same place, unless their run ids tell otherwise.
+    pub(super) fn same_node(&self, left: &Address, right: &Address) -> bool {
+        if left == right {
+            return true;
+        }
+        let (one, other) = (self.ids(left), self.ids(right));
+        if one.is_empty() || other.is_empty() {
+            return self.roster.same_place(left, right);
+        }
+        one.intersection(&other).next().is_some()
+    }
+
+    /// The run ids of a node: what it told itself, or what the sentinels list.
+    fn ids(&self, address: &Address) -> BTreeSet<&str> {
+        if let Some(own) = self.run_ids.get(address) {
+            return BTreeSet::from([own.as_str()]);
+        }
+        let mut ids = BTreeSet::new();
+        for sentinel in self.roster.sentinels.iter().filter(|sentinel| sentinel.is_up()) {
+            let master = sentinel.view.as_ref().and_then(|view| view.master.as_ref());
+            let master = master.map(|master| (&master.address, &master.run_id));
+            let replicas = sentinel.replicas.iter().map(|node| (&node.address, &node.run_id));
+            ids.extend(
+                master
+                    .into_iter()
+                    .chain(replicas)
+                    .filter(|(listed, _)| *listed == address)
+                    .filter_map(|(_, id)| id.as_deref()),
+            );
+        }
+        ids
+    }
+
+    /// The sentinels that count, and what they say, with each node's address spelled in one way.
+    pub(super) fn electorate(&self) -> Electorate {
+        let mut electorate = Electorate::default();
+        for sentinel in self.roster.voters() {
+            electorate.known += 1;
+            let (Some(view), Some(at)) = (&sentinel.view, sentinel.answered) else {
+                let pending = match sentinel.link {
+                    Link::New => true,
+                    Link::Up { .. } => matches!(sentinel.said, Said::Nothing | Said::Moving),
+                    Link::Down { .. } => false,
+                };
+                electorate.pending += usize::from(pending);
+                continue;
+            };
+            let address = self.spelled(&view.address, &electorate);
+            electorate.claims.push(Claim {
+                sentinel: sentinel.address.clone(),
+                address,
+                epoch: view.epoch,
+                at,
+            });
+        }
+        electorate
+    }
+
+    fn spelled(&self, address: &Address, electorate: &Electorate) -> Address {
+        let master = self.master.as_ref().map(|master| &master.address);
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.accepted.address);
+        master
+            .into_iter()
+            .chain(candidate)
+            .chain(electorate.claims.iter().map(|claim| &claim.address))
+            .find(|known| self.same_node(known, address))
+            .unwrap_or(address)
+            .clone()
+    }
+
+    pub(super) fn switch(&mut self, now: Instant, proof: Proof, actions: &mut Vec<Action>) {
+        let Some(Candidate { accepted, .. }) = self.candidate.take() else {
             return;
-        }
-        let wait = self.pursuit.as_ref().and_then(|pursuit| pursuit.retry_at);
-        if wait.is_none_or(|retry_at| retry_at <= now) {
-            if let Some(pursuit) = &mut self.pursuit {
-                pursuit.retry_at = None;
-            }
-            self.verify(address, actions);
-        }
-    }
-
-    fn verify(&mut self, address: Address, actions: &mut Vec<Action>) {
-        if self.verifying.insert(address.clone()) {
-            actions.push(Action::Verify { address });
-        }
-    }
-
-    fn switch(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Some(Pursuit { acceptance, .. }) = self.pursuit.take() else { return };
-        let Acceptance { address: to, epoch, evidence, sentinel } = acceptance;
-        let from = self.serving.as_ref().map(|serving| serving.address.clone());
-        let generation = self.serving.as_ref().map_or(0, |serving| serving.generation) + 1;
-        let run_id = self.verified.remove(&to).and_then(|(_, run_id)| run_id);
-        self.verified.clear();
-        self.refused.clear();
-        self.serving = Some(Serving { address: to.clone(), epoch, generation });
+        };
+        let Acceptance { address: to, epoch, evidence, sentinel } = accepted;
+        let generation = self.generation() + 1;
+        let from = self.master.take().map(|master| master.address);
         self.left = from.clone();
-        self.trouble_until = None;
-        self.note_replicas();
+        self.master =
+            Some(Master { address: to.clone(), epoch, generation, run_id: proof.run_id.clone() });
+        self.reported = None;
+        self.abort = None;
+        let run_id = proof.run_id;
         actions.push(Action::Switch {
             generation,
             from: from.clone(),
@@ -488,212 +378,38 @@ impl Machine {
             run_id,
             evidence: evidence.clone(),
         });
-        let source = Source::Sentinel(sentinel);
-        let event = Event::Switched { at: now, source, generation, from, to, epoch, evidence };
-        actions.push(Action::Report(event));
-    }
-
-    fn report_nodes(&mut self, now: Instant, electorate: &Electorate, actions: &mut Vec<Action>) {
-        let nodes = self.nodes();
-        for node in &nodes {
-            let down = node.down_for >= electorate.majority();
-            let (source, address) = (Source::Factory, node.address.clone());
-            if down && self.reported_down.insert(address.clone()) {
-                let event = Event::NodeDown { at: now, source, node: address };
-                actions.push(Action::Report(event));
-            } else if !down && self.reported_down.remove(&address) {
-                actions.push(Action::Report(Event::NodeUp { at: now, source, node: address }));
+        let source = match evidence {
+            Evidence::Confirmation { .. } | Evidence::Unnumbered { .. } => {
+                Source::Sentinel(sentinel)
             }
-        }
-        self.reported_down.retain(|down| nodes.iter().any(|node| node.address == *down));
-    }
-
-    fn report_service(&mut self, now: Instant, electorate: &Electorate, actions: &mut Vec<Action>) {
-        let answers = || self.roster.entries.values().filter_map(|entry| entry.answer.as_ref());
-        let unknown = answers().filter(|(answer, _)| *answer == Answer::Unknown).count();
-        let monitored = !electorate.claims.is_empty();
-        if self.serving.is_some() && !self.removed && unknown > 0 && !monitored {
-            self.removed = true;
-            let event = Event::ServiceRemoved { at: now, source: Source::Factory };
-            actions.push(Action::Report(event));
-        } else if self.removed && monitored {
-            self.removed = false;
-            let event = Event::ServiceMonitored { at: now, source: Source::Factory };
-            actions.push(Action::Report(event));
-        }
-        let addresses = electorate.addresses();
-        if addresses.len() < 2 {
-            self.disagreeing = None;
-            return;
-        }
-        let (since, reported) = *self.disagreeing.get_or_insert((now, false));
-        if !reported && now >= since + DISAGREEMENT_PATIENCE {
-            self.disagreeing = Some((since, true));
-            let count = |address: &Address| (address.clone(), electorate.count(address));
-            let named = addresses.into_iter().map(count).collect();
-            let event = Event::Disagreement { at: now, source: Source::Factory, named };
-            actions.push(Action::Report(event));
-        }
-    }
-
-    fn ask_all(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for sentinel in self.roster.up() {
-            let query = Action::Query { sentinel: sentinel.clone() };
-            if !actions.contains(&query) {
-                actions.push(query);
-            }
-        }
-        self.next_poll = Some(now + self.interval(now));
-    }
-
-    /// Asks everybody when it is time to; and sooner, when something went wrong meanwhile.
-    fn poll(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.wrong_since = match (self.is_anything_wrong(now), self.wrong_since) {
-            (true, since) => since.or(Some(now)),
-            (false, _) => None,
+            _ => Source::Factory,
         };
-        let interval = self.interval(now);
-        let next = self.next_poll.map_or(now + interval, |next| next.min(now + interval));
-        self.next_poll = Some(next);
-        if next <= now {
-            self.ask_all(now, actions);
-        }
-    }
-
-    fn interval(&self, now: Instant) -> Duration {
-        match self.wrong_since {
-            None => self.rules.calm_poll,
-            Some(since) if now < since + self.rules.troubled_burst => self.rules.troubled_poll,
-            Some(_) => self.rules.lasting_poll,
-        }
-    }
-
-    fn is_anything_wrong(&self, now: Instant) -> bool {
-        let electorate = self.roster.electorate();
-        let Some(serving) = &self.serving else { return true };
-        self.pursuit.is_some()
-            || self.removed
-            || self.trouble_until.is_some_and(|until| now < until)
-            || self.failover_until.is_some_and(|until| now < until)
-            || self.roster.down_for(&serving.address) > 0
-            || electorate.claims.len() < electorate.majority()
-            || electorate.addresses().len() > 1
-    }
-
-    /// The master and its replicas.
-    fn nodes(&self) -> Vec<NodeStatus> {
-        let Some(serving) = &self.serving else { return Vec::new() };
-        let views = self.roster.views();
-        let fields = views
-            .iter()
-            .filter(|view| view.address == serving.address)
-            .find_map(|view| view.master.as_ref());
-        let master = NodeStatus {
-            address: serving.address.clone(),
-            role: NodeRole::Master,
-            run_id: fields.and_then(|fields| fields.run_id.clone()),
-            flags: fields.map(|fields| fields.flags.0.clone()).unwrap_or_default(),
-            link_up: None,
-            offset: None,
-            down_for: 0,
-        };
-        let others = self.replicas.iter().filter(|node| node.address != serving.address).cloned();
-        std::iter::once(master)
-            .chain(others)
-            .map(|node| NodeStatus { down_for: self.roster.down_for(&node.address), ..node })
-            .collect()
-    }
-
-    /// All that is known now.
-    pub(crate) fn topology(&self) -> Topology {
-        let electorate = self.roster.electorate();
-        let serving = self.serving.as_ref();
-        Topology {
-            service: self.rules.service.clone(),
-            master: serving.map(|serving| serving.address.clone()),
-            epoch: serving.and_then(|serving| serving.epoch),
-            generation: serving.map_or(0, |serving| serving.generation),
-            nodes: self.nodes(),
-            sentinels: self.roster.statuses(),
-            agreement: Agreement {
-                naming: serving.map_or(0, |serving| electorate.count(&serving.address)),
-                known: electorate.known,
-            },
-            poll_interval: match self.wrong_since {
-                None => self.rules.calm_poll,
-                Some(_) => self.rules.troubled_poll,
-            },
-        }
-    }
-
-    /// Why there is no master to serve, for whoever waited for one in vain.
-    pub(crate) fn why_no_master(&self) -> Error {
-        let service = &self.rules.service;
-        let electorate = self.roster.electorate();
-        if let Some((address, reason)) = self.refused.first_key_value() {
-            return Error::new(
-                ErrorKind::NoMaster,
-                format!(
-                    "{} of {} sentinels name {address} as the master of service {service:?}, but it \
-                     cannot be used: {reason}",
-                    electorate.count(address),
-                    electorate.known
-                ),
-            );
-        }
-        let said: Vec<String> = self
-            .roster
-            .entries
-            .iter()
-            .map(|(address, entry)| {
-                let says = match (&entry.link, &entry.answer) {
-                    (SentinelLink::Down(reason), _) => reason.clone(),
-                    (_, Some((Answer::Unknown, _))) => match &entry.services {
-                        Some(names) if names.is_empty() => {
-                            "unknown service (it monitors none)".to_owned()
-                        }
-                        Some(names) => format!("unknown service (it monitors {names:?})"),
-                        None => "unknown service".to_owned(),
-                    },
-                    (_, Some((Answer::Refused(words), _))) => words.clone(),
-                    (_, Some((Answer::Names(view), _))) => format!("names {}", view.address),
-                    (_, Some((Answer::Moving, _)) | None) => "has not answered yet".to_owned(),
-                };
-                format!("{address}: {says}")
-            })
-            .collect();
-        let said = said.join("; ");
-        let total = self.roster.entries.len();
-        let unknown = |entry: &super::roster::Entry| {
-            matches!(entry.answer, Some((Answer::Unknown, _)))
-        };
-        if self.roster.entries.values().any(unknown) && electorate.claims.is_empty() {
-            return Error::new(
-                ErrorKind::UnknownService,
-                format!("no sentinel of {total} monitors service {service:?}: {said}"),
-            );
-        }
-        if electorate.claims.is_empty() {
-            return Error::new(
-                ErrorKind::NoSentinel,
-                format!("no sentinel of {total} answered for service {service:?}: {said}"),
-            );
-        }
-        Error::new(
-            ErrorKind::NoMaster,
-            format!("the sentinels have not agreed on a master of service {service:?}: {said}"),
-        )
+        actions.push(Action::Report(Event::Switched {
+            at: now,
+            source,
+            generation,
+            from,
+            to,
+            epoch,
+            evidence,
+        }));
     }
 }
 
-/// The nodes that the sentinel of this view cannot reach.
-fn unreachable(view: &View) -> BTreeSet<Address> {
-    let master = view
-        .master
-        .as_ref()
-        .filter(|fields| fields.flags.has("s_down"))
-        .map(|fields| fields.address.clone());
-    let replicas = view.replicas.iter().flatten();
-    let replicas = replicas.filter(|replica| replica.flags.has("s_down"));
-    master.into_iter().chain(replicas.map(|replica| replica.address.clone())).collect()
+impl Sentinel {
+    /// Takes an answer in. Lists are kept on empty ones: after a reset they fill again in seconds.
+    fn take(&mut self, view: View) {
+        if let Some(replicas) = view.replicas.as_ref().filter(|list| !list.is_empty()) {
+            self.replicas.clone_from(replicas);
+        }
+        if let Some(others) = view.sentinels.as_ref().filter(|list| !list.is_empty()) {
+            self.others.clone_from(others);
+        }
+        if let Some(master) = &view.master {
+            let down = master.flags.has("s_down") || master.flags.has("o_down");
+            self.master_down = down.then(|| master.address.clone());
+            self.failing_over = master.flags.has("failover_in_progress");
+        }
+        self.view = Some(view);
+    }
 }

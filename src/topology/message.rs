@@ -233,7 +233,10 @@ fn before<'a>(text: &'a str, mark: &str) -> &'a str {
 
 fn text(payload: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(payload).map_err(|_| {
-        Malformed(format!("{:?} is not UTF-8", String::from_utf8_lossy(&payload[..payload.len().min(200)])))
+        Malformed(format!(
+            "{:?} is not UTF-8",
+            String::from_utf8_lossy(&payload[..payload.len().min(200)])
+        ))
     })
 }
 

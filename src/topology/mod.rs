@@ -10,8 +10,12 @@
 
 mod agreement;
 mod answer;
+mod explain;
 mod machine;
 mod message;
+mod observe;
+mod poll;
+mod pursuit;
 mod roster;
 mod snapshot;
 

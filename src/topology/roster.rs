@@ -1,178 +1,365 @@
-//! The sentinels that are known, and what each of them last said.
+//! Which sentinels are known, and which of them are one and the same process.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
 
-use super::{
-    agreement::{Claim, Electorate},
-    answer::{Answer, View},
-    snapshot::{SentinelLink, SentinelStatus},
-};
 use crate::address::Address;
 
-/// One sentinel. A sentinel that is known by two addresses has two entries until its run id tells.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) seed: bool,
-    run_id: Option<String>,
-    /// Where it was in fact reached, and what its name resolved to.
-    peers: BTreeSet<Address>,
-    pub(super) link: SentinelLink,
-    pub(super) answer: Option<(Answer, Instant)>,
-    /// The services that it monitors, when it does not monitor ours.
-    pub(super) services: Option<Vec<String>>,
-    /// The nodes that it cannot reach.
-    pub(super) unreachable: BTreeSet<Address>,
-    pub(super) listed: Instant,
+use super::{
+    Rules,
+    answer::{ReplicaFields, SentinelFields, View},
+    snapshot::Hearing,
+};
+
+/// More sentinels than this are not linked to, whatever a sentinel lists.
+const MOST: usize = 100;
+
+/// The link to a sentinel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// No attempt has ended yet.
+    New,
+    Up {
+        since: Instant,
+        hearing: Hearing,
+    },
+    Down {
+        reason: String,
+    },
 }
 
-#[derive(Clone, Debug, Default)]
+/// What a sentinel said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    Names,
+    Unknown,
+    Moving,
+    Refused(String),
+}
+
+/// What is known of one sentinel.
+#[derive(Clone, Debug)]
+pub(super) struct Sentinel {
+    pub(super) address: Address,
+    pub(super) seed: bool,
+    pub(super) link: Link,
+    pub(super) peer: Option<Address>,
+    pub(super) run_id: Option<String>,
+    pub(super) said: Said,
+    /// The last answer that named a master, while [`Sentinel::said`] is [`Said::Names`].
+    pub(super) view: Option<View>,
+    pub(super) answered: Option<Instant>,
+    /// The last list of replicas that was not empty.
+    pub(super) replicas: Vec<ReplicaFields>,
+    /// The last list of other sentinels that was not empty.
+    pub(super) others: Vec<SentinelFields>,
+    /// The services that it monitors, once it was asked.
+    pub(super) services: Option<Vec<String>>,
+    /// The master that it cannot reach.
+    pub(super) master_down: Option<Address>,
+    /// It leads a failover, or tries to.
+    pub(super) failing_over: bool,
+    pub(super) tilt: bool,
+    pub(super) malformed: u64,
+    /// When the query that is under way was sent.
+    pub(super) asking: Option<Instant>,
+    pub(super) asked: Option<Instant>,
+    /// Ask again as soon as the query that is under way is answered.
+    pub(super) again: bool,
+    /// How often in a row it answered [`super::Answer::Moving`].
+    pub(super) moving: u32,
+    pub(super) next_poll: Option<Instant>,
+    /// Since when a majority has not listed it.
+    pub(super) unlisted: Option<Instant>,
+}
+
+impl Sentinel {
+    fn new(address: Address, seed: bool) -> Sentinel {
+        Sentinel {
+            address,
+            seed,
+            link: Link::New,
+            peer: None,
+            run_id: None,
+            said: Said::Nothing,
+            view: None,
+            answered: None,
+            replicas: Vec::new(),
+            others: Vec::new(),
+            services: None,
+            master_down: None,
+            failing_over: false,
+            tilt: false,
+            malformed: 0,
+            asking: None,
+            asked: None,
+            again: false,
+            moving: 0,
+            next_poll: None,
+            unlisted: None,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+    }
+
+    /// What it said and heard holds no longer than its link; what it listed is kept.
+    pub(super) fn silence(&mut self) {
+        self.said = Said::Nothing;
+        self.view = None;
+        self.master_down = None;
+        self.failing_over = false;
+        self.tilt = false;
+        self.asking = None;
+        self.again = false;
+        self.moving = 0;
+        self.next_poll = None;
+    }
+}
+
+/// The sentinels that are known: the seeds first, in the order they were given.
+#[derive(Debug, Default)]
 pub(super) struct Roster {
-    pub(super) entries: BTreeMap<Address, Entry>,
+    pub(super) sentinels: Vec<Sentinel>,
+    /// What host names stand for, of sentinels and nodes.
+    names: BTreeMap<Address, Vec<Address>>,
+    /// Discovered sentinels that were let go and are still listed by a minority.
+    forgotten: BTreeSet<Address>,
+}
+
+/// What became of the list of sentinels.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Found { sentinel: Address, by: Address },
+    Forgotten(Address),
 }
 
 impl Roster {
-    /// Adds a sentinel; `false` when it is there already, under this or another address.
-    pub(super) fn add(
-        &mut self,
-        address: &Address,
-        run_id: Option<&str>,
-        seed: bool,
-        now: Instant,
-    ) -> bool {
-        let known = self.entries.iter_mut().find(|(own, entry)| {
-            *own == address
-                || entry.peers.contains(address)
-                || (run_id.is_some() && entry.run_id.as_deref() == run_id)
-        });
-        if let Some((_, entry)) = known {
-            entry.listed = now;
-            if entry.run_id.is_none() {
-                entry.run_id = run_id.map(str::to_owned);
+    pub(super) fn start(&mut self, seeds: Vec<Address>) -> Vec<Address> {
+        let mut new = Vec::new();
+        for seed in seeds {
+            if self.get(&seed).is_none() {
+                self.sentinels.push(Sentinel::new(seed.clone(), true));
+                new.push(seed);
+            }
+        }
+        new
+    }
+
+    pub(super) fn get(&self, address: &Address) -> Option<&Sentinel> {
+        self.sentinels.iter().find(|sentinel| sentinel.address == *address)
+    }
+
+    pub(super) fn get_mut(&mut self, address: &Address) -> Option<&mut Sentinel> {
+        self.sentinels.iter_mut().find(|sentinel| sentinel.address == *address)
+    }
+
+    pub(super) fn resolved(&mut self, address: Address, to: Vec<Address>) {
+        self.names.insert(address, to);
+    }
+
+    /// Whether a host name and an address, or two host names, stand for one place.
+    pub(super) fn same_place(&self, left: &Address, right: &Address) -> bool {
+        left == right
+            || self.stands_for(left).any(|one| self.stands_for(right).any(|other| one == other))
+    }
+
+    fn stands_for<'a>(&'a self, address: &'a Address) -> impl Iterator<Item = &'a Address> {
+        std::iter::once(address).chain(self.names.get(address).into_iter().flatten())
+    }
+
+    /// Where a sentinel is known to be. A name that stands for several addresses says nothing
+    /// until one of them was reached.
+    fn places<'a>(&'a self, sentinel: &'a Sentinel) -> Vec<&'a Address> {
+        let mut places = vec![&sentinel.address];
+        if let Some(peer) = &sentinel.peer {
+            places.push(peer);
+        } else if let Some([only]) = self.names.get(&sentinel.address).map(Vec::as_slice) {
+            places.push(only);
+        }
+        places
+    }
+
+    /// Whether two entries are one process: by run id where both are known, by place otherwise.
+    fn same(&self, left: &Sentinel, right: &Sentinel) -> bool {
+        if let (Some(left), Some(right)) = (&left.run_id, &right.run_id) {
+            return left == right;
+        }
+        let right = self.places(right);
+        self.places(left).iter().any(|place| right.contains(place))
+    }
+
+    /// A name for several sentinels that was not reached: those count, the name does not.
+    fn is_only_a_name(&self, sentinel: &Sentinel) -> bool {
+        let Some(to) = self.names.get(&sentinel.address) else {
+            return false;
+        };
+        sentinel.peer.is_none() && to.len() > 1 && to.iter().any(|one| self.get(one).is_some())
+    }
+
+    /// One entry for each process that is known, the one that says most, and whether it counts: a
+    /// sentinel that does not monitor the service has no voice in it.
+    pub(super) fn members(&self) -> Vec<&Sentinel> {
+        let mut groups: Vec<Vec<&Sentinel>> = Vec::new();
+        for sentinel in &self.sentinels {
+            if self.is_only_a_name(sentinel) {
+                continue;
+            }
+            match groups.iter_mut().find(|group| group.iter().any(|own| self.same(own, sentinel))) {
+                Some(group) => group.push(sentinel),
+                None => groups.push(vec![sentinel]),
+            }
+        }
+        let most = |group: &Vec<&Sentinel>| -> usize {
+            let voice = |own: &Sentinel| (own.view.is_some(), own.is_up(), own.answered);
+            (1..group.len()).fold(0, |best, index| {
+                if voice(group[index]) > voice(group[best]) { index } else { best }
+            })
+        };
+        groups.iter().map(|group| group[most(group)]).collect()
+    }
+
+    pub(super) fn voters(&self) -> impl Iterator<Item = &Sentinel> {
+        self.members().into_iter().filter(|sentinel| sentinel.said != Said::Unknown)
+    }
+
+    /// Takes a sentinel in that another one, or a message, named. Returns whether it is new.
+    pub(super) fn discover(&mut self, address: &Address, run_id: Option<&str>) -> bool {
+        let by_id = run_id
+            .and_then(|id| self.sentinels.iter().find(|own| own.run_id.as_deref() == Some(id)));
+        if let Some(own) = by_id
+            && (own.is_up() || self.places(own).contains(&address))
+        {
+            return false;
+        }
+        let by_place = self
+            .sentinels
+            .iter()
+            .position(|own| self.places(own).iter().any(|place| self.same_place(place, address)));
+        if let Some(index) = by_place {
+            let own = &mut self.sentinels[index];
+            if own.run_id.is_none() {
+                own.run_id = run_id.map(str::to_owned);
             }
             return false;
         }
-        let entry = Entry {
-            seed,
-            run_id: run_id.map(str::to_owned),
-            peers: BTreeSet::new(),
-            link: SentinelLink::Dialling,
-            answer: None,
-            services: None,
-            unreachable: BTreeSet::new(),
-            listed: now,
-        };
-        self.entries.insert(address.clone(), entry);
+        if self.sentinels.len() >= MOST || self.forgotten.contains(address) {
+            return false;
+        }
+        let mut sentinel = Sentinel::new(address.clone(), false);
+        sentinel.run_id = run_id.map(str::to_owned);
+        self.sentinels.push(sentinel);
         true
     }
 
-    pub(super) fn get_mut(&mut self, sentinel: &Address) -> Option<&mut Entry> {
-        self.entries.get_mut(sentinel)
+    /// Somebody vouches for this address: it may be discovered again.
+    pub(super) fn pardon(&mut self, address: &Address) {
+        self.forgotten.remove(address);
     }
 
-    /// The sentinels whose link stands.
-    pub(super) fn up(&self) -> impl Iterator<Item = &Address> {
-        self.entries.iter().filter(|(_, entry)| entry.link.is_up()).map(|(address, _)| address)
+    pub(super) fn remove_discovered(&mut self, address: &Address) -> bool {
+        let before = self.sentinels.len();
+        self.sentinels.retain(|own| own.seed || own.address != *address);
+        self.sentinels.len() < before
     }
 
-    /// Everybody who counts, once each, and what they claim. Who does not monitor the service does
-    /// not count.
-    pub(super) fn electorate(&self) -> Electorate {
-        let mut people: Vec<Vec<(&Address, &Entry)>> = Vec::new();
-        for (address, entry) in &self.entries {
-            let same = people.iter_mut().find(|person| {
-                person.iter().any(|(other, known)| same(address, entry, other, known))
-            });
-            match same {
-                Some(person) => person.push((address, entry)),
-                None => people.push(vec![(address, entry)]),
+    /// Takes in what the sentinels list, and lets go of what a majority has not listed for long.
+    pub(super) fn review(&mut self, now: Instant, rules: &Rules) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (by, address, run_id) in self.listed() {
+            if self.discover(&address, run_id.as_deref()) {
+                changes.push(Change::Found { sentinel: address, by });
             }
         }
-        let mut electorate = Electorate::default();
-        for person in people {
-            let answer = person.iter().filter_map(|(_, entry)| entry.answer.as_ref());
-            match answer.max_by_key(|(_, at)| *at) {
-                Some((Answer::Unknown, _)) => continue,
-                Some((Answer::Names(view), at)) => electorate.claims.push(Claim {
-                    sentinel: person[0].0.clone(),
-                    address: view.address.clone(),
-                    epoch: view.epoch,
-                    at: *at,
-                }),
-                Some(_) => {}
-                None if person.iter().any(|(_, entry)| entry.is_pending()) => {
-                    electorate.pending += 1;
-                }
-                None => {}
-            }
-            electorate.known += 1;
-        }
-        electorate
-    }
-
-    /// The views of those that are up, the latest first.
-    pub(super) fn views(&self) -> Vec<&View> {
-        let mut views: Vec<(&View, Instant)> = self
-            .entries
-            .values()
-            .filter_map(|entry| match &entry.answer {
-                Some((Answer::Names(view), at)) => Some((&**view, *at)),
-                _ => None,
-            })
-            .collect();
-        views.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-        views.into_iter().map(|(view, _)| view).collect()
-    }
-
-    /// How many sentinels cannot reach a node.
-    pub(super) fn down_for(&self, node: &Address) -> usize {
-        self.entries.values().filter(|entry| entry.unreachable.contains(node)).count()
-    }
-
-    pub(super) fn statuses(&self) -> Vec<SentinelStatus> {
-        let status = |(address, entry): (&Address, &Entry)| {
-            let view = match &entry.answer {
-                Some((Answer::Names(view), _)) => Some(view),
-                _ => None,
-            };
-            SentinelStatus {
-                address: address.clone(),
-                run_id: entry.run_id.clone(),
-                configured: entry.seed,
-                link: entry.link.clone(),
-                names: view.map(|view| view.address.clone()),
-                epoch: view.and_then(|view| view.epoch),
-                answered: entry.answer.as_ref().map(|(_, at)| *at),
-            }
+        let unlisted: Vec<bool> = {
+            let members = self.members();
+            self.sentinels.iter().map(|own| !own.seed && self.is_unlisted(own, &members)).collect()
         };
-        self.entries.iter().map(status).collect()
-    }
-}
-
-impl Entry {
-    pub(super) fn met(&mut self, run_id: Option<String>, peers: impl IntoIterator<Item = Address>) {
-        if run_id.is_some() {
-            self.run_id = run_id;
+        for (own, unlisted) in self.sentinels.iter_mut().zip(unlisted) {
+            own.unlisted = if unlisted { own.unlisted.or(Some(now)) } else { None };
         }
-        self.peers.extend(peers);
-    }
-
-    /// Neither answered nor failed.
-    fn is_pending(&self) -> bool {
-        self.answer.is_none() && !matches!(self.link, SentinelLink::Down(_))
-    }
-}
-
-/// Do two entries stand for one sentinel? Run ids tell; without both, a shared address does.
-fn same(address: &Address, entry: &Entry, other: &Address, known: &Entry) -> bool {
-    match (&entry.run_id, &known.run_id) {
-        (Some(one), Some(two)) => one == two,
-        _ => {
-            entry.peers.contains(other)
-                || known.peers.contains(address)
-                || entry.peers.intersection(&known.peers).next().is_some()
+        let over: Vec<Address> = self
+            .sentinels
+            .iter()
+            .filter(|own| own.unlisted.is_some_and(|since| now >= since + rules.forget_after))
+            .map(|own| own.address.clone())
+            .collect();
+        for address in over {
+            self.sentinels.retain(|own| own.address != address);
+            self.forgotten.insert(address.clone());
+            changes.push(Change::Forgotten(address));
         }
+        self.forgive();
+        changes
+    }
+
+    /// When the next sentinel is let go.
+    pub(super) fn next_farewell(&self, rules: &Rules) -> Option<Instant> {
+        self.sentinels
+            .iter()
+            .filter_map(|own| own.unlisted)
+            .min()
+            .map(|since| since + rules.forget_after)
+    }
+
+    fn listed(&self) -> Vec<(Address, Address, Option<String>)> {
+        let listed = self.sentinels.iter().filter(|own| own.is_up()).flat_map(|own| {
+            let by = own.address.clone();
+            own.others.iter().map(move |o| (by.clone(), o.address.clone(), o.run_id.clone()))
+        });
+        // A name that stands for several sentinels lists them too.
+        let named = self.sentinels.iter().filter(|own| own.seed).flat_map(|own| {
+            let to = self.names.get(&own.address).filter(|to| to.len() > 1);
+            to.into_iter().flatten().map(|one| (own.address.clone(), one.clone(), None))
+        });
+        let mut all: Vec<_> = listed.chain(named).collect();
+        all.retain(|(_, address, _)| self.get(address).is_none());
+        all
+    }
+
+    /// Whether a majority of the other sentinels lists others, and not this one.
+    fn is_unlisted(&self, sentinel: &Sentinel, members: &[&Sentinel]) -> bool {
+        let places = self.places(sentinel);
+        if self.named_by_seed(&sentinel.address) {
+            return false;
+        }
+        let others: Vec<_> = members.iter().filter(|own| !self.same(own, sentinel)).collect();
+        let silent = others
+            .iter()
+            .filter(|own| own.is_up() && !own.others.is_empty())
+            .filter(|own| !own.others.iter().any(|listed| places.contains(&&listed.address)))
+            .count();
+        silent > others.len() / 2
+    }
+
+    fn named_by_seed(&self, address: &Address) -> bool {
+        self.sentinels.iter().any(|own| {
+            own.seed && self.names.get(&own.address).is_some_and(|to| to.contains(address))
+        })
+    }
+
+    /// Forgotten ones that a majority lists, or nobody any longer, may come back.
+    fn forgive(&mut self) {
+        if self.forgotten.is_empty() {
+            return;
+        }
+        let members = self.members();
+        let still: BTreeSet<Address> = self
+            .forgotten
+            .iter()
+            .filter(|address| {
+                let listing = members
+                    .iter()
+                    .filter(|own| own.others.iter().any(|listed| listed.address == **address))
+                    .count();
+                listing > 0 && listing <= members.len() / 2
+            })
+            .cloned()
+            .collect();
+        self.forgotten = still;
     }
 }

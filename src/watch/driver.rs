@@ -17,6 +17,7 @@ use crate::{
     broadcast::Broadcast,
     connection::{Greeting, Role},
     error::{Error, ErrorKind},
+    event::Event,
     metrics::Counters,
     pool::{Alarm, Candidate, Pool},
     topology::{Action, Answer, Input, Machine, Topology, Verification},
@@ -331,7 +332,6 @@ impl Driver {
             if service.pool.number() == 0 {
                 service.pool.explain(Some(service.machine.why_no_master()));
             }
-            service.counters.malformed_messages.set(service.machine.malformed());
             for action in actions {
                 self.act(id, action);
             }
@@ -366,6 +366,9 @@ impl Driver {
             Action::Switch { generation, to, .. } => self.switch(id, generation, &to),
             Action::Report(event) => {
                 if let Some(service) = self.services.get(&id) {
+                    if matches!(event, Event::Malformed { .. }) {
+                        service.counters.malformed_messages.add(1);
+                    }
                     service.events.send(&event);
                 }
             }

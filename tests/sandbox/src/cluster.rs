@@ -47,8 +47,8 @@ impl Cluster {
         services: Vec<Service>,
         sentinels: Vec<Sentinel>,
         settings: Settings,
-    ) -> Result<Cluster> {
-        Ok(Cluster { guardian, services, sentinels, settings })
+    ) -> Cluster {
+        Cluster { guardian, services, sentinels, settings }
     }
 
     /// `redis+sentinel://127.0.0.1:p1,127.0.0.1:p2,…/mymaster`, without passwords.
@@ -255,7 +255,7 @@ impl Cluster {
     /// waits until everything has [settled](Cluster::wait_settled).
     ///
     /// Call it when the sentinels agree on a master. It does by hand and at once what the sentinels would
-    /// do in some ten seconds, and has them ask for INFO more often meanwhile.
+    /// do in some ten seconds, and has them ask PING and INFO more often meanwhile.
     ///
     /// # Errors
     ///
@@ -269,18 +269,17 @@ impl Cluster {
                 member.resume()?;
             }
         }
-        self.info_period("200");
-        let result = Patience::until(deadline).try_for(
-            || {
-                for service in &self.services {
-                    self.point_strays(service);
-                }
-                Ok(health::settled(self))
-            },
-            |last| health::describe(self, "could not be repaired", last),
-        );
-        self.info_period("10000");
-        result
+        self.hurried(|| {
+            Patience::until(deadline).try_for(
+                || {
+                    for service in &self.services {
+                        self.point_strays(service);
+                    }
+                    Ok(health::settled(self))
+                },
+                |last| health::describe(self, "could not be repaired", last),
+            )
+        })
     }
 
     /// Best effort: what fails is tried again in the next round.
@@ -306,10 +305,19 @@ impl Cluster {
         }
     }
 
-    /// Sentinels before 7.0 do not know this; the repair only takes longer with them.
-    fn info_period(&self, millis: &str) {
-        for sentinel in &self.sentinels {
-            let _ = sentinel.ask(&["SENTINEL", "DEBUG", "info-period", millis]);
+    /// Has the sentinels dial, ask for INFO and forget old verdicts of each other without their usual pauses
+    /// while `work` is done. Those before 7.0 cannot; the work only takes longer with them.
+    pub(crate) fn hurried<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.periods(["100", "200", "100"]);
+        let done = work();
+        self.periods(["1000", "10000", "1000"]);
+        done
+    }
+
+    fn periods(&self, [ping, info, ask]: [&str; 3]) {
+        for sentinel in self.sentinels.iter().filter(|sentinel| answers(sentinel)) {
+            let words = ["ping-period", ping, "info-period", info, "ask-period", ask];
+            let _ = sentinel.ask(&[&["SENTINEL", "DEBUG"], &words[..]].concat());
         }
     }
 

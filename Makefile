@@ -1,0 +1,34 @@
+# `make` lists what there is to do.
+
+MAKEFLAGS += --no-print-directory
+CARGO ?= cargo
+# What `make demo` shows; `make demo DRILL="drill --help"` lists the choices.
+DRILL ?= drill --fault kill,freeze,planned
+
+.PHONY: help setup demo test bench doc lint msrv
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install redis-server and redis-sentinel when they are missing (Debian, Ubuntu)
+	@tests/setup
+
+demo: setup ## Fail a throw-away cluster over, three ways, under load, and show the timeline
+	$(CARGO) run --release --features cli -- $(DRILL)
+
+test: setup ## Run every test; the last line is "N passed, N failed"
+	@tests/run
+
+bench: setup ## Run the benchmarks
+	$(CARGO) bench --workspace --all-features
+
+doc: ## Build the documentation; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
+
+lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	for script in .ci/run tests/msrv tests/run tests/setup; do bash -n $$script || exit 1; done
+
+msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
+	@tests/msrv

@@ -1,0 +1,172 @@
+//! From an acceptance to a switch: the address has to say itself that it is a master.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    address::Address,
+    event::{Event, Source},
+};
+
+use super::{
+    Action, Verification,
+    agreement::{Acceptance, Held},
+    machine::{Candidate, Machine, Proof},
+};
+
+/// A verification counts for this long. The connection it was made on is then still at hand.
+pub(super) const PROOF_HOLDS: Duration = Duration::from_secs(1);
+
+/// Messages cause at most one verification in this time.
+const EARLY_GAP: Duration = Duration::from_millis(10);
+
+/// So many run ids are remembered.
+const RUN_IDS: usize = 256;
+
+impl Machine {
+    /// Weighs what the sentinels say, and pursues what follows.
+    pub(super) fn follow(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.proofs.retain(|_, proof| now < proof.at + PROOF_HOLDS);
+        // A switch, or the insight that two addresses are one node, changes what the same answers
+        // mean. Either happens once for each address, so this ends; the bound is for certainty.
+        for _ in 0..8 {
+            let electorate = self.electorate();
+            let troubled = self.is_reported(now) || self.master_is_down();
+            let held = self.master.as_ref().map(|master| Held {
+                address: &master.address,
+                epoch: master.epoch,
+                troubled,
+                left: self.left.as_ref(),
+            });
+            let decision = self.deliberation.decide(now, &self.rules, &electorate, held);
+            if let Some(master) = &mut self.master {
+                master.epoch = decision.epoch;
+            }
+            if !self.pursue(now, decision.accept, actions) {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether the same answers have to be weighed again.
+    fn pursue(
+        &mut self,
+        now: Instant,
+        accept: Option<Acceptance>,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(accepted) = accept else {
+            self.candidate = None;
+            return false;
+        };
+        let address = accepted.address.clone();
+        match &mut self.candidate {
+            Some(candidate) if candidate.accepted.address == address => {
+                candidate.accepted = accepted;
+            }
+            _ => {
+                self.candidate = Some(Candidate {
+                    accepted,
+                    retry: now,
+                    delay: self.rules.verify_retry,
+                    reason: None,
+                });
+            }
+        }
+        if let Some(proof) = self.proofs.get(&address).cloned() {
+            self.switch(now, proof, actions);
+            return true;
+        }
+        let due = self.candidate.as_ref().is_some_and(|candidate| now >= candidate.retry);
+        if due && self.is_idle(now, &address) {
+            self.verify(now, address, actions);
+        }
+        false
+    }
+
+    /// A message names this address: have its connection ready when the sentinels' answers come.
+    pub(super) fn verify_early(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        actions: &mut Vec<Action>,
+    ) {
+        let own = |known: Option<&Address>| known.is_some_and(|own| self.same_node(own, address));
+        if own(self.master.as_ref().map(|master| &master.address))
+            || own(self.candidate.as_ref().map(|candidate| &candidate.accepted.address))
+            || self.proofs.contains_key(address)
+            || !self.is_idle(now, address)
+            || self.verified_early.is_some_and(|last| now < last + EARLY_GAP)
+        {
+            return;
+        }
+        self.verified_early = Some(now);
+        self.verify(now, address.clone(), actions);
+    }
+
+    fn verify(&mut self, now: Instant, address: Address, actions: &mut Vec<Action>) {
+        self.verifying.insert(address.clone(), now);
+        actions.push(Action::Verify { address });
+    }
+
+    /// Whether no verification is under way, or one that must have been lost.
+    fn is_idle(&self, now: Instant, address: &Address) -> bool {
+        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.calm_poll)
+    }
+
+    pub(super) fn verified(
+        &mut self,
+        now: Instant,
+        address: Address,
+        verification: Verification,
+        actions: &mut Vec<Action>,
+    ) {
+        self.verifying.remove(&address);
+        let reason = match verification {
+            Verification::Master { run_id, replid: _ } => {
+                self.proven(now, address, run_id);
+                return;
+            }
+            Verification::NotMaster { role } => {
+                if self.master.as_ref().is_some_and(|master| master.address == address) {
+                    self.reported = Some(now);
+                    self.ask_all(now);
+                }
+                format!("it is no master, its role is {role}")
+            }
+            Verification::Failed { reason } => reason,
+        };
+        self.proofs.remove(&address);
+        let most = self.rules.verify_retry_max;
+        let Some(candidate) = &mut self.candidate else {
+            return;
+        };
+        if candidate.accepted.address != address {
+            return;
+        }
+        candidate.retry = now + candidate.delay;
+        candidate.delay = (candidate.delay * 2).min(most);
+        if candidate.reason.as_ref() != Some(&reason) {
+            candidate.reason = Some(reason.clone());
+            let source = Source::Node(address.clone());
+            actions.push(Action::Report(Event::NotVerified { at: now, source, address, reason }));
+        }
+    }
+
+    fn proven(&mut self, now: Instant, address: Address, run_id: Option<String>) {
+        if self.run_ids.len() >= RUN_IDS {
+            self.run_ids.clear();
+        }
+        match &run_id {
+            Some(id) => self.run_ids.insert(address.clone(), id.clone()),
+            None => self.run_ids.remove(&address),
+        };
+        if let Some(master) = &mut self.master
+            && master.address == address
+        {
+            // The same address as before: at most the process is another one.
+            master.run_id = run_id;
+            return;
+        }
+        self.proofs.insert(address, Proof { at: now, run_id });
+    }
+}
