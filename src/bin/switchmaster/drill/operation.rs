@@ -1,0 +1,89 @@
+//! What a worker did and when: [`Operation`], [`Track`].
+
+use std::time::Instant;
+
+use redis::RedisError;
+use switchmaster::{Error, Outcome};
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// RPUSH of a value that nobody else writes.
+    Write,
+    /// GET.
+    Read,
+    /// BLPOP without a limit.
+    Block,
+    /// RPUSH to the lists of those who block, one after the other.
+    Feed,
+}
+
+impl Duty {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Duty::Write => "writer",
+            Duty::Read => "reader",
+            Duty::Block => "blocked",
+            Duty::Feed => "feeder",
+        }
+    }
+}
+
+/// One checkout with one command.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    /// Before the checkout.
+    pub(crate) began: Instant,
+    /// After the reply, or after the error.
+    pub(crate) ended: Instant,
+    /// The generation that the handle belonged to at the end; 0 for none.
+    pub(crate) generation: u64,
+    /// What was written, or which list was fed.
+    pub(crate) number: u64,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// How an operation failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) outcome: Outcome,
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Trouble {
+        Trouble {
+            outcome: Outcome::of(&error),
+            kind: Error::from_redis(&error).map_or("reply", |ours| ours.kind().as_str()),
+            message: error.to_string(),
+        }
+    }
+}
+
+/// Everything that one worker did.
+#[derive(Clone, Debug)]
+pub(crate) struct Track {
+    pub(crate) duty: Duty,
+    /// Which of those with this duty.
+    pub(crate) index: usize,
+    pub(crate) operations: Vec<Operation>,
+    /// Since when it has been in an operation that had not ended by the end of the drill.
+    pub(crate) running: Option<Instant>,
+}
+
+impl Track {
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.duty.as_str(), self.index)
+    }
+
+    pub(crate) fn done(&self) -> impl DoubleEndedIterator<Item = &Operation> {
+        self.operations.iter().filter(|operation| operation.trouble.is_none())
+    }
+
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (&Operation, &Trouble)> {
+        self.operations
+            .iter()
+            .filter_map(|operation| Some((operation, operation.trouble.as_ref()?)))
+    }
+}

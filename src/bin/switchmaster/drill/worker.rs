@@ -1,0 +1,139 @@
+//! A thread that uses the factory: [`Worker`].
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use redis::{Commands, RedisResult};
+use switchmaster::Factory;
+
+use super::{
+    keys::Keys,
+    operation::{Duty, Operation, Track},
+};
+use crate::failure::Failure;
+
+/// Between two operations of a writer or reader.
+const PACE: Duration = Duration::from_millis(5);
+/// Between two rounds of the feeder.
+const FEED: Duration = Duration::from_millis(10);
+
+pub(crate) struct Worker {
+    log: Arc<Mutex<Track>>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a worker; a feeder has so many lists to feed.
+    pub(crate) fn start(
+        duty: Duty,
+        index: usize,
+        lists: usize,
+        factory: &Factory,
+        keys: &Keys,
+    ) -> Result<Worker, Failure> {
+        let track = Track { duty, index, operations: Vec::new(), running: None };
+        let work = Work {
+            duty,
+            index,
+            factory: factory.clone(),
+            keys: keys.clone(),
+            log: Arc::new(Mutex::new(track)),
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        let (log, stop) = (work.log.clone(), work.stop.clone());
+        let thread = thread::Builder::new()
+            .name(format!("{} {index}", duty.as_str()))
+            .spawn(move || work.go_on(lists))
+            .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+        Ok(Worker { log, stop, thread })
+    }
+
+    /// Asks it to end after its present operation.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What it did so far.
+    pub(crate) fn track(&self) -> Track {
+        self.log.lock().clone()
+    }
+
+    /// Looks at what it did so far, without a copy.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Track) -> T) -> T {
+        look(&self.log.lock())
+    }
+}
+
+struct Work {
+    duty: Duty,
+    index: usize,
+    factory: Factory,
+    keys: Keys,
+    log: Arc<Mutex<Track>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Work {
+    fn go_on(&self, lists: usize) {
+        let mut number = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.duty {
+                Duty::Feed => {
+                    (0..lists as u64).for_each(|list| self.operate(list));
+                    thread::sleep(FEED);
+                }
+                Duty::Block => self.operate(number),
+                Duty::Write | Duty::Read => {
+                    self.operate(number);
+                    thread::sleep(PACE);
+                }
+            }
+            number += 1;
+        }
+    }
+
+    fn operate(&self, number: u64) {
+        let began = Instant::now();
+        self.log.lock().running = Some(began);
+        let (generation, result) = self.attempt(number);
+        let ended = Instant::now();
+        let trouble = result.err().map(Into::into);
+        let mut log = self.log.lock();
+        log.running = None;
+        let failed = trouble.is_some();
+        log.operations.push(Operation { began, ended, generation, number, trouble });
+        drop(log);
+        if failed && self.duty == Duty::Block {
+            // An error that comes at once must not become a busy loop.
+            thread::sleep(PACE);
+        }
+    }
+
+    fn attempt(&self, number: u64) -> (u64, RedisResult<()>) {
+        let mut handle = match self.factory.get() {
+            Ok(handle) => handle,
+            Err(error) => return (0, Err(error.into())),
+        };
+        let result = match self.duty {
+            Duty::Write => handle.rpush(self.keys.written_by(self.index), number),
+            Duty::Read => handle.get::<_, Option<String>>(self.keys.read()).map(drop),
+            Duty::Block => handle
+                .blpop::<_, Option<(String, String)>>(self.keys.list(self.index), 0.0)
+                .map(drop),
+            Duty::Feed => handle.rpush(self.keys.list(number as usize), "food"),
+        };
+        (handle.generation(), result)
+    }
+}

@@ -1,0 +1,69 @@
+//! Why the command failed, and the exit code that says so: [`Failure`].
+
+use std::{fmt, io};
+
+/// A failure of the command: one message, and an exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// What was asked for was tried and failed: exit code 1.
+    pub(crate) fn new(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), code: 1 }
+    }
+
+    /// What was asked for makes no sense: exit code 2, as for arguments that cannot be read.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), code: 2 }
+    }
+
+    /// Exit code 1, after the output has said why.
+    pub(crate) fn told() -> Failure {
+        Failure::new("")
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<switchmaster::Error> for Failure {
+    fn from(error: switchmaster::Error) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<switchmaster_sandbox::Error> for Failure {
+    fn from(error: switchmaster_sandbox::Error) -> Failure {
+        Failure::new(format!("sandbox: {error}"))
+    }
+}
+
+impl From<redis::RedisError> for Failure {
+    fn from(error: redis::RedisError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        // Nobody reads on: there is nobody left to tell, as with any other filter.
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::told(),
+            _ => Failure::new(format!("output: {error}")),
+        }
+    }
+}

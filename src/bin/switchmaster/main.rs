@@ -1,0 +1,36 @@
+//! The command `switchmaster`: a look at a deployment, throw-away clusters, and real failovers to
+//! try the library with.
+
+mod arguments;
+mod deployment;
+mod drill;
+mod failure;
+mod master;
+mod sandbox;
+mod stop;
+mod topology;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::Master(arguments) => master::run(arguments),
+        Command::Topology(arguments) => topology::run(arguments),
+        Command::Drill(arguments) => drill::run(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_silent() {
+                eprintln!("switchmaster: {failure}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}

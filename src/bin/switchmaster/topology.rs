@@ -1,0 +1,193 @@
+//! `switchmaster topology`: every node and every sentinel of a service.
+
+use std::{
+    io::{self, Write},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use switchmaster::{
+    Factory, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
+};
+
+use crate::{arguments::TopologyArguments, failure::Failure};
+
+/// A factory opens with the first answers; the other sentinels get this long for theirs.
+const ANSWERS: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_millis(10);
+
+pub(crate) fn run(arguments: &TopologyArguments) -> Result<(), Failure> {
+    let factory = Factory::open(&arguments.url)?;
+    let deadline = Instant::now() + ANSWERS;
+    let topology = loop {
+        let topology = factory.topology()?;
+        if topology.sentinels.iter().all(heard) || Instant::now() > deadline {
+            break topology;
+        }
+        thread::sleep(STEP);
+    };
+    let mut output = io::stdout().lock();
+    if arguments.json {
+        writeln!(output, "{}", document(&topology))?;
+    } else {
+        output.write_all(tree(&topology).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether it is known what becomes of this sentinel.
+fn heard(sentinel: &SentinelStatus) -> bool {
+    match sentinel.link {
+        SentinelLink::Down(_) => true,
+        _ => sentinel.answered.is_some(),
+    }
+}
+
+fn tree(topology: &Topology) -> String {
+    let mut head = format!("{}: ", topology.service);
+    match &topology.master {
+        Some(master) => head.push_str(&format!("master {master}")),
+        None => head.push_str("no master"),
+    }
+    if let Some(epoch) = topology.epoch {
+        head.push_str(&format!(", epoch {epoch}"));
+    }
+    let agreement = topology.agreement;
+    head.push_str(&format!(", named by {} of {} sentinels\n", agreement.naming, agreement.known));
+    let nodes = topology.nodes.iter().map(node).collect();
+    let sentinels = topology.sentinels.iter().map(|it| sentinel(it, topology)).collect();
+    head + &branch("├─ ", "│  ", "nodes", nodes) + &branch("└─ ", "   ", "sentinels", sentinels)
+}
+
+fn branch(first: &str, rest: &str, name: &str, leaves: Vec<String>) -> String {
+    let mut text = format!("{first}{name}\n");
+    for (index, leaf) in leaves.iter().enumerate() {
+        let twig = if index + 1 == leaves.len() { "└─ " } else { "├─ " };
+        text.push_str(&format!("{rest}{twig}{leaf}\n"));
+    }
+    text
+}
+
+fn node(node: &NodeStatus) -> String {
+    let mut text = format!("{}  {}", node.address, role(node.role));
+    match node.link_up {
+        Some(true) => text.push_str(", link up"),
+        Some(false) => text.push_str(", link down"),
+        None => {}
+    }
+    if let Some(offset) = node.offset {
+        text.push_str(&format!(", offset {offset}"));
+    }
+    let noteworthy: Vec<&str> = node
+        .flags
+        .iter()
+        .map(String::as_str)
+        .filter(|flag| *flag != role_flag(node.role))
+        .collect();
+    if !noteworthy.is_empty() {
+        text.push_str(&format!(", {}", line(&noteworthy.join(" "))));
+    }
+    if node.down_for > 0 {
+        text.push_str(&format!(", down for {} sentinels", node.down_for));
+    }
+    text
+}
+
+fn sentinel(sentinel: &SentinelStatus, topology: &Topology) -> String {
+    let mut text = format!("{}  ", sentinel.address);
+    match &sentinel.link {
+        SentinelLink::Up(hearing) => text.push_str(match hearing {
+            Hearing::All => "up",
+            Hearing::SwitchOnly => "up, publishes switches only (its ACL allows no more)",
+            _ => "up, publishes nothing (its ACL denies SUBSCRIBE)",
+        }),
+        SentinelLink::Down(reason) => text.push_str(&format!("down: {}", line(reason))),
+        _ => text.push_str("not reached yet"),
+    }
+    match &sentinel.names {
+        Some(named) if topology.master.as_ref() != Some(named) => {
+            text.push_str(&format!(", names {named}"));
+        }
+        _ => {}
+    }
+    match sentinel.epoch {
+        Some(epoch) if topology.epoch != Some(epoch) => text.push_str(&format!(", epoch {epoch}")),
+        _ => {}
+    }
+    if !sentinel.configured {
+        text.push_str(", discovered");
+    }
+    text
+}
+
+/// What a server sent, without what could move the cursor.
+fn line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn role(role: NodeRole) -> &'static str {
+    match role {
+        NodeRole::Master => "master",
+        _ => "replica",
+    }
+}
+
+/// How Sentinel's flags name a role.
+fn role_flag(role: NodeRole) -> &'static str {
+    match role {
+        NodeRole::Master => "master",
+        _ => "slave",
+    }
+}
+
+fn document(topology: &Topology) -> Value {
+    let text = |address: &switchmaster::Address| address.to_string();
+    let nodes = topology.nodes.iter().map(|node| {
+        json!({
+            "address": text(&node.address),
+            "role": role(node.role),
+            "run_id": node.run_id,
+            "flags": node.flags,
+            "link_up": node.link_up,
+            "offset": node.offset,
+            "down_for": node.down_for,
+        })
+    });
+    let sentinels = topology.sentinels.iter().map(|sentinel| {
+        let (link, reason) = match &sentinel.link {
+            SentinelLink::Up(_) => ("up", None),
+            SentinelLink::Down(reason) => ("down", Some(reason)),
+            _ => ("dialling", None),
+        };
+        let hears = match &sentinel.link {
+            SentinelLink::Up(Hearing::All) => Some("all"),
+            SentinelLink::Up(Hearing::SwitchOnly) => Some("switches"),
+            SentinelLink::Up(_) => Some("nothing"),
+            _ => None,
+        };
+        json!({
+            "address": text(&sentinel.address),
+            "run_id": sentinel.run_id,
+            "configured": sentinel.configured,
+            "link": link,
+            "reason": reason,
+            "hears": hears,
+            "names": sentinel.names.as_ref().map(text),
+            "epoch": sentinel.epoch,
+        })
+    });
+    json!({
+        "service": topology.service,
+        "master": topology.master.as_ref().map(text),
+        "epoch": topology.epoch,
+        "generation": topology.generation,
+        "agreement": {
+            "naming": topology.agreement.naming,
+            "known": topology.agreement.known,
+        },
+        "nodes": nodes.collect::<Vec<_>>(),
+        "sentinels": sentinels.collect::<Vec<_>>(),
+        "poll_interval_ms": topology.poll_interval.as_millis() as u64,
+    })
+}

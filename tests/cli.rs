@@ -1,0 +1,208 @@
+//! The command does what its help says.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use switchmaster_sandbox::{Cluster, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchmaster"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the command runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the output is UTF-8")
+}
+
+/// A sandbox of the command, and what it printed.
+struct Sandbox {
+    child: Child,
+    input: Option<ChildStdin>,
+    printed: Value,
+}
+
+impl Sandbox {
+    fn start(arguments: &[&str]) -> Sandbox {
+        let mut child = command(&[&["sandbox"], arguments].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).expect("a line");
+        let printed = serde_json::from_str(&line).expect("one line of JSON");
+        Sandbox { input: child.stdin.take(), child, printed }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.printed[name].as_str().unwrap_or_else(|| panic!("{name} in {}", self.printed))
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.printed[name].as_array().unwrap_or_else(|| panic!("{name} in {}", self.printed)).len()
+    }
+
+    fn pids(&self) -> Vec<u64> {
+        self.printed["pids"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap()).collect()
+    }
+
+    /// Waits for its end, and asserts that nothing is left.
+    fn assert_gone(&mut self) {
+        let status = self.child.wait().expect("the command ends");
+        assert!(status.success(), "{status}");
+        let pids = self.pids();
+        let gone = |pid: &u64| !Path::new(&format!("/proc/{pid}")).exists();
+        assert!(wait_until(PATIENCE, || pids.iter().all(gone)), "of {pids:?} some are left");
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // Of a test that failed: the cluster ends with the command.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn every_subcommand_has_help_with_an_example() {
+    let help = output(&["--help"]);
+    assert!(help.status.success());
+    let help = text(&help.stdout);
+    for subcommand in ["sandbox", "master", "topology", "drill"] {
+        assert!(help.contains(subcommand), "{subcommand} in {help}");
+        let own = output(&[subcommand, "--help"]);
+        assert!(own.status.success());
+        let own = text(&own.stdout);
+        assert!(own.contains(&format!("  switchmaster {subcommand}")), "an example in {own}");
+    }
+}
+
+#[test]
+fn bad_arguments_are_named_and_exit_with_2() {
+    let url = "redis+sentinel://127.0.0.1:1/mymaster";
+    let cases: [(&[&str], &str); 10] = [
+        (&["frobnicate"], "frobnicate"),
+        (&["sandbox", "--replicas", "many"], "--replicas"),
+        (&["sandbox", "--sentinels", "0"], "--sentinels"),
+        (&["sandbox", "--down-after", "5"], "--down-after"),
+        (&["master"], "--url"),
+        (&["topology", "--yaml"], "--yaml"),
+        (&["drill", "--fault", "flood"], "--fault"),
+        (&["drill", "--runs", "0"], "--runs"),
+        (&["drill", "--url", url, "--fault", "kill", "--yes"], "--fault kill"),
+        (&["drill", "--url", url], "--yes"),
+    ];
+    for (arguments, named) in cases {
+        let output = output(arguments);
+        let complaint = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
+        assert!(complaint.contains(named), "{named} in {complaint}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_read_is_an_error_that_quotes_it() {
+    for subcommand in ["master", "topology", "drill"] {
+        let output = output(&[subcommand, "--url", "http://somewhere/mymaster"]);
+        assert!(!output.status.success());
+        let complaint = text(&output.stderr);
+        assert!(complaint.contains("\"http\""), "{complaint}");
+    }
+}
+
+#[test]
+fn a_sandbox_prints_its_addresses_and_ends_with_its_input() {
+    let mut sandbox = Sandbox::start(&["--replicas", "1", "--service", "orders"]);
+    assert_eq!(sandbox.text("service"), "orders");
+    assert!(sandbox.text("url").ends_with("/orders"));
+    assert_eq!((sandbox.count("replicas"), sandbox.count("sentinels")), (1, 3));
+    let pids = sandbox.pids();
+    assert_eq!(pids.len(), 5);
+    for pid in pids {
+        assert!(fs::metadata(format!("/proc/{pid}")).is_ok(), "{pid} runs");
+    }
+    drop(sandbox.input.take());
+    sandbox.assert_gone();
+}
+
+#[test]
+fn a_sandbox_that_stays_ends_at_a_signal() {
+    let mut sandbox = Sandbox::start(&["--replicas", "1", "--sentinels", "1", "--stay"]);
+    drop(sandbox.input.take());
+    let (url, master) = (sandbox.text("url").to_owned(), sandbox.text("master").to_owned());
+    let answer = output(&["master", "--url", &url]);
+    assert_eq!(text(&answer.stdout).trim_end(), master, "{}", text(&answer.stderr));
+    assert_eq!(sandbox.child.try_wait().unwrap(), None, "it stays");
+    let kill = Command::new("kill").arg(sandbox.child.id().to_string()).status().unwrap();
+    assert!(kill.success());
+    sandbox.assert_gone();
+}
+
+#[test]
+fn master_and_topology_say_what_the_sentinels_know() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    let master = cluster.master().unwrap().address().to_string();
+    let url = cluster.url();
+
+    let answer = output(&["master", "--url", &url]);
+    assert!(answer.status.success(), "{}", text(&answer.stderr));
+    assert_eq!(text(&answer.stdout), format!("{master}\n"));
+
+    let answer = output(&["topology", "--url", &url]);
+    let tree = text(&answer.stdout);
+    assert!(tree.starts_with(&format!("mymaster: master {master}")), "{tree}");
+    for member in cluster.members() {
+        assert!(tree.contains(&member.address().to_string()), "{} in {tree}", member.name());
+    }
+
+    let answer = output(&["topology", "--url", &url, "--json"]);
+    let topology: Value = serde_json::from_slice(&answer.stdout).expect("a JSON document");
+    assert_eq!(topology["master"], master.as_str());
+    assert_eq!(topology["nodes"].as_array().unwrap().len(), 3);
+    assert_eq!(topology["sentinels"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_drill_with_a_killed_master_keeps_every_promise() {
+    let drill = output(&["drill", "--fault", "kill", "--json"]);
+    let printed = text(&drill.stdout);
+    assert!(drill.status.success(), "{printed}{}", text(&drill.stderr));
+    let document: Value = serde_json::from_str(&printed).expect("one JSON document");
+    assert_eq!(document["broken"].as_array().map(Vec::len), Some(0), "{printed}");
+    let run = &document["faults"][0]["runs"][0];
+    assert_eq!(run["fault"], "kill");
+    assert_ne!(run["from"], run["to"]);
+    assert_eq!(run["blocked"]["served"], run["blocked"]["of"]);
+    assert!(run["figures"]["switch_ms"].is_number(), "{printed}");
+    assert!(document["faults"][0]["spread"]["first_write_ms"]["p99"].is_number(), "{printed}");
+}
+
+#[test]
+fn a_deployment_is_drilled_by_a_planned_failover() {
+    let sandbox = Sandbox::start(&["--stay"]);
+    let mut drill = command(&["drill", "--url", sandbox.text("url"), "--yes", "--ascii"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let mut printed = String::new();
+    drill.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert!(drill.wait().unwrap().success(), "{printed}");
+    assert!(printed.starts_with("planned: "), "{printed}");
+    assert!(printed.contains("F fault, S switch"), "{printed}");
+    assert!(printed.is_ascii() && printed.lines().all(|line| line.len() <= 80), "{printed}");
+}
