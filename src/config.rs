@@ -125,7 +125,7 @@ impl Config {
             protocol: self.protocol,
             dial_timeout: self.dial_timeout,
             command_timeout: self.command_timeout,
-            user_timeout: USER_TIMEOUT,
+            user_timeout: Some(USER_TIMEOUT),
             limits: Limits::default(),
             role_required: true,
         }

@@ -87,8 +87,6 @@ pub enum ErrorKind {
     WrongRole,
     /// This handle's connection broke earlier while it held state. Drop it and take a new one.
     Poisoned,
-    /// The command cannot run on a handle (MONITOR, a bare SUBSCRIBE, CLIENT REPLY OFF …).
-    Unsupported,
     /// The factory is closed.
     Closed,
     /// A fault inside this crate that was caught (a panic in the watch or in a user's callback).
@@ -114,7 +112,6 @@ impl ErrorKind {
             ErrorKind::Protocol => "protocol",
             ErrorKind::WrongRole => "wrong-role",
             ErrorKind::Poisoned => "poisoned",
-            ErrorKind::Unsupported => "unsupported",
             ErrorKind::Closed => "closed",
             ErrorKind::Internal => "internal",
         }

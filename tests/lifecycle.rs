@@ -28,7 +28,8 @@ fn a_factory_leaves_nothing_behind_however_it_ends() {
     };
     let nothing_left = |descriptors_before: usize| {
         assert!(wait_until(PATIENCE, || library_threads() == 0), "{:?}", threads());
-        assert!(wait_until(PATIENCE, || descriptors() <= descriptors_before), "{}", descriptors());
+        let gone = wait_until(PATIENCE, || descriptors() <= descriptors_before);
+        assert!(gone, "more than {descriptors_before}: {:#?}", descriptor_targets());
     };
     let before = descriptors();
     open_and_close();

@@ -58,20 +58,20 @@ impl Gate {
         }
     }
 
-    /// Lets a command pass; waits while the fence stands, until `deadline` or without end.
+    /// True when a command may be sent now.
     ///
     /// A command that passes just before the gate retires is not lost track of: its socket is shut
     /// down, and the send fails. Hence relaxed: nothing is read on the strength of this word.
     #[inline]
-    pub(crate) fn pass(&self, deadline: Option<Instant>) -> Result<(), Refusal> {
-        if self.word.load(Ordering::Relaxed) == OPEN {
-            return Ok(());
-        }
-        self.wait(deadline)
+    pub(crate) fn is_open(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == OPEN
     }
 
-    #[cold]
-    fn wait(&self, deadline: Option<Instant>) -> Result<(), Refusal> {
+    /// As [`Gate::is_open`], but waits while the fence stands: until `deadline`, or without end.
+    pub(crate) fn pass(&self, deadline: Option<Instant>) -> Result<(), Refusal> {
+        if self.is_open() {
+            return Ok(());
+        }
         let mut sockets = self.sockets.lock();
         loop {
             match self.word.load(Ordering::Relaxed) {

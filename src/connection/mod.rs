@@ -1,203 +1,226 @@
-//! One socket to one server: dial, greet, send, receive.
+//! One socket to one server: [`Connection`], which is a [`redis::ConnectionLike`].
 //!
-//! Nothing here knows of sentinels, pools or topology. A [`Connection`] belongs to a [`Gate`], which
-//! is asked before each command and can end every connection of its generation at once.
+//! A command passes the [`Gate`], is sent by one system call, and its reply is read by another.
+//! Every wait has a deadline; a shutdown of the socket from outside ends every wait at once. After
+//! any failure the connection is over: whether a late reply belongs to this command or to the next
+//! one could not be told.
+//!
+//! This module knows nothing of sentinels, pools or topology; what it says about roles it has from
+//! the server's own answer.
 
 mod command;
 mod dial;
 mod gate;
 mod handshake;
+mod inbox;
+mod like;
+mod link;
+mod replies;
 mod role;
+mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use std::{
-    collections::VecDeque,
-    io,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use redis::{ServerError, Value};
+use redis::Value;
 
-use self::{
-    command::{Blocking, Facts, State},
-    gate::{Admission, Refusal},
-    stream::{Interest, Socket, Stream},
-};
 pub(crate) use self::{
-    gate::Gate,
+    command::{Blocking, Facts, State},
+    gate::{Admission, Gate, Refusal},
     handshake::{Greeting, Handshake},
-    role::Role,
-    wire::{Decoder, Limits},
+    replies::{Distress, Replies},
+    role::{Attached, Role},
+    settings::Settings,
+    stream::{Interest, Socket, Stream},
+    wire::{Decoder, Limits, ProtocolError},
+};
+use self::{
+    inbox::Inbox,
+    link::{Expected, Fault, Link, Ungreeted},
 };
 pub(crate) use crate::config::Protocol;
 use crate::{
     address::Address,
-    config::Secret,
     error::{Error, ErrorKind, Outcome},
 };
 
-/// How to talk to a server.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Settings {
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Secret>,
-    pub(crate) db: i64,
-    pub(crate) client_name: Option<String>,
-    /// What is asked for; a server that does not know RESP3 is spoken to in RESP2.
-    pub(crate) protocol: Protocol,
-    /// For connecting and greeting together.
-    pub(crate) dial_timeout: Duration,
-    /// For a command, from its sending to the last byte of its reply.
-    pub(crate) command_timeout: Duration,
-    /// How long sent bytes may go without an acknowledgement (TCP_USER_TIMEOUT, Linux).
-    pub(crate) user_timeout: Duration,
-    pub(crate) limits: Limits,
-    /// Whether a server that refuses ROLE is refused, too.
-    pub(crate) role_required: bool,
-}
-
-/// The replies to a pipeline.
-pub(crate) struct Replies {
-    /// The first error among the replies that were to be skipped (a command that was not queued).
-    pub(crate) skipped_error: Option<ServerError>,
-    pub(crate) values: Vec<Value>,
-}
-
-/// One connection to one server, greeted.
+/// An open, greeted connection to one server.
 pub(crate) struct Connection {
-    address: Address,
-    stream: Stream,
-    decoder: Decoder,
-    gate: Arc<Gate>,
+    link: Link,
+    /// After the link: who counts the sockets does not count too few.
     _admission: Admission,
+    gate: Arc<Gate>,
+    address: Address,
     greeting: Greeting,
     state: State,
     command_timeout: Duration,
-    /// Cleared by the first failure, and while replies are outstanding: what was half read is never
-    /// read on.
-    open: bool,
+    distress: Option<Distress>,
+    /// False from the first byte of a command to the last of its reply, so that a panic or an
+    /// error in between, whatever it is, leaves it false.
+    clean: bool,
 }
 
 impl Connection {
-    /// Dials and greets, within the dial timeout and until `deadline`.
+    /// Dials, greets, and reads the greeting: at most until `deadline`, and for no longer than
+    /// [`Settings::dial_timeout`]. The retirement of the gate ends it at once (`Switched`); its
+    /// fence does not hold it up, because no command is sent.
     ///
-    /// # Errors
-    /// Always `NotSent`, naming the address: `Switched` when the gate retires meanwhile, and what the
-    /// network or the server says.
+    /// Blocks. A host that is a name is looked up, each of its addresses tried.
     pub(crate) fn open(
         address: &Address,
         settings: &Settings,
         gate: &Arc<Gate>,
         deadline: Instant,
     ) -> Result<Connection, Error> {
-        let deadline = deadline.min(Instant::now() + settings.dial_timeout);
-        let (socket, admission) =
-            Socket::dial(address, deadline, Some(settings.user_timeout), |socket| {
-                gate.admit(socket).map_err(|_| retired(address, Outcome::NotSent))
-            })?;
-        let mut connection = Connection {
-            address: address.clone(),
-            stream: Stream::Plain(socket),
-            decoder: Decoder::new(settings.limits),
-            gate: gate.clone(),
-            _admission: admission,
-            greeting: Greeting { protocol: settings.protocol, role: None },
-            state: State::new(settings.db),
-            command_timeout: settings.command_timeout,
-            open: false,
+        let started = Instant::now();
+        let deadline = started
+            .checked_add(settings.dial_timeout)
+            .map_or(deadline, |timeout| timeout.min(deadline));
+        let switched = || {
+            Error::new(
+                ErrorKind::Switched,
+                format!(
+                    "{address} was replaced while a connection to it was being made; take a new handle"
+                ),
+            )
         };
-        connection.greeting = connection.greet(settings, deadline).map_err(|error| {
-            Error::with(
-                error.kind(),
-                Outcome::NotSent,
-                format!("{address}: {error}"),
-                Some(Box::new(error)),
+        let dialled = Socket::dial(address, deadline, settings.user_timeout, |socket| {
+            gate.admit(socket).map_err(|_| switched())
+        });
+        let (socket, admission) = match dialled {
+            Ok(dialled) => dialled,
+            Err(_) if gate.is_retired() => return Err(switched()),
+            Err(error) => return Err(error),
+        };
+        let mut link = Link::new(Stream::Plain(socket), settings.limits);
+        let greeting = match link.greet(address, settings, deadline) {
+            Ok(greeting) => greeting,
+            Err(_) if gate.is_retired() => return Err(switched()),
+            Err(Ungreeted::Refused(error)) => return Err(error),
+            Err(Ungreeted::Fault(fault)) => {
+                let (kind, cause) = match fault {
+                    Fault::Io(error) => (ErrorKind::Disconnected, format!("{error}")),
+                    Fault::Closed => {
+                        (ErrorKind::Disconnected, "the server closed the connection".to_owned())
+                    }
+                    Fault::Late => (
+                        ErrorKind::Disconnected,
+                        format!("no reply within {}", shown(started.elapsed())),
+                    ),
+                    Fault::Protocol(error) => (ErrorKind::Protocol, format!("it sent {error}")),
+                };
+                return Err(Error::new(
+                    kind,
+                    format!(
+                        "{address}: connected, but the handshake failed: {cause}; check that a \
+                         Redis server listens there and is not overloaded"
+                    ),
+                ));
+            }
+        };
+        link.stream.socket().set_recv_timeout(Some(settings.command_timeout)).map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidConfig,
+                format!(
+                    "{address}: a command timeout of {} cannot be set: {error}; choose another",
+                    shown(settings.command_timeout)
+                ),
             )
         })?;
-        // Set once: with it a command is one send and one receive, and no poll in between.
-        let timeout = Some(settings.command_timeout);
-        connection
-            .stream
-            .socket()
-            .set_recv_timeout(timeout)
-            .map_err(|error| Error::new(ErrorKind::Disconnected, format!("{address}: {error}")))?;
-        connection.open = true;
-        Ok(connection)
+        Ok(Connection {
+            link,
+            _admission: admission,
+            gate: Arc::clone(gate),
+            address: address.clone(),
+            greeting,
+            state: State::new(settings.db),
+            command_timeout: settings.command_timeout,
+            distress: None,
+            clean: true,
+        })
     }
 
-    fn greet(&mut self, settings: &Settings, deadline: Instant) -> Result<Greeting, Error> {
-        let mut handshake = Handshake::new(settings);
-        let mut out = Vec::new();
-        handshake.start(&mut out);
-        loop {
-            if !out.is_empty() {
-                self.send(&out, Some(deadline), &mut VecDeque::new(), 0)
-                    .map_err(|failure| self.explain(failure, settings.dial_timeout))?;
-                out.clear();
-            }
-            let value = self
-                .receive(Some(deadline))
-                .map_err(|failure| self.explain(failure, settings.dial_timeout))?;
-            if let Some(greeting) = handshake.reply(value, &mut out)? {
-                return Ok(greeting);
-            }
-        }
-    }
-
+    /// What the server said about itself when the connection was opened.
     pub(crate) fn greeting(&self) -> &Greeting {
         &self.greeting
     }
 
-    pub(crate) fn state(&self) -> &State {
-        &self.state
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
-    /// Whether another command may be sent.
+    /// What would be lost with this connection.
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The socket, for who wants to shut it down.
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        self.link.stream.socket()
+    }
+
+    /// What the server has sent unasked.
+    pub(crate) fn inbox(&mut self) -> &mut Inbox {
+        &mut self.link.inbox
+    }
+
+    /// The last reply that said that this server is no master for writes, if there was one.
+    pub(crate) fn distress(&self) -> Option<Distress> {
+        self.distress
+    }
+
+    /// True while commands can be sent: no failure so far, and the generation is not over. Costs
+    /// nothing; whether the server has hung up meanwhile, [`Connection::is_fresh`] finds out.
     pub(crate) fn is_open(&self) -> bool {
-        self.open
+        self.clean && !self.gate.is_retired()
     }
 
-    /// Gives the connection up; the descriptor closes with its owner.
-    pub(crate) fn close(&mut self) {
-        self.open = false;
-        self.stream.socket().shutdown();
+    /// True when the connection is open, nothing lies unread in it and the server has not hung up.
+    /// One system call. For connections that were idle.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_open() && self.link.decoder.is_empty() && self.link.stream.socket().peek_alive()
     }
 
-    /// A look at an idle connection: nothing unread, not ended by the peer.
-    pub(crate) fn peek_alive(&self) -> bool {
-        self.open && self.decoder.is_empty() && self.stream.socket().peek_alive()
-    }
-
-    /// Sends one packed command and receives its reply.
-    ///
-    /// Blocks for at most the command timeout; a blocking command for its own timeout on top.
-    pub(crate) fn request(&mut self, packed: &[u8]) -> Result<Value, Error> {
+    /// Sends one command and waits for its reply: for the command timeout, which blocking commands
+    /// get on top of their own, or until `deadline` when it is given. An error reply is a value.
+    pub(crate) fn request(
+        &mut self,
+        packed: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Value, Error> {
         let mut reply = None;
-        self.exchange(packed, 1, |_, value| reply = Some(value))?;
-        reply.ok_or_else(|| {
-            Error::with(ErrorKind::Internal, Outcome::Unknown, "an exchange without a reply", None)
-        })
+        self.exchange(packed, 0, 1, deadline, |_, value| reply = Some(value))?;
+        // The exchange succeeds with as many replies as were asked for.
+        reply.ok_or_else(|| self.broken(Fault::Closed, Outcome::Unknown, Instant::now()))
     }
 
-    /// Sends packed commands, skips `offset` replies and gives the `count` that follow.
+    /// Sends a pipeline of `offset + count` commands and waits for all replies; see
+    /// [`Connection::request`]. A pipeline larger than the buffers on its way is read from while it
+    /// is being written.
     pub(crate) fn request_many(
         &mut self,
         packed: &[u8],
         offset: usize,
         count: usize,
+        deadline: Option<Instant>,
     ) -> Result<Replies, Error> {
         let mut replies =
-            Replies { skipped_error: None, values: Vec::with_capacity(count.min(1 << 16)) };
-        self.exchange(packed, offset.saturating_add(count), |index, value| match value {
-            value if index >= offset => replies.values.push(value),
-            Value::ServerError(error) if replies.skipped_error.is_none() => {
-                replies.skipped_error = Some(error);
-            }
-            _ => {}
+            Replies { values: Vec::with_capacity(count.min(packed.len())), refused: Vec::new() };
+        self.exchange(packed, offset, count, deadline, |index, value| match value {
+            Value::ServerError(error) if index < offset => replies.refused.push((index, error)),
+            _ if index < offset => {}
+            value => replies.values.push(value),
         })?;
         Ok(replies)
     }
@@ -205,246 +228,215 @@ impl Connection {
     fn exchange(
         &mut self,
         packed: &[u8],
-        replies: usize,
+        offset: usize,
+        count: usize,
+        deadline: Option<Instant>,
         mut take: impl FnMut(usize, Value),
     ) -> Result<(), Error> {
-        if !self.open {
-            return Err(self.not_open());
+        if !self.clean {
+            return Err(self.unusable());
         }
+        let started = Instant::now();
         let facts = Facts::of(packed, self.state);
-        let unfollowable =
-            facts.unfollowable.or_else(|| facts.subscription.map(|_| "a subscription"));
-        if let Some(what) = unfollowable {
+        let total = offset.saturating_add(count);
+        self.check(&facts, total)?;
+        let timeout = match facts.blocking {
+            None => Some(self.command_timeout),
+            Some(Blocking::For(own)) => own.checked_add(self.command_timeout),
+            Some(Blocking::Forever) => None,
+        };
+        let mut quick = deadline.is_none() && facts.blocking.is_none();
+        let deadline =
+            deadline.or_else(|| timeout.and_then(|timeout| started.checked_add(timeout)));
+        if deadline.is_some_and(|deadline| deadline <= started) {
             return Err(Error::new(
-                ErrorKind::Unsupported,
+                ErrorKind::CommandTimeout,
                 format!(
-                    "{what} cannot run on a handle: it leaves replies that belong to no command"
+                    "{}: the deadline had passed before the command was sent; give it more time",
+                    self.address
                 ),
             ));
         }
-        let begun = Instant::now();
-        let deadline = match facts.blocking {
-            None => Some(begun + self.command_timeout),
-            Some(Blocking::For(time)) => begun.checked_add(time + self.command_timeout),
-            Some(Blocking::Forever) => None,
+        let subscribing = self.greeting.protocol == Protocol::Resp2
+            && (facts.subscription.is_some() || self.state.subscribed);
+        if let Err(fault) = self.link.clear(subscribing) {
+            return Err(self.broken(fault, Outcome::NotSent, started));
+        }
+        if !self.gate.is_open() {
+            quick = false;
+            self.gate.pass(deadline).map_err(|refusal| self.refused(refusal, started))?;
+        }
+        let expected = Expected {
+            replies: total,
+            confirmations: facts.subscription.map_or(0, |sub| self.link.inbox.confirmations(sub)),
+            subscribing,
+            quick,
+            deadline,
+            started,
         };
-        // Right before the send: nothing is sent that the gate has not let pass.
-        if let Err(refusal) = self.gate.pass(Some(begun + self.command_timeout)) {
-            return Err(match refusal {
-                Refusal::Retired => self.not_open(),
-                Refusal::Fenced => Error::new(
-                    ErrorKind::Fenced,
-                    format!(
-                        "the master {} is about to be replaced and was not within {}",
-                        self.address,
-                        shown(self.command_timeout)
-                    ),
-                ),
-            });
-        }
-        self.open = false;
-        let waited = deadline.map_or(self.command_timeout, |deadline| deadline - begun);
-        let mut early = VecDeque::new();
-        if let Err(failure) = self.send(packed, deadline, &mut early, replies) {
-            return Err(self.break_off(failure, waited));
-        }
-        let mut errors = false;
-        for index in 0..replies {
-            let value = match early.pop_front() {
-                Some(value) => value,
-                None => {
-                    let received = match (index, facts.blocking) {
-                        // The socket's own timeout is the deadline: no clock, no poll.
-                        (0, None) => self.receive_first(deadline),
-                        _ => self.receive(deadline),
-                    };
-                    match received {
-                        Ok(value) => value,
-                        Err(failure) => return Err(self.break_off(failure, waited)),
-                    }
-                }
-            };
-            errors |= matches!(value, Value::ServerError(_));
-            take(index, value);
-        }
-        self.state = facts.state;
-        // Which command the error was for is not known here; the careful answer is that the
-        // database is no longer known.
-        self.state.other |= errors && facts.selects;
-        self.open = !facts.quits;
-        Ok(())
-    }
 
-    /// Sends everything. Replies that come while the server does not take more are kept: a server
-    /// whose client does not read stops reading, too.
-    fn send(
-        &mut self,
-        bytes: &[u8],
-        deadline: Option<Instant>,
-        early: &mut VecDeque<Value>,
-        replies: usize,
-    ) -> Result<(), Failure> {
+        self.clean = false;
         let mut sent = 0;
-        while sent < bytes.len() {
-            match self.stream.send_now(&bytes[sent..]) {
-                Ok(n) => sent += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.stream
-                        .socket()
-                        .wait(Interest::Both, deadline)
-                        .map_err(|error| Failure::io(error, sent))?;
-                    while early.len() < replies
-                        && let Some(value) = self.receive_now().map_err(|f| f.after(sent))?
-                    {
-                        early.push_back(value);
-                    }
-                }
-                Err(error) => return Err(Failure::io(error, sent)),
+        let mut got = 0;
+        let mut failed = false;
+        let distress = &mut self.distress;
+        let in_multi = self.state.in_multi();
+        let result = self.link.converse(packed, &expected, &mut sent, |value| {
+            failed |= matches!(value, Value::ServerError(_));
+            // Only the reply to EXEC has errors inside that concern the server's role.
+            let of_exec = total == got + 1 && !facts.state.in_multi() && (offset > 0 || in_multi);
+            if let Some(found) = Distress::in_reply(&value, of_exec) {
+                *distress = Some(found);
             }
+            take(got, value);
+            got += 1;
+        });
+        match result {
+            Ok(()) => {
+                self.settle(&facts, failed);
+                Ok(())
+            }
+            Err(fault) => {
+                let outcome = if sent == 0 { Outcome::NotSent } else { Outcome::Unknown };
+                Err(self.broken(fault, outcome, started))
+            }
+        }
+    }
+
+    /// Refuses what would leave the connection unreadable. Nothing has been sent yet.
+    fn check(&self, facts: &Facts, total: usize) -> Result<(), Error> {
+        let refuse = |cause: String| {
+            Err(Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address)))
+        };
+        if let Some(name) = facts.unfollowable {
+            return refuse(format!(
+                "{name} was not sent: its replies cannot be told from those of other commands; use \
+                 a connection of its own, by redis::Client"
+            ));
+        }
+        if facts.commands != total {
+            return refuse(format!(
+                "{} packed commands were given where {total} replies are expected, so nothing was \
+                 sent; check the bytes and the count",
+                facts.commands
+            ));
+        }
+        if facts.subscription.is_some() && total > 1 {
+            return refuse(
+                "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once \
+                 a channel; send them on their own"
+                    .to_owned(),
+            );
         }
         Ok(())
     }
 
-    /// The next reply, when the socket has not been read since the command was sent.
-    fn receive_first(&mut self, deadline: Option<Instant>) -> Result<Value, Failure> {
-        let received =
-            self.stream.recv(self.decoder.room()).map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => Failure::io(io::ErrorKind::TimedOut.into(), 1),
-                _ => Failure::io(error, 1),
-            })?;
-        if received == 0 {
-            return Err(Failure::ended());
+    /// Takes over the new state, and opens the connection for the next command.
+    fn settle(&mut self, facts: &Facts, failed: bool) {
+        let before = self.state;
+        self.state = facts.state;
+        if facts.subscription.is_some() {
+            self.state.subscribed = self.link.inbox.has_subscriptions();
         }
-        match self.decoded()? {
-            Some(value) => Ok(value),
-            None => self.receive(deadline),
+        if facts.selects && failed {
+            if facts.commands == 1 {
+                self.state = before;
+            } else {
+                // Which of them failed, and so which database is selected, is not looked into.
+                self.state.other = true;
+            }
+        }
+        self.clean = true;
+        if facts.quits {
+            self.clean = false;
+            self.link.stream.socket().shutdown();
         }
     }
 
-    /// The next reply, waiting for it until the deadline however slowly it comes.
-    fn receive(&mut self, deadline: Option<Instant>) -> Result<Value, Failure> {
-        loop {
-            if let Some(value) = self.receive_now()? {
-                return Ok(value);
-            }
-            let socket = self.stream.socket();
-            socket.wait(Interest::Read, deadline).map_err(|error| Failure::io(error, 1))?;
+    fn refused(&self, refusal: Refusal, started: Instant) -> Error {
+        match refusal {
+            Refusal::Retired => self.unusable(),
+            Refusal::Fenced => Error::new(
+                ErrorKind::Fenced,
+                format!(
+                    "{} is about to be replaced, and the command waited behind the fence for {}; it \
+                     was not sent, send it again",
+                    self.address,
+                    shown(started.elapsed())
+                ),
+            ),
         }
     }
 
-    /// The next reply, if it is there.
-    fn receive_now(&mut self) -> Result<Option<Value>, Failure> {
-        loop {
-            if let Some(value) = self.decoded()? {
-                return Ok(Some(value));
-            }
-            match self.stream.recv_now(self.decoder.room()) {
-                Ok(0) => return Err(Failure::ended()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(Failure::io(error, 1)),
-            }
-        }
-    }
-
-    /// The next reply that has arrived whole. Pushes are nobody's reply and are passed over.
-    fn decoded(&mut self) -> Result<Option<Value>, Failure> {
-        loop {
-            match self.decoder.next() {
-                Ok(Some(Value::Push { .. })) => {}
-                Ok(value) => return Ok(value),
-                Err(fault) => return Err(Failure { cause: Cause::Protocol(fault), sent: true }),
-            }
-        }
-    }
-
-    fn not_open(&self) -> Error {
+    /// The error of a command that comes after the end.
+    fn unusable(&self) -> Error {
         if self.gate.is_retired() {
-            return retired(&self.address, Outcome::NotSent);
+            let lost = match self.state.held() {
+                Some(held) => format!(", and {held} went with it"),
+                None => String::new(),
+            };
+            return Error::new(
+                ErrorKind::Switched,
+                format!(
+                    "{} is no longer the server to talk to{lost}; the command was not sent, take a \
+                     new handle",
+                    self.address
+                ),
+            );
         }
-        Error::new(ErrorKind::Disconnected, format!("the connection to {} broke", self.address))
-    }
-
-    /// Ends the connection after a failure and says what that means for the command.
-    fn break_off(&mut self, failure: Failure, waited: Duration) -> Error {
-        self.close();
-        let outcome = if failure.sent { Outcome::Unknown } else { Outcome::NotSent };
-        if self.gate.is_retired() {
-            return retired(&self.address, outcome);
-        }
-        let error = self.explain(failure, waited);
-        Error::with(
-            error.kind(),
-            outcome,
-            format!("{}: {error}", self.address),
-            Some(Box::new(error)),
+        Error::new(
+            ErrorKind::Disconnected,
+            format!(
+                "{}: the connection broke earlier; the command was not sent, take a new handle",
+                self.address
+            ),
         )
     }
 
-    /// A failure in words, without the address.
-    fn explain(&self, failure: Failure, waited: Duration) -> Error {
-        match failure.cause {
-            Cause::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::new(
-                ErrorKind::CommandTimeout,
-                format!("no reply within {}; the command may have run", shown(waited)),
+    /// Ends the connection, and says why.
+    fn broken(&mut self, fault: Fault, outcome: Outcome, started: Instant) -> Error {
+        self.clean = false;
+        self.link.stream.socket().shutdown();
+        let next = match outcome {
+            Outcome::NotSent => "the command was not sent, send it again on a new handle",
+            _ => "the command may have run, so look before sending it again",
+        };
+        let address = &self.address;
+        let (kind, cause) = match &fault {
+            // Whatever it looked like from here: the shutdown at the retirement caused it, or would
+            // have.
+            _ if self.gate.is_retired() => (
+                ErrorKind::Switched,
+                format!("{address} was replaced while a command was on its way"),
             ),
-            Cause::Io(error) => Error::with(
+            Fault::Io(error) => {
+                (ErrorKind::Disconnected, format!("{address}: the connection broke: {error}"))
+            }
+            Fault::Closed => (
                 ErrorKind::Disconnected,
-                Outcome::NotSent,
-                format!("the connection broke: {error}"),
-                Some(Box::new(error)),
+                format!("{address}: the server closed the connection before it replied"),
             ),
-            Cause::Ended => Error::new(ErrorKind::Disconnected, "the server closed the connection"),
-            Cause::Protocol(fault) => {
-                Error::new(ErrorKind::Protocol, format!("the server does not speak RESP: {fault}"))
-            }
-        }
-    }
-}
-
-/// Why an exchange failed, and whether any byte of it had been sent.
-struct Failure {
-    cause: Cause,
-    sent: bool,
-}
-
-enum Cause {
-    Io(io::Error),
-    Ended,
-    Protocol(wire::ProtocolError),
-}
-
-impl Failure {
-    fn io(error: io::Error, sent: usize) -> Failure {
-        Failure { cause: Cause::Io(error), sent: sent > 0 }
-    }
-
-    fn ended() -> Failure {
-        Failure { cause: Cause::Ended, sent: true }
-    }
-
-    fn after(self, sent: usize) -> Failure {
-        Failure { sent: sent > 0, ..self }
-    }
-}
-
-fn retired(address: &Address, outcome: Outcome) -> Error {
-    Error::with(
-        ErrorKind::Switched,
-        outcome,
-        match outcome {
-            Outcome::NotSent => {
-                format!("the master {address} was replaced before the command was sent")
-            }
-            _ => format!(
-                "the master {address} was replaced while its reply was awaited; the command may have run there"
+            Fault::Late => (
+                ErrorKind::CommandTimeout,
+                format!("{address}: no reply within {}", shown(started.elapsed())),
             ),
-        },
-        None,
-    )
+            Fault::Protocol(error) => (ErrorKind::Protocol, format!("{address} sent {error}")),
+        };
+        let source: Option<Box<dyn std::error::Error + Send + Sync>> = match fault {
+            Fault::Io(error) => Some(Box::new(error)),
+            Fault::Protocol(error) => Some(Box::new(error)),
+            Fault::Closed | Fault::Late => None,
+        };
+        Error::with(kind, outcome, format!("{cause}; {next}"), source)
+    }
 }
 
-/// A duration as it reads best in a message.
-pub(crate) fn shown(duration: Duration) -> String {
-    format!("{duration:.0?}")
+/// A duration as it stands in a message: `500 ms`, `2 s`.
+fn shown(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis < 10_000 && !millis.is_multiple_of(1000) {
+        format!("{millis} ms")
+    } else {
+        format!("{} s", duration.as_secs())
+    }
 }

@@ -97,6 +97,11 @@ impl Socket {
         if self.is_shut() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        // TCP lets a socket connect to itself, and on loopback a dial to a port of the ephemeral
+        // range now and then does, while the server that belongs there is down.
+        if self.inner.local_addr().is_ok_and(|local| local == *address) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "it reached only itself"));
+        }
         self.inner.set_nonblocking(false)
     }
 

@@ -1,129 +1,126 @@
-//! Connections to a real server.
+//! Connections against real servers and against scripted ones.
 
-use std::{net::SocketAddr, thread};
+mod hostile;
+mod real;
+mod retirement;
 
-use redis::{Value, cmd, pipe};
-use switchmaster_sandbox::{Cluster, wait_until};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+fn in_time() -> Instant {
+    Instant::now() + PATIENCE
+}
+
 fn settings() -> Settings {
-    Settings {
-        username: None,
-        password: None,
-        db: 0,
-        client_name: None,
-        protocol: Protocol::Resp3,
-        dial_timeout: Duration::from_secs(2),
-        command_timeout: Duration::from_secs(5),
-        user_timeout: Duration::from_secs(5),
-        limits: Limits::default(),
-        role_required: true,
+    Settings { dial_timeout: PATIENCE, command_timeout: PATIENCE, ..Settings::default() }
+}
+
+fn gate() -> Arc<Gate> {
+    Arc::new(Gate::new())
+}
+
+fn packed(words: &[&str]) -> Vec<u8> {
+    redis::Cmd::new().arg(words).get_packed_command()
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = in_time();
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
-fn server() -> (Cluster, SocketAddr) {
-    let cluster = Cluster::builder().replicas(0).sentinels(1).quorum(1).start().unwrap();
-    let address = cluster.nodes()[0].address();
-    (cluster, address)
+/// A redis-server of its own, ended on drop.
+struct Redis {
+    child: Child,
+    address: Address,
 }
 
-fn open(address: SocketAddr, settings: &Settings, gate: &Arc<Gate>) -> Result<Connection, Error> {
-    Connection::open(&address.into(), settings, gate, Instant::now() + PATIENCE)
-}
+impl Redis {
+    fn start(args: &[&str]) -> Redis {
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = Address::from(listener.local_addr().unwrap());
+            drop(listener);
+            let child = Command::new("redis-server")
+                .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+                .args(args)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("redis-server is on the PATH");
+            let mut redis = Redis { child, address };
+            let deadline = in_time();
+            while Instant::now() < deadline {
+                if TcpStream::connect(("127.0.0.1", redis.address.port())).is_ok() {
+                    return redis;
+                }
+                if redis.child.try_wait().unwrap().is_some() {
+                    // Somebody else took the port.
+                    break;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        panic!("redis-server does not start");
+    }
 
-#[test]
-fn both_protocols_greet_and_answer() {
-    let (_cluster, address) = server();
-    for protocol in [Protocol::Resp2, Protocol::Resp3] {
-        let settings = Settings { protocol, db: 3, ..settings() };
-        let mut connection = open(address, &settings, &Arc::new(Gate::new())).unwrap();
-        assert!(matches!(connection.greeting().role, Some(Role::Master { .. })));
-        assert_eq!(connection.greeting().protocol, protocol);
-        let echo = cmd("ECHO").arg("hello").get_packed_command();
-        assert_eq!(connection.request(&echo).unwrap(), Value::BulkString("hello".into()));
-        assert!(connection.peek_alive() && !connection.state().holds_state());
+    fn open(&self) -> Connection {
+        self.open_with(&settings())
+    }
+
+    fn open_with(&self, settings: &Settings) -> Connection {
+        Connection::open(&self.address, settings, &gate(), in_time()).expect("a connection")
     }
 }
 
-#[test]
-fn a_reader_blocked_in_blpop_wakes_when_its_gate_retires() {
-    let (cluster, address) = server();
-    let gate = Arc::new(Gate::new());
-    let mut connection = open(address, &settings(), &gate).unwrap();
-    let reader = thread::spawn(move || {
-        connection.request(&cmd("BLPOP").arg("never").arg(0).get_packed_command())
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const GREETING: &[u8] = b"-ERR unknown command 'HELLO'\r\n+OK\r\n+OK\r\n\
+                          *3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+
+/// A server that greets one connection and then does what the script says.
+fn scripted(script: impl FnOnce(TcpStream) + Send + 'static) -> (Address, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        read_past(&mut peer, b"ROLE\r\n");
+        peer.write_all(GREETING).unwrap();
+        script(peer);
     });
-    assert!(wait_until(PATIENCE, || {
-        cluster.nodes()[0].info("clients", "blocked_clients").is_ok_and(|n| n == "1")
-    }));
-    gate.retire();
-    let error = reader.join().unwrap().unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown));
+    (address, server)
 }
 
-#[test]
-fn nothing_is_sent_through_a_retired_gate() {
-    let (_cluster, address) = server();
-    let gate = Arc::new(Gate::new());
-    let mut connection = open(address, &settings(), &gate).unwrap();
-    gate.retire();
-    let error = connection.request(&cmd("PING").get_packed_command()).unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::NotSent));
-    let refused = open(address, &settings(), &gate).err().unwrap();
-    assert_eq!(refused.kind(), ErrorKind::Switched);
-}
-
-#[test]
-fn a_pipeline_larger_than_every_buffer_does_not_deadlock() {
-    let (_cluster, address) = server();
-    let mut connection = open(address, &settings(), &Arc::new(Gate::new())).unwrap();
-    let value = "v".repeat(1024);
-    connection.request(&cmd("SET").arg("key").arg(&value).get_packed_command()).unwrap();
-    let mut pipeline = pipe();
-    for _ in 0..100_000 {
-        pipeline.cmd("GET").arg("key");
+/// Reads until the bytes that came end so.
+fn read_past(peer: &mut TcpStream, end: &[u8]) {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(end) {
+        if peer.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        seen.push(byte[0]);
     }
-    let replies = connection.request_many(&pipeline.get_packed_pipeline(), 0, 100_000).unwrap();
-    assert_eq!(replies.values.len(), 100_000);
-    let expected = Value::BulkString(value.into_bytes());
-    assert!(replies.values.iter().all(|value| *value == expected));
-    assert!(connection.peek_alive());
 }
 
-#[test]
-fn a_reply_that_does_not_come_is_a_timeout_and_the_end_of_the_connection() {
-    let (cluster, address) = server();
-    let settings = Settings { command_timeout: Duration::from_millis(100), ..settings() };
-    let mut connection = open(address, &settings, &Arc::new(Gate::new())).unwrap();
-    cluster.nodes()[0].freeze().unwrap();
-    let ping = cmd("PING").get_packed_command();
-    let error = connection.request(&ping).unwrap_err();
-    cluster.nodes()[0].resume().unwrap();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::CommandTimeout, Outcome::Unknown));
-    let error = connection.request(&ping).unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Disconnected, Outcome::NotSent));
-}
-
-#[test]
-fn a_blocking_command_has_its_own_time_on_top() {
-    let (_cluster, address) = server();
-    let settings = Settings { command_timeout: Duration::from_millis(200), ..settings() };
-    let mut connection = open(address, &settings, &Arc::new(Gate::new())).unwrap();
-    let blpop = cmd("BLPOP").arg("never").arg(0.5).get_packed_command();
-    assert_eq!(connection.request(&blpop).unwrap(), Value::Nil);
-}
-
-#[test]
-fn commands_whose_replies_belong_to_nobody_are_refused_before_they_are_sent() {
-    let (_cluster, address) = server();
-    let mut connection = open(address, &settings(), &Arc::new(Gate::new())).unwrap();
-    for command in ["MONITOR", "SYNC"] {
-        let error = connection.request(&cmd(command).get_packed_command()).unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unsupported, Outcome::NotSent));
-        assert!(error.to_string().contains(command), "{error}");
-    }
-    assert!(connection.is_open());
+fn open(address: &Address, settings: &Settings) -> Connection {
+    Connection::open(address, settings, &gate(), in_time()).expect("a connection")
 }

@@ -15,6 +15,7 @@ use std::{fmt, mem};
 
 use redis::Value;
 
+pub(super) use self::line::push_kind;
 use self::line::{Aggregate, Head, Long};
 
 /// The room that a decoder starts with. A link to a sentinel never needs more.
@@ -59,6 +60,13 @@ impl Default for Limits {
 /// The peer does not speak RESP, or sends more than the limits allow. Nothing after it can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProtocolError(String);
+
+impl ProtocolError {
+    /// A reply came for which there was no command.
+    pub(super) fn unasked() -> ProtocolError {
+        fault("a reply that nobody asked for".to_owned())
+    }
+}
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,16 +147,22 @@ impl Decoder {
     /// To be called when [`Decoder::next`] has nothing more. Inside a long string this is the string
     /// itself, which saves a copy.
     pub(crate) fn room(&mut self) -> &mut Vec<u8> {
-        // Two looks at the same thing: a borrow that is returned from one arm lasts through the other.
-        if matches!(self.bulk, Some(Bulk { data: Some(_), .. })) {
-            let Some(Bulk { len, data: Some(data), .. }) = &mut self.bulk else { unreachable!() };
+        if let Some(Bulk { len, data: Some(data), .. }) = &mut self.bulk {
             // Grows with what has arrived, so that an announced length costs the peer real bytes.
             if data.len() == data.capacity() {
                 let missing = (*len + 2).saturating_sub(data.len()).max(1);
                 data.reserve_exact(missing.min(data.len().max(AHEAD)));
             }
-            return data;
+        } else {
+            self.make_room();
         }
+        match &mut self.bulk {
+            Some(Bulk { data: Some(data), .. }) => data,
+            _ => &mut self.buffer,
+        }
+    }
+
+    fn make_room(&mut self) {
         let was_filled = self.buffer.len() == self.buffer.capacity();
         self.drop_what_was_read();
         let capacity = self.buffer.capacity();
@@ -158,7 +172,6 @@ impl Decoder {
             // The read that filled it tells that more is on its way.
             self.buffer.reserve_exact(2 * capacity - self.buffer.len());
         }
-        &mut self.buffer
     }
 
     /// The next value, if all of it is there.

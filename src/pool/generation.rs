@@ -237,7 +237,7 @@ impl Generation {
             return true;
         }
         live.seen_breakages = breakages;
-        live.connection.peek_alive()
+        live.connection.is_fresh()
     }
 
     /// A connection of this generation broke: whatever lies idle is looked at before it is handed

@@ -2,11 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use redis::{Cmd, ConnectionLike, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ConnectionLike, RedisResult, Value};
 
 use crate::{
     address::Address,
-    connection::{Connection, Replies},
+    connection::{Connection, Distress},
     error::{Error, ErrorKind, Outcome},
     pool::{Lease, Pool},
     trouble::Trouble,
@@ -61,7 +61,6 @@ impl Handle {
     fn exchange<T>(
         &mut self,
         mut send: impl FnMut(&mut Connection) -> Result<T, Error>,
-        troubles: impl Fn(&T) -> Option<Trouble>,
     ) -> RedisResult<T> {
         if let Some(poison) = &self.poisoned {
             self.pool.counters().errors_not_sent.add(1);
@@ -87,13 +86,17 @@ impl Handle {
             let held_state = connection.state().holds_state();
             match send(connection) {
                 Ok(value) => {
-                    if let Some(trouble) = troubles(&value) {
-                        if trouble == Trouble::ReadOnly {
-                            connection.close();
-                        }
-                        lease.generation.raise_alarm(trouble);
+                    let distress = connection.distress();
+                    let stateful = connection.state().holds_state();
+                    if let Some(distress) = distress {
+                        lease.generation.raise_alarm(distress.into());
                     }
-                    self.lease = Some(lease);
+                    if stateful || distress.is_none_or(|it| !it.is_of_the_connection()) {
+                        self.lease = Some(lease);
+                    } else {
+                        // The reply is this command's; the next one takes a better connection.
+                        self.pool.give_back(lease);
+                    }
                     return Ok(value);
                 }
                 Err(error) => {
@@ -166,25 +169,22 @@ fn count(counters: &crate::metrics::Counters, outcome: Outcome) {
     }
 }
 
-/// What an error reply says about the server, beyond the command.
-fn trouble_of(value: &Value) -> Option<Trouble> {
-    let Value::ServerError(error) = value else { return None };
-    match error.kind() {
-        Some(ServerErrorKind::ReadOnly) => Some(Trouble::ReadOnly),
-        Some(ServerErrorKind::MasterDown) => Some(Trouble::MasterDown),
-        Some(ServerErrorKind::BusyLoading) => Some(Trouble::Loading),
-        _ => match error.code() {
-            "UNBLOCKED" => Some(Trouble::Unblocked),
-            "NOREPLICAS" => Some(Trouble::NoReplicas),
-            "MISCONF" => Some(Trouble::Misconfigured),
-            _ => None,
-        },
+impl From<Distress> for Trouble {
+    fn from(distress: Distress) -> Trouble {
+        match distress {
+            Distress::ReadOnly => Trouble::ReadOnly,
+            Distress::Loading => Trouble::Loading,
+            Distress::MasterDown => Trouble::MasterDown,
+            Distress::Unblocked => Trouble::Unblocked,
+            Distress::NoReplicas => Trouble::NoReplicas,
+            Distress::Misconfigured => Trouble::Misconfigured,
+        }
     }
 }
 
 impl ConnectionLike for Handle {
     fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
-        self.exchange(|connection| connection.request(packed), trouble_of)?.extract_error()
+        self.exchange(|connection| connection.request(packed, None))
     }
 
     fn req_packed_commands(
@@ -193,18 +193,15 @@ impl ConnectionLike for Handle {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let replies = self.exchange(
-            |connection| connection.request_many(packed, offset, count),
-            |replies: &Replies| replies.values.iter().find_map(trouble_of),
-        )?;
-        match replies.skipped_error {
-            Some(error) => Err(error.into()),
-            None => Ok(replies.values),
-        }
+        let replies =
+            self.exchange(|connection| connection.request_many(packed, offset, count, None))?;
+        replies.into_redis()
     }
 
     fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
-        self.req_packed_command(&command.get_packed_command())
+        let reply = self.req_packed_command(&command.get_packed_command())?;
+        // Such a command is answered nevertheless, and its answer was read.
+        Ok(if command.is_no_response() { Value::Nil } else { reply })
     }
 
     fn get_db(&self) -> i64 {

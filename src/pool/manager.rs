@@ -247,6 +247,7 @@ impl r2d2::ManageConnection for Manager {
                     || std::thread::panicking()
                     || !live.connection.is_open()
                     || live.connection.state().holds_state()
+                    || live.connection.distress().is_some_and(|it| it.is_of_the_connection())
                     || live.expires.is_some_and(|expires| Instant::now() >= expires)
             }
         }

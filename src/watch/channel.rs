@@ -11,6 +11,7 @@ use redis::Value;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::{
+    address::Address,
     connection::{Decoder, Greeting, Handshake, Settings},
     error::{Error, ErrorKind},
 };
@@ -44,6 +45,7 @@ impl Channel {
     /// Begins to connect. The outcome arrives with [`Channel::ready`].
     pub(crate) fn connect(
         peer: SocketAddr,
+        name: &Address,
         settings: &Settings,
         registry: &Registry,
         token: Token,
@@ -57,12 +59,12 @@ impl Channel {
                 .with_interval(Duration::from_secs(5)),
         )?;
         #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(settings.user_timeout))?;
+        socket.set_tcp_user_timeout(settings.user_timeout)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Channel {
             stream,
             peer,
-            phase: Phase::Connecting(Box::new(Handshake::new(settings))),
+            phase: Phase::Connecting(Box::new(Handshake::new(name, settings))),
             decoder: Decoder::new(settings.limits),
             outbox: Vec::new(),
         })

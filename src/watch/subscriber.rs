@@ -134,10 +134,6 @@ impl Link {
         }
     }
 
-    pub(crate) fn address(&self) -> &Address {
-        &self.address
-    }
-
     pub(crate) fn dial_to(&self) -> &Address {
         &self.dial_to
     }
@@ -235,7 +231,13 @@ impl Link {
         while let State::Dialling { others, deadline } = &mut self.state {
             let Some(address) = others.pop_front() else { break };
             *deadline = now + self.settings.dial_timeout;
-            match Channel::connect(address, &self.settings, registry, Token(self.token)) {
+            match Channel::connect(
+                address,
+                &self.address,
+                &self.settings,
+                registry,
+                Token(self.token),
+            ) {
                 Ok(channel) => {
                     self.ask = Some(channel);
                     return;
@@ -319,7 +321,9 @@ impl Link {
             Protocol::Resp2 => {
                 let peer = self.ask.as_ref().map(Channel::peer);
                 let token = Token(self.token + 1);
-                match peer.map(|peer| Channel::connect(peer, &self.settings, registry, token)) {
+                match peer.map(|peer| {
+                    Channel::connect(peer, &self.address, &self.settings, registry, token)
+                }) {
                     Some(Ok(channel)) => self.listen = Some(channel),
                     _ => self.hearing = Some(Hearing::Denied),
                 }

@@ -95,6 +95,12 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("Linux").count()
 }
 
+/// What they lead to.
+pub fn descriptor_targets() -> Vec<String> {
+    let targets = fs::read_dir("/proc/self/fd").expect("Linux").flatten();
+    targets.filter_map(|fd| Some(fs::read_link(fd.path()).ok()?.display().to_string())).collect()
+}
+
 /// The memory that is resident in this process, in KiB.
 pub fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");

@@ -118,7 +118,7 @@ pub(super) fn push(items: Vec<Value>) -> Result<Value, ProtocolError> {
 }
 
 /// The kind of push that a word stands for, in RESP3's pushes and in RESP2's arrays alike.
-pub(super) fn push_kind(word: &str) -> PushKind {
+pub(in crate::connection) fn push_kind(word: &str) -> PushKind {
     match word {
         "invalidate" => PushKind::Invalidate,
         "message" => PushKind::Message,

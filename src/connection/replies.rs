@@ -1,0 +1,85 @@
+//! The replies to a pipeline, and what replies tell about the server.
+
+use redis::{RedisError, RedisResult, ServerError, ServerErrorKind, Value};
+
+/// The replies to several commands.
+#[derive(Debug)]
+pub(crate) struct Replies {
+    /// Those that were asked for: the ones after the offset. Error replies are among them.
+    pub(crate) values: Vec<Value>,
+    /// Error replies before the offset, with their index: refusals of MULTI or of queued commands.
+    pub(crate) refused: Vec<(usize, ServerError)>,
+}
+
+impl Replies {
+    /// As `redis::Pipeline` expects them: refusals of queued commands are the error.
+    ///
+    /// redis-rs keeps its constructor of that error to itself. This one has the same kind
+    /// (`ExecAbort`) and the same text.
+    pub(crate) fn into_redis(self) -> RedisResult<Vec<Value>> {
+        let Some((first, error)) = self.refused.first() else { return Ok(self.values) };
+        if *first == 0 {
+            // MULTI itself was refused, and what followed ran on its own, or not at all.
+            return Err(error.clone().into());
+        }
+        let listed: Vec<String> = self
+            .refused
+            .iter()
+            .map(|(index, error)| format!("(Index {}, error: {error})", index - 1))
+            .collect();
+        Err(RedisError::from((
+            ServerErrorKind::ExecAbort.into(),
+            "Transaction aborted",
+            format!("[{}]", listed.join(", ")),
+        )))
+    }
+}
+
+/// A reply that says that this server is not, or not now, the master that takes writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Distress {
+    /// It has become a replica.
+    ReadOnly,
+    /// It loads its data.
+    Loading,
+    /// It is a replica that lost its master.
+    MasterDown,
+    /// A blocked command was ended because the role changed.
+    Unblocked,
+    /// It has fewer replicas than it wants for a write.
+    NoReplicas,
+    /// It cannot save its data and takes no writes.
+    Misconfigured,
+}
+
+impl Distress {
+    /// Whether another connection may do better: not when the master itself refuses writes.
+    pub(crate) fn is_of_the_connection(self) -> bool {
+        !matches!(self, Distress::NoReplicas | Distress::Misconfigured)
+    }
+
+    /// What an error reply tells, if it is one of those.
+    pub(crate) fn of(error: &ServerError) -> Option<Distress> {
+        match error.code() {
+            "READONLY" => Some(Distress::ReadOnly),
+            "LOADING" => Some(Distress::Loading),
+            "MASTERDOWN" => Some(Distress::MasterDown),
+            "UNBLOCKED" => Some(Distress::Unblocked),
+            "NOREPLICAS" => Some(Distress::NoReplicas),
+            "MISCONF" => Some(Distress::Misconfigured),
+            _ => None,
+        }
+    }
+
+    /// As [`Distress::of`], in a reply or in the replies inside an EXEC's.
+    pub(super) fn in_reply(reply: &Value, of_exec: bool) -> Option<Distress> {
+        match reply {
+            Value::ServerError(error) => Distress::of(error),
+            Value::Array(items) if of_exec => items.iter().find_map(|item| match item {
+                Value::ServerError(error) => Distress::of(error),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+}

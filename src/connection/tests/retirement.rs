@@ -1,0 +1,213 @@
+//! What the gate does to commands that are on their way.
+
+use std::sync::mpsc;
+
+use socket2::Domain;
+
+use super::*;
+
+/// A listener whose queue is full, so that the next dial gets no answer.
+struct BlackHole {
+    address: Address,
+    _sockets: Vec<socket2::Socket>,
+}
+
+impl BlackHole {
+    fn new() -> BlackHole {
+        let stream =
+            || socket2::Socket::new(Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        let listener = stream();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let local = listener.local_addr().unwrap();
+        let address = Address::from(local.as_socket().unwrap());
+        let mut sockets = vec![listener];
+        loop {
+            let filler = stream();
+            let full = filler.connect_timeout(&local, Duration::from_millis(200)).is_err();
+            sockets.push(filler);
+            if full {
+                return BlackHole { address, _sockets: sockets };
+            }
+        }
+    }
+}
+
+#[test]
+fn retirement_aborts_a_dial_to_a_black_hole() {
+    let hole = BlackHole::new();
+    let gate = gate();
+    let (dialling, told) = (Arc::clone(&gate), hole.address.clone());
+    let dial = thread::spawn(move || {
+        let error = Connection::open(&told, &settings(), &dialling, in_time()).unwrap_err();
+        (error, Instant::now())
+    });
+    wait_until("it dials", || gate.sockets() == 1);
+    // The dial is to be found waiting, not on its way there; either is to work.
+    thread::sleep(Duration::from_millis(20));
+    let retired = Instant::now();
+    gate.retire();
+    let (error, woken) = dial.join().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Switched, "{error}");
+    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert!(woken - retired < Duration::from_secs(1), "{:?}", woken - retired);
+    assert_eq!(gate.sockets(), 0);
+}
+
+#[test]
+fn retirement_at_any_moment_of_a_dial_ends_it() {
+    let hole = BlackHole::new();
+    for step in 0..100 {
+        let gate = gate();
+        let (dialling, told) = (Arc::clone(&gate), hole.address.clone());
+        let dial = thread::spawn(move || {
+            Connection::open(&told, &settings(), &dialling, in_time()).unwrap_err().kind()
+        });
+        for _ in 0..step * 200 {
+            std::hint::spin_loop();
+        }
+        gate.retire();
+        assert_eq!(dial.join().unwrap(), ErrorKind::Switched);
+    }
+}
+
+#[test]
+fn a_dial_to_a_black_hole_ends_at_its_deadline() {
+    let hole = BlackHole::new();
+    let settings = Settings { dial_timeout: Duration::from_millis(60), ..settings() };
+    let started = Instant::now();
+    let error = Connection::open(&hole.address, &settings, &gate(), in_time()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert!(error.to_string().contains("no answer within"), "{error}");
+    assert!(error.to_string().contains(&hole.address.to_string()), "{error}");
+    assert!(started.elapsed() >= Duration::from_millis(60));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_reader_blocked_in_blpop_wakes_when_its_gate_retires() {
+    let redis = Redis::start(&[]);
+    let mut observer = redis.open();
+    for timeout in ["0", "60"] {
+        let gate = gate();
+        let mut reader = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
+        let (done, woken) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let error = reader.request(&packed(&["BLPOP", "queue", timeout]), None).unwrap_err();
+            done.send((error, Instant::now())).unwrap();
+            let later = reader.request(&packed(&["PING"]), None).unwrap_err();
+            (later, reader.is_open())
+        });
+        wait_until("the reader is blocked", || {
+            let info = redis::cmd("INFO").arg("clients").query::<String>(&mut observer).unwrap();
+            info.contains("blocked_clients:1\r\n")
+        });
+        let retired = Instant::now();
+        gate.retire();
+        let (error, at) = woken.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Switched, "{error}");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert!(at - retired < Duration::from_secs(1), "{:?}", at - retired);
+        let (later, is_open) = thread.join().unwrap();
+        assert_eq!((later.kind(), later.outcome()), (ErrorKind::Switched, Outcome::NotSent));
+        assert!(!is_open);
+        wait_until("the server has noticed", || {
+            let info = redis::cmd("INFO").arg("clients").query::<String>(&mut observer).unwrap();
+            info.contains("blocked_clients:0\r\n")
+        });
+    }
+}
+
+#[test]
+fn a_plain_command_wakes_from_a_frozen_server_when_its_gate_retires() {
+    let (release, hold) = mpsc::channel::<()>();
+    let (asked, heard) = mpsc::channel();
+    let (address, server) = scripted(move |mut peer| {
+        read_past(&mut peer, b"PING\r\n");
+        asked.send(()).unwrap();
+        let _ = hold.recv();
+    });
+    let gate = gate();
+    let mut connection = Connection::open(&address, &settings(), &gate, in_time()).unwrap();
+    let reader = thread::spawn(move || {
+        let error = connection.request(&packed(&["PING"]), None).unwrap_err();
+        (error, Instant::now())
+    });
+    heard.recv_timeout(PATIENCE).unwrap();
+    let retired = Instant::now();
+    gate.retire();
+    let (error, woken) = reader.join().unwrap();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown));
+    assert!(woken - retired < Duration::from_secs(1));
+    drop(release);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_retired_gate_refuses_commands_and_dials() {
+    let redis = Redis::start(&[]);
+    let gate = gate();
+    let mut connection = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
+    connection.request(&packed(&["WATCH", "key"]), None).unwrap();
+    assert_eq!(gate.sockets(), 1);
+    gate.retire();
+    let error = connection.request(&packed(&["SET", "key", "1"]), None).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::NotSent));
+    assert!(error.to_string().contains("watched keys"), "{error}");
+    let error = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::NotSent));
+    let exists: bool = redis::cmd("EXISTS").arg("key").query(&mut redis.open()).unwrap();
+    assert!(!exists);
+    drop(connection);
+    assert_eq!(gate.sockets(), 0);
+}
+
+#[test]
+fn a_fenced_command_is_sent_when_the_fence_is_lifted() {
+    let redis = Redis::start(&[]);
+    let gate = gate();
+    let mut connection = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
+    gate.raise();
+
+    let soon = Instant::now() + Duration::from_millis(30);
+    let error = connection.request(&packed(&["SET", "key", "1"]), Some(soon)).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Fenced, Outcome::NotSent));
+    assert!(connection.is_open());
+
+    // A connection may be made behind the fence: no command is sent.
+    let mut other = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
+    let waiting = thread::spawn(move || {
+        other.request(&packed(&["SET", "key", "2"]), None).map(|_| Instant::now())
+    });
+    let exists: bool = redis::cmd("EXISTS").arg("key").query(&mut redis.open()).unwrap();
+    assert!(!exists);
+    let lifted = Instant::now();
+    gate.lift();
+    assert!(waiting.join().unwrap().unwrap() >= lifted);
+    let value: i64 = redis::cmd("GET").arg("key").query(&mut connection).unwrap();
+    assert_eq!(value, 2);
+}
+
+#[test]
+fn the_wait_behind_the_fence_counts_against_the_command() {
+    let (address, server) = scripted(|mut peer| {
+        read_past(&mut peer, b"never");
+    });
+    let gate = gate();
+    let timeout = Duration::from_millis(600);
+    let settings = Settings { command_timeout: timeout, ..settings() };
+    let mut connection = Connection::open(&address, &settings, &gate, in_time()).unwrap();
+    gate.raise();
+    let started = Instant::now();
+    let lifter = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(450));
+        gate.lift();
+    });
+    let error = connection.request(&packed(&["PING"]), None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CommandTimeout);
+    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    lifter.join().unwrap();
+    drop(connection);
+    server.join().unwrap();
+}
