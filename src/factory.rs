@@ -2,14 +2,12 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
 use redis::RedisResult;
 
 use crate::{
@@ -43,13 +41,18 @@ pub struct Factory {
     inner: Arc<Inner>,
 }
 
+/// What runs in the background for a factory.
+struct Running {
+    membership: Membership,
+    workers: Arc<Workers>,
+}
+
 struct Inner {
     config: Config,
     pool: Arc<Pool>,
     events: Arc<Broadcast>,
-    membership: Membership,
-    workers: parking_lot::Mutex<Option<Arc<Workers>>>,
-    closed: AtomicBool,
+    /// Taken by `close()`, so that a closed factory holds no descriptor and no thread.
+    running: Mutex<Option<Running>>,
 }
 
 impl Factory {
@@ -104,9 +107,7 @@ impl Factory {
                 config,
                 pool,
                 events,
-                membership,
-                workers: parking_lot::Mutex::new(Some(workers)),
-                closed: AtomicBool::new(false),
+                running: Mutex::new(Some(Running { membership, workers })),
             }),
         };
         match factory.inner.pool.wait_for_generation(0, deadline) {
@@ -224,7 +225,9 @@ impl Factory {
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn topology(&self) -> Result<Topology, Error> {
         self.inner.pool.check_open()?;
-        self.inner.membership.topology().ok_or_else(closed)
+        // Asked outside the lock: the answer takes a turn of another thread.
+        let asker = self.inner.running.lock().as_ref().map(|running| running.membership.asker());
+        asker.and_then(|asker| asker.topology()).ok_or_else(closed)
     }
 
     /// What happened so far, and the state of the pool. Never blocks for long: it reads counters.
@@ -234,7 +237,9 @@ impl Factory {
 
     /// Has every sentinel asked now, instead of at the next poll. Does not wait for the answers.
     pub fn refresh(&self) {
-        self.inner.membership.refresh();
+        if let Some(running) = &*self.inner.running.lock() {
+            running.membership.refresh();
+        }
     }
 
     /// Ends the factory: handles that are out fail with [`Closed`](crate::ErrorKind::Closed) from
@@ -248,16 +253,12 @@ impl Factory {
 
 impl Inner {
     fn close(&self) {
-        if self.closed.swap(true, Ordering::SeqCst) {
-            return;
-        }
+        let Some(Running { membership, workers }) = self.running.lock().take() else { return };
         let deadline = Instant::now() + CLOSE_PATIENCE;
         self.pool.close();
-        self.membership.leave(CLOSE_PATIENCE);
+        membership.leave(CLOSE_PATIENCE);
         self.events.close();
-        if let Some(workers) = self.workers.lock().take() {
-            workers.leave(deadline.saturating_duration_since(Instant::now()));
-        }
+        workers.leave(deadline.saturating_duration_since(Instant::now()));
     }
 }
 

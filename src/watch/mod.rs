@@ -141,22 +141,35 @@ fn start(set: SentinelSet, workers: &Arc<Workers>) -> Result<Watch, Error> {
     Ok(Watch { id, set, inbox, members: 0, thread, ended })
 }
 
+/// Asks the watch thread on behalf of a factory.
+pub(crate) struct Asker {
+    id: u64,
+    inbox: Inbox,
+}
+
+impl Asker {
+    /// What the watch knows now; `None` when it has ended, or does not answer.
+    pub(crate) fn topology(&self) -> Option<Topology> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.inbox.send(Command::Topology { id: self.id, reply });
+        answer.recv_timeout(ANSWER_PATIENCE).ok()
+    }
+}
+
 impl Membership {
     /// Asks every sentinel now.
     pub(crate) fn refresh(&self) {
         self.inbox.send(Command::Refresh { id: self.id });
     }
 
-    /// What the watch knows now.
-    pub(crate) fn topology(&self) -> Option<Topology> {
-        let (reply, answer) = crossbeam_channel::bounded(1);
-        self.inbox.send(Command::Topology { id: self.id, reply });
-        answer.recv_timeout(ANSWER_PATIENCE).ok()
+    /// A way to ask what the watch knows, without holding on to the membership.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker { id: self.id, inbox: self.inbox.clone() }
     }
 
     /// Leaves the watch. The last to leave ends its thread and waits for that, for at most
     /// `patience`.
-    pub(crate) fn leave(&self, patience: Duration) {
+    pub(crate) fn leave(self, patience: Duration) {
         let last = {
             let mut watches = WATCHES.lock();
             let Some(index) = watches.iter().position(|watch| watch.id == self.watch) else {
