@@ -137,24 +137,25 @@ impl Deliberation {
         }
         let first = *self.first_answer.get_or_insert(now);
         let highest = electorate.claims.iter().filter_map(|claim| claim.epoch).max();
-        let mut best: Option<(&Address, usize)> = None;
+        let spoken = electorate.pending == 0 || now >= first + rules.start_grace;
+        // A majority first, then the highest epoch, then the count; among equals the first named.
+        let mut best: Option<(&Address, (bool, bool, usize))> = None;
         for address in electorate.addresses() {
-            if electorate.epoch(address) != highest {
-                continue;
-            }
             let named = electorate
                 .naming(address)
                 .filter(|claim| claim.epoch.is_none() || claim.epoch == highest)
                 .count();
-            if best.is_none_or(|(_, most)| named > most) {
-                best = Some((address, named));
+            let numbered = electorate.epoch(address) == highest;
+            let rank = (named >= electorate.majority(), numbered, named);
+            if best.is_none_or(|(_, most)| rank > most) {
+                best = Some((address, rank));
             }
         }
-        let (address, named) = best?;
-        let spoken = electorate.pending == 0 || now >= first + rules.start_grace;
-        if named < electorate.majority() && !spoken {
+        let (address, (many, _, named)) = best?;
+        if !many && !spoken {
             return None;
         }
+        let highest = electorate.epoch(address);
         let evidence = Evidence::Start { sentinels: named, of: electorate.known };
         accept(electorate, address, highest, evidence)
     }

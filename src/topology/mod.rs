@@ -19,6 +19,9 @@ mod pursuit;
 mod roster;
 mod snapshot;
 
+#[cfg(test)]
+mod scenarios;
+
 use std::time::Duration;
 
 pub(crate) use answer::{Answer, QUERY};

@@ -236,10 +236,14 @@ impl Roster {
         {
             return false;
         }
-        let by_place = self
-            .sentinels
-            .iter()
-            .position(|own| self.places(own).iter().any(|place| self.same_place(place, address)));
+        let other = match self.names.get(address).map(Vec::as_slice) {
+            Some([only]) => only,
+            _ => address,
+        };
+        let by_place = self.sentinels.iter().position(|own| {
+            let places = self.places(own);
+            places.contains(&address) || places.contains(&other)
+        });
         if let Some(index) = by_place {
             let own = &mut self.sentinels[index];
             if own.run_id.is_none() {
@@ -275,6 +279,10 @@ impl Roster {
                 changes.push(Change::Found { sentinel: address, by });
             }
         }
+        for address in self.doubles() {
+            self.sentinels.retain(|own| own.address != address);
+            changes.push(Change::Forgotten(address));
+        }
         let unlisted: Vec<bool> = {
             let members = self.members();
             self.sentinels.iter().map(|own| !own.seed && self.is_unlisted(own, &members)).collect()
@@ -295,6 +303,16 @@ impl Roster {
         }
         self.forgive();
         changes
+    }
+
+    /// Discovered sentinels that turned out to be ones to which another link stands.
+    fn doubles(&self) -> Vec<Address> {
+        let up = |own: &&Sentinel| own.is_up();
+        let double = |index: usize, own: &Sentinel| {
+            !own.seed && self.sentinels[..index].iter().filter(up).any(|o| self.same(o, own))
+        };
+        let all = self.sentinels.iter().enumerate();
+        all.filter(|(index, own)| double(*index, own)).map(|(_, own)| own.address.clone()).collect()
     }
 
     /// When the next sentinel is let go.
