@@ -157,10 +157,7 @@ impl Factory {
     ///
     /// # Errors
     /// The last error of `work`, or of the checkout.
-    pub fn run<T>(
-        &self,
-        mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
-    ) -> RedisResult<T> {
+    pub fn run<T>(&self, mut work: impl FnMut(&mut Handle) -> RedisResult<T>) -> RedisResult<T> {
         self.repeat(|outcome| outcome == Outcome::NotSent, &mut work)
     }
 

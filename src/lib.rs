@@ -25,4 +25,6 @@ pub use factory::Factory;
 pub use metrics::Stats;
 pub use pool::Handle;
 pub use redis;
-pub use topology::{Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology};
+pub use topology::{
+    Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
+};

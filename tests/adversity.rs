@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use switchmaster::{Factory, SwitchOn};
+use switchmaster::{Factory, SentinelLink, SwitchOn};
 use switchmaster_sandbox::{Cluster, FaultProxy, wait_until};
 
 /// A factory whose way to each sentinel leads through a proxy.
@@ -17,9 +17,8 @@ fn proxied(cluster: &Cluster) -> (Factory, Vec<FaultProxy>) {
         .collect();
     let mut builder = Factory::builder().service(cluster.service());
     for (sentinel, proxy) in cluster.sentinels().iter().zip(&proxies) {
-        builder = builder
-            .sentinel(sentinel.address())
-            .address_map(sentinel.address(), proxy.address());
+        builder =
+            builder.sentinel(sentinel.address()).address_map(sentinel.address(), proxy.address());
     }
     (builder.build().unwrap(), proxies)
 }
@@ -75,7 +74,9 @@ fn a_stale_sentinel_cannot_take_the_factory_back() {
     wait_for_switch(&factory, 1);
     stale.restart().unwrap();
     assert!(wait_until(PATIENCE, || {
-        factory.topology().is_ok_and(|t| t.sentinels.iter().filter(|s| s.link.is_up()).count() == 3)
+        factory.topology().is_ok_and(|t| {
+            t.sentinels.iter().filter(|s| matches!(s.link, SentinelLink::Up { .. })).count() == 3
+        })
     }));
     cluster.wait_settled(PATIENCE).unwrap();
     assert_eq!(factory.generation(), 2);
@@ -126,7 +127,9 @@ fn with_all_sentinels_down_the_master_is_served_and_followed_again_afterwards() 
     let factory = factory(&cluster);
     cluster.sentinels().iter().for_each(|sentinel| sentinel.kill().unwrap());
     assert!(wait_until(PATIENCE, || {
-        factory.topology().is_ok_and(|t| t.sentinels.iter().all(|s| !s.link.is_up()))
+        factory
+            .topology()
+            .is_ok_and(|t| t.sentinels.iter().all(|s| !matches!(s.link, SentinelLink::Up { .. })))
     }));
     for _ in 0..20 {
         wait_for_write(&factory);
@@ -148,9 +151,8 @@ fn the_majority_is_waited_for_when_that_is_asked() {
         .iter()
         .map(|sentinel| FaultProxy::to(sentinel.address()).unwrap())
         .collect();
-    let mut builder = Factory::builder()
-        .service(cluster.service())
-        .switch_on(SwitchOn::Announcement);
+    let mut builder =
+        Factory::builder().service(cluster.service()).switch_on(SwitchOn::Announcement);
     for (sentinel, proxy) in cluster.sentinels().iter().zip(&proxies) {
         builder =
             builder.sentinel(sentinel.address()).address_map(sentinel.address(), proxy.address());

@@ -73,17 +73,15 @@ fn sentinels_that_cannot_be_reached_are_listed_each_with_its_reason() {
 
 #[test]
 fn a_wrong_password_at_a_sentinel_and_at_a_node_are_told_apart() {
-    let cluster = Cluster::builder()
-        .password("nodepass")
-        .sentinel_password("sentinelpass")
-        .start()
-        .unwrap();
+    let cluster =
+        Cluster::builder().password("nodepass").sentinel_password("sentinelpass").start().unwrap();
     let right = || hasty(&cluster).password("nodepass").sentinel_password("sentinelpass");
     let factory = right().build().expect("the right passwords do");
     factory.get().unwrap().set::<_, _, ()>("key", "value").unwrap();
 
     let at_sentinel = refused(right().sentinel_password("wrong-1"));
-    assert_eq!(at_sentinel.kind(), ErrorKind::NoSentinel, "{at_sentinel}");
+    assert_eq!(at_sentinel.kind(), ErrorKind::Authentication, "{at_sentinel}");
+    assert!(at_sentinel.to_string().contains("no sentinel of 3"), "{at_sentinel}");
     assert!(at_sentinel.to_string().contains("WRONGPASS"), "{at_sentinel}");
     let none_at_sentinel = refused(hasty(&cluster).password("nodepass"));
     assert!(none_at_sentinel.to_string().contains("NOAUTH"), "{none_at_sentinel}");

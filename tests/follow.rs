@@ -47,7 +47,10 @@ fn a_frozen_master_is_followed_and_its_blocked_reader_wakes() {
     let error = popped.unwrap_err();
     assert_eq!(Outcome::of(&error), Outcome::Unknown, "{error}");
     assert_eq!(Error::from_redis(&error).unwrap().kind(), ErrorKind::Switched);
-    assert!(woken.saturating_duration_since(switched) < Duration::from_secs(1), "it woke by itself");
+    assert!(
+        woken.saturating_duration_since(switched) < Duration::from_secs(1),
+        "it woke by itself"
+    );
     // It held no state, so it goes on with the new master.
     handle.set::<_, _, ()>("after", "the switch").unwrap();
     assert_eq!(handle.generation(), factory.generation());

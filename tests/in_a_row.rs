@@ -2,7 +2,11 @@
 
 mod common;
 
-use std::{sync::Arc, sync::atomic::{AtomicBool, AtomicU64, Ordering}, thread};
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
 
 use common::*;
 use redis::Commands;

@@ -55,11 +55,7 @@ impl State {
 
     /// True when another connection could not stand in for this one.
     pub(crate) fn holds_state(&self) -> bool {
-        self.multi
-            || self.watching
-            || self.subscribed
-            || self.other
-            || self.database != self.home
+        self.multi || self.watching || self.subscribed || self.other || self.database != self.home
     }
 
     /// What it holds, in words for a message; none when it holds nothing.

@@ -112,7 +112,10 @@ impl Handshake {
         match (step, refused) {
             (Step::Role, None) => {
                 let role = Role::from_reply(&value).ok_or_else(|| {
-                    Error::new(ErrorKind::Protocol, format!("a reply to ROLE that is none: {value:?}"))
+                    Error::new(
+                        ErrorKind::Protocol,
+                        format!("a reply to ROLE that is none: {value:?}"),
+                    )
                 })?;
                 Ok(Some(Greeting { protocol: self.protocol, role: Some(role) }))
             }
@@ -150,7 +153,9 @@ fn failure(code: &str, words: String) -> Error {
             ErrorKind::Authentication,
             format!("the server refuses the user or the password ({words})"),
         ),
-        "NOPERM" => Error::new(ErrorKind::Permission, format!("the user may not do this ({words})")),
+        "NOPERM" => {
+            Error::new(ErrorKind::Permission, format!("the user may not do this ({words})"))
+        }
         "ERR" if words.contains("without any password configured") => Error::new(
             ErrorKind::Authentication,
             format!("a password is set here, and the server has none ({words})"),

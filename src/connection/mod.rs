@@ -120,9 +120,11 @@ impl Connection {
         })?;
         // Set once: with it a command is one send and one receive, and no poll in between.
         let timeout = Some(settings.command_timeout);
-        connection.stream.socket().set_recv_timeout(timeout).map_err(|error| {
-            Error::new(ErrorKind::Disconnected, format!("{address}: {error}"))
-        })?;
+        connection
+            .stream
+            .socket()
+            .set_recv_timeout(timeout)
+            .map_err(|error| Error::new(ErrorKind::Disconnected, format!("{address}: {error}")))?;
         connection.open = true;
         Ok(connection)
     }
@@ -210,13 +212,14 @@ impl Connection {
             return Err(self.not_open());
         }
         let facts = Facts::of(packed, self.state);
-        let unfollowable = facts
-            .unfollowable
-            .or_else(|| facts.subscription.map(|_| "a subscription"));
+        let unfollowable =
+            facts.unfollowable.or_else(|| facts.subscription.map(|_| "a subscription"));
         if let Some(what) = unfollowable {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("{what} cannot run on a handle: it leaves replies that belong to no command"),
+                format!(
+                    "{what} cannot run on a handle: it leaves replies that belong to no command"
+                ),
             ));
         }
         let begun = Instant::now();
@@ -304,10 +307,11 @@ impl Connection {
 
     /// The next reply, when the socket has not been read since the command was sent.
     fn receive_first(&mut self, deadline: Option<Instant>) -> Result<Value, Failure> {
-        let received = self.stream.recv(self.decoder.room()).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Failure::io(io::ErrorKind::TimedOut.into(), 1),
-            _ => Failure::io(error, 1),
-        })?;
+        let received =
+            self.stream.recv(self.decoder.room()).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => Failure::io(io::ErrorKind::TimedOut.into(), 1),
+                _ => Failure::io(error, 1),
+            })?;
         if received == 0 {
             return Err(Failure::ended());
         }
@@ -390,9 +394,7 @@ impl Connection {
                 format!("the connection broke: {error}"),
                 Some(Box::new(error)),
             ),
-            Cause::Ended => {
-                Error::new(ErrorKind::Disconnected, "the server closed the connection")
-            }
+            Cause::Ended => Error::new(ErrorKind::Disconnected, "the server closed the connection"),
             Cause::Protocol(fault) => {
                 Error::new(ErrorKind::Protocol, format!("the server does not speak RESP: {fault}"))
             }
@@ -431,8 +433,12 @@ fn retired(address: &Address, outcome: Outcome) -> Error {
         ErrorKind::Switched,
         outcome,
         match outcome {
-            Outcome::NotSent => format!("the master {address} was replaced before the command was sent"),
-            _ => format!("the master {address} was replaced while its reply was awaited; the command may have run there"),
+            Outcome::NotSent => {
+                format!("the master {address} was replaced before the command was sent")
+            }
+            _ => format!(
+                "the master {address} was replaced while its reply was awaited; the command may have run there"
+            ),
         },
         None,
     )

@@ -72,8 +72,8 @@ impl Handle {
             let mut lease = match self.lease.take() {
                 Some(lease) => lease,
                 None => {
-                    let deadline = *deadline
-                        .get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
+                    let deadline =
+                        *deadline.get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
                     match self.pool.checkout(deadline) {
                         Ok(lease) => lease,
                         Err(error) => {

@@ -219,10 +219,9 @@ impl Driver {
         service.dialling.remove(&address);
         let verification = match result {
             Ok(greeting) => match greeting.role {
-                Some(Role::Master { .. }) | None => Verification::Master {
-                    run_id: None,
-                    replid: None,
-                },
+                Some(Role::Master { .. }) | None => {
+                    Verification::Master { run_id: None, replid: None }
+                }
                 Some(other) => Verification::NotMaster { role: other.to_string() },
             },
             Err(error) if error.kind() == ErrorKind::WrongRole => {
@@ -308,11 +307,9 @@ impl Driver {
                 hearing: *hearing,
             },
             News::Down { reason } => Input::SentinelDown { sentinel, reason: reason.clone() },
-            News::Message { channel, payload } => Input::Message {
-                sentinel,
-                channel: channel.clone(),
-                payload: payload.clone(),
-            },
+            News::Message { channel, payload } => {
+                Input::Message { sentinel, channel: channel.clone(), payload: payload.clone() }
+            }
             News::Answer { service, replies } => {
                 if self.services.get(&id).is_none_or(|s| s.name != *service) {
                     return;

@@ -39,11 +39,25 @@ pub(crate) const TOKENS: usize = 2;
 pub(crate) enum News {
     /// The host name has to be resolved; the driver answers with [`Link::resolved`].
     Resolve,
-    Up { run_id: Option<String>, peer: Address, hearing: Hearing },
-    Down { reason: String },
-    Message { channel: String, payload: Vec<u8> },
-    Answer { service: String, replies: Vec<Value> },
-    Services { names: Vec<String> },
+    Up {
+        run_id: Option<String>,
+        peer: Address,
+        hearing: Hearing,
+    },
+    Down {
+        reason: String,
+    },
+    Message {
+        channel: String,
+        payload: Vec<u8>,
+    },
+    Answer {
+        service: String,
+        replies: Vec<Value>,
+    },
+    Services {
+        names: Vec<String>,
+    },
 }
 
 pub(crate) struct Link {
@@ -66,11 +80,18 @@ pub(crate) struct Link {
 }
 
 enum State {
-    Paused { until: Instant },
+    Paused {
+        until: Instant,
+    },
     Resolving,
-    Dialling { others: VecDeque<SocketAddr>, deadline: Instant },
+    Dialling {
+        others: VecDeque<SocketAddr>,
+        deadline: Instant,
+    },
     /// Greeted; the subscription and the run id are on their way.
-    Settling { deadline: Instant },
+    Settling {
+        deadline: Instant,
+    },
     Up,
 }
 

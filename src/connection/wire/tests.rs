@@ -102,7 +102,8 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
                 [format!("*{}\r\n", items.len()).into_bytes(), items.concat()].concat()
             }),
             prop::collection::vec((inner.clone(), inner), 0..4).prop_map(|pairs| {
-                let items: Vec<u8> = pairs.iter().flat_map(|(k, v)| [k.clone(), v.clone()].concat()).collect();
+                let items: Vec<u8> =
+                    pairs.iter().flat_map(|(k, v)| [k.clone(), v.clone()].concat()).collect();
                 [format!("%{}\r\n", pairs.len()).into_bytes(), items].concat()
             }),
         ]

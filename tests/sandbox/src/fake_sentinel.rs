@@ -1,0 +1,436 @@
+//! A sentinel that says what a test wants: [`FakeSentinel`].
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+
+use crate::{
+    Result,
+    fake::{Brain, Fake, Identity, Place, Session, Words, new_run_id},
+    frame::Frame,
+};
+
+/// What a [`FakeSentinel`] knows. Tests change it while it runs.
+#[derive(Clone, Debug)]
+pub struct SentinelModel {
+    /// Its own run id, 40 hexadecimal digits.
+    pub run_id: String,
+    /// The services by name.
+    pub services: BTreeMap<String, FakeService>,
+    /// The user that the password belongs to: `default` unless told.
+    pub username: String,
+    /// What it takes to be answered.
+    pub password: Option<String>,
+    /// Whether `HELLO` is unknown.
+    pub resp2_only: bool,
+    /// Whether subscriptions are not permitted.
+    pub deny_subscribe: bool,
+    /// The version it claims to be.
+    pub version: String,
+}
+
+impl SentinelModel {
+    /// A service to change. One that is not there is added, with a master where nobody listens: 127.0.0.1:1.
+    pub fn service(&mut self, name: &str) -> &mut FakeService {
+        let nowhere = || FakeService::new(Place::from(("127.0.0.1", 1)));
+        self.services.entry(name.to_owned()).or_insert_with(nowhere)
+    }
+}
+
+/// A service as a [`FakeSentinel`] sees it.
+#[derive(Clone, Debug)]
+pub struct FakeService {
+    /// What `SENTINEL GET-MASTER-ADDR-BY-NAME` says.
+    pub master: Place,
+    /// What `SENTINEL MASTER` shows instead, as the leader does while it reconfigures the replicas.
+    pub listed: Option<Place>,
+    /// The master's run id.
+    pub run_id: String,
+    /// The epoch of the configuration.
+    pub config_epoch: u64,
+    /// The flags, separated by commas: `master` unless told.
+    pub flags: String,
+    /// The state of a failover, which is shown only when there is one.
+    pub failover_state: Option<String>,
+    /// What the master said it was: `master` unless told.
+    pub role_reported: String,
+    /// The replicas.
+    pub replicas: Vec<FakeReplica>,
+    /// The other sentinels.
+    pub sentinels: Vec<FakePeer>,
+    /// How many sentinels have to agree.
+    pub quorum: usize,
+    /// After how long a silence a member counts as down.
+    pub down_after: Duration,
+    /// The time for a failover.
+    pub failover_timeout: Duration,
+}
+
+impl FakeService {
+    /// A service in good order, of epoch 0 and without replicas and other sentinels.
+    pub fn new(master: impl Into<Place>) -> FakeService {
+        FakeService {
+            master: master.into(),
+            listed: None,
+            run_id: new_run_id(),
+            config_epoch: 0,
+            flags: "master".to_owned(),
+            failover_state: None,
+            role_reported: "master".to_owned(),
+            replicas: Vec::new(),
+            sentinels: Vec::new(),
+            quorum: 2,
+            down_after: Duration::from_secs(1),
+            failover_timeout: Duration::from_secs(6),
+        }
+    }
+
+    /// The same with another replica in good order.
+    pub fn with_replica(mut self, replica: impl Into<Place>) -> FakeService {
+        self.replicas.push(FakeReplica::new(replica));
+        self
+    }
+
+    /// The same with another sentinel.
+    pub fn with_sentinel(
+        mut self,
+        sentinel: impl Into<Place>,
+        run_id: impl Into<String>,
+    ) -> FakeService {
+        self.sentinels.push(FakePeer::new(sentinel, run_id));
+        self
+    }
+}
+
+/// A replica as a [`FakeSentinel`] sees it.
+#[derive(Clone, Debug)]
+pub struct FakeReplica {
+    /// Where it is.
+    pub place: Place,
+    /// Its run id.
+    pub run_id: String,
+    /// The flags, separated by commas: `slave` unless told.
+    pub flags: String,
+    /// Whether its link to the master is `ok`, or else `err`.
+    pub link_ok: bool,
+    /// The master it says it follows; the service's when not told.
+    pub master: Option<Place>,
+    /// Its priority.
+    pub priority: u32,
+    /// How far it has replicated.
+    pub offset: u64,
+}
+
+impl FakeReplica {
+    /// A replica in good order.
+    pub fn new(place: impl Into<Place>) -> FakeReplica {
+        FakeReplica {
+            place: place.into(),
+            run_id: new_run_id(),
+            flags: "slave".to_owned(),
+            link_ok: true,
+            master: None,
+            priority: 100,
+            offset: 1000,
+        }
+    }
+}
+
+/// Another sentinel as a [`FakeSentinel`] sees it.
+#[derive(Clone, Debug)]
+pub struct FakePeer {
+    /// Where it is.
+    pub place: Place,
+    /// Its run id.
+    pub run_id: String,
+    /// The flags, separated by commas: `sentinel` unless told.
+    pub flags: String,
+    /// Whom it has voted for: a run id, `?` for nobody.
+    pub voted_leader: String,
+    /// The epoch of that vote.
+    pub voted_leader_epoch: u64,
+}
+
+impl FakePeer {
+    /// A sentinel that has not voted.
+    pub fn new(place: impl Into<Place>, run_id: impl Into<String>) -> FakePeer {
+        FakePeer {
+            place: place.into(),
+            run_id: run_id.into(),
+            flags: "sentinel".to_owned(),
+            voted_leader: "?".to_owned(),
+            voted_leader_epoch: 0,
+        }
+    }
+}
+
+/// A sentinel on a free port of 127.0.0.1 that answers from a [`SentinelModel`].
+///
+/// It knows `HELLO`, `AUTH`, `PING`, `CLIENT`, `ROLE`, `SENTINEL` and subscriptions, in RESP2 and RESP3, and like a
+/// real one nothing else. It monitors nothing and talks to nobody. Dropping it disconnects everybody and ends its
+/// threads.
+///
+/// ```
+/// use std::time::Duration;
+/// use switchmaster_sandbox::{Client, FakeSentinel, FakeService};
+///
+/// let sentinel = FakeSentinel::start().unwrap();
+/// sentinel.serve("mymaster", FakeService::new(("127.0.0.1", 6379)));
+/// let mut client = Client::connect(sentinel.address(), Duration::from_secs(1)).unwrap();
+/// let reply = client.call(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]).unwrap();
+/// assert_eq!(reply.items()[1].text(), "6379");
+/// ```
+pub struct FakeSentinel {
+    fake: Fake,
+    model: Arc<Mutex<SentinelModel>>,
+}
+
+impl FakeSentinel {
+    /// Starts one without services.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) when no port or no thread can be had.
+    pub fn start() -> Result<FakeSentinel> {
+        let model = Arc::new(Mutex::new(SentinelModel {
+            run_id: new_run_id(),
+            services: BTreeMap::new(),
+            username: "default".to_owned(),
+            password: None,
+            resp2_only: false,
+            deny_subscribe: false,
+            version: "7.4.0".to_owned(),
+        }));
+        let brain = Arc::new(SentinelBrain { model: model.clone() });
+        Ok(FakeSentinel { fake: Fake::start("fake sentinel", brain)?, model })
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.fake.address()
+    }
+
+    /// Its run id.
+    pub fn id(&self) -> String {
+        self.model.lock().run_id.clone()
+    }
+
+    /// Looks at the model or changes it; between two commands, never within one.
+    pub fn model<T>(&self, change: impl FnOnce(&mut SentinelModel) -> T) -> T {
+        change(&mut self.model.lock())
+    }
+
+    /// Adds a service, or replaces it.
+    pub fn serve(&self, name: &str, service: FakeService) {
+        self.model(|model| model.services.insert(name.to_owned(), service));
+    }
+
+    /// Whether it knows no `HELLO`, like servers before Redis 6.
+    pub fn resp2_only(&self, only: bool) {
+        self.model(|model| model.resp2_only = only);
+    }
+
+    /// Whether subscriptions are answered with `-NOPERM`.
+    pub fn deny_subscribe(&self, deny: bool) {
+        self.model(|model| model.deny_subscribe = deny);
+    }
+
+    /// Publishes a message, and says how many subscriptions it went to.
+    pub fn publish(&self, channel: &str, payload: &[u8]) -> usize {
+        self.fake.publish(channel, payload)
+    }
+
+    /// Sends bytes as they are on all connections.
+    pub fn send_raw(&self, bytes: &[u8]) {
+        self.fake.send_raw(bytes);
+    }
+
+    /// Answers the next command, whichever it is, with these bytes; calls of this add up.
+    pub fn answer_with(&self, bytes: &[u8]) {
+        self.fake.answer_with(bytes);
+    }
+
+    /// Answers all commands of this name with these bytes.
+    pub fn answer_to(&self, command: &str, bytes: &[u8]) {
+        self.fake.answer_to(command, bytes);
+    }
+
+    /// Takes [`answer_with`](FakeSentinel::answer_with) and [`answer_to`](FakeSentinel::answer_to) back.
+    pub fn answer_normally(&self) {
+        self.fake.answer_normally();
+    }
+
+    /// Closes all connections; new ones are accepted.
+    pub fn disconnect_all(&self) {
+        self.fake.disconnect_all();
+    }
+
+    /// Whether it says nothing at all. What it is asked meanwhile it never answers.
+    pub fn silence(&self, silent: bool) {
+        self.fake.silence(silent);
+    }
+
+    /// How many connections are open now.
+    pub fn connections(&self) -> usize {
+        self.fake.connections()
+    }
+
+    /// All commands so far, in order, their words separated by blanks.
+    pub fn received(&self) -> Vec<String> {
+        self.fake.received()
+    }
+}
+
+struct SentinelBrain {
+    model: Arc<Mutex<SentinelModel>>,
+}
+
+impl Brain for SentinelBrain {
+    fn identity(&self) -> Identity {
+        let model = self.model.lock();
+        Identity {
+            mode: "sentinel",
+            role: None,
+            version: model.version.clone(),
+            username: model.username.clone(),
+            password: model.password.clone(),
+            resp2_only: model.resp2_only,
+        }
+    }
+
+    fn answer(&self, session: &mut Session, words: &Words, out: &mut Vec<u8>) {
+        let model = self.model.lock();
+        let frame = match words.name.as_str() {
+            "PING" if words.len() > 1 => Frame::bulk(words.text(1)),
+            "PING" => Frame::Simple("PONG".to_owned()),
+            "ROLE" => {
+                let names = model.services.keys().map(Frame::bulk).collect();
+                Frame::Array(vec![Frame::bulk("sentinel"), Frame::Array(names)])
+            }
+            "SENTINEL" => model.answer(words),
+            "SUBSCRIBE" | "PSUBSCRIBE" if model.deny_subscribe => Frame::Error(format!(
+                "NOPERM User {} has no permissions to run the '{}' command",
+                model.username,
+                words.name.to_lowercase()
+            )),
+            "SUBSCRIBE" | "PSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" => {
+                return session.subscribe(words, out);
+            }
+            _ => words.unknown(),
+        };
+        session.reply(&frame, out);
+    }
+}
+
+impl SentinelModel {
+    /// The reply to `SENTINEL …`.
+    fn answer(&self, words: &Words) -> Frame {
+        let what = words.upper(1);
+        let service = || {
+            self.services
+                .get(&words.text(2))
+                .ok_or_else(|| Frame::Error("ERR No such master with that name".to_owned()))
+        };
+        let found = match (what.as_str(), words.len()) {
+            ("MYID", 2) => Ok(Frame::bulk(&self.run_id)),
+            ("MASTERS", 2) => {
+                Ok(Frame::Array(self.services.iter().map(|(n, s)| s.fields(n)).collect()))
+            }
+            ("GET-MASTER-ADDR-BY-NAME", 3) => Ok(service().map_or(Frame::Nil, |service| {
+                let Place { host, port } = &service.master;
+                Frame::Array(vec![Frame::bulk(host), Frame::bulk(port.to_string())])
+            })),
+            ("MASTER", 3) => service().map(|service| service.fields(&words.text(2))),
+            ("REPLICAS" | "SLAVES", 3) => service().map(|service| {
+                Frame::Array(service.replicas.iter().map(|r| r.fields(service)).collect())
+            }),
+            ("SENTINELS", 3) => service().map(|service| {
+                Frame::Array(service.sentinels.iter().map(|s| s.fields(service)).collect())
+            }),
+            (
+                "MYID"
+                | "MASTERS"
+                | "GET-MASTER-ADDR-BY-NAME"
+                | "MASTER"
+                | "REPLICAS"
+                | "SLAVES"
+                | "SENTINELS",
+                _,
+            ) => Err(Frame::Error(format!(
+                "ERR wrong number of arguments for 'sentinel|{}' command",
+                what.to_lowercase()
+            ))),
+            _ => Err(Frame::Error(format!(
+                "ERR unknown subcommand '{}'. Try SENTINEL HELP.",
+                words.text(1)
+            ))),
+        };
+        found.unwrap_or_else(|error| error)
+    }
+}
+
+/// The fields of an entry, in the order of a real sentinel.
+struct Fields(Vec<(Frame, Frame)>);
+
+impl Fields {
+    fn of(name: &str, place: &Place, run_id: &str, flags: &str) -> Fields {
+        let mut fields = Fields(Vec::new());
+        fields.add("name", name).add("ip", &place.host).add("port", place.port);
+        fields.add("runid", run_id).add("flags", flags);
+        fields.add("link-pending-commands", 0).add("link-refcount", 1);
+        fields
+    }
+
+    fn add(&mut self, key: &str, value: impl ToString) -> &mut Fields {
+        self.0.push((Frame::bulk(key), Frame::bulk(value.to_string())));
+        self
+    }
+
+    fn pings(&mut self, service: &FakeService) -> &mut Fields {
+        self.add("last-ping-sent", 0).add("last-ok-ping-reply", 10).add("last-ping-reply", 10);
+        self.add("down-after-milliseconds", service.down_after.as_millis())
+    }
+}
+
+impl FakeService {
+    fn fields(&self, name: &str) -> Frame {
+        let place = self.listed.as_ref().unwrap_or(&self.master);
+        let mut fields = Fields::of(name, place, &self.run_id, &self.flags);
+        if let Some(state) = &self.failover_state {
+            fields.add("failover-state", state);
+        }
+        fields.pings(self);
+        fields.add("info-refresh", 10).add("role-reported", &self.role_reported);
+        fields.add("role-reported-time", 1000).add("config-epoch", self.config_epoch);
+        fields.add("num-slaves", self.replicas.len());
+        fields.add("num-other-sentinels", self.sentinels.len()).add("quorum", self.quorum);
+        fields.add("failover-timeout", self.failover_timeout.as_millis()).add("parallel-syncs", 1);
+        Frame::Map(fields.0)
+    }
+}
+
+impl FakeReplica {
+    fn fields(&self, service: &FakeService) -> Frame {
+        let master = self.master.as_ref().unwrap_or(&service.master);
+        let name = self.place.to_string();
+        let mut fields = Fields::of(&name, &self.place, &self.run_id, &self.flags);
+        fields.pings(service);
+        fields.add("info-refresh", 10).add("role-reported", "slave");
+        fields.add("role-reported-time", 1000).add("master-link-down-time", 0);
+        fields.add("master-link-status", if self.link_ok { "ok" } else { "err" });
+        fields.add("master-host", &master.host).add("master-port", master.port);
+        fields.add("slave-priority", self.priority).add("slave-repl-offset", self.offset);
+        fields.add("replica-announced", 1);
+        Frame::Map(fields.0)
+    }
+}
+
+impl FakePeer {
+    fn fields(&self, service: &FakeService) -> Frame {
+        let mut fields = Fields::of(&self.run_id, &self.place, &self.run_id, &self.flags);
+        fields.pings(service);
+        fields.add("last-hello-message", 10).add("voted-leader", &self.voted_leader);
+        fields.add("voted-leader-epoch", self.voted_leader_epoch);
+        Frame::Map(fields.0)
+    }
+}
