@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(duration("1200ms"), Ok(Duration::from_millis(1200)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for (text, part) in [("5", "unit"), ("5h", "\"h\""), ("xs", "number"), ("-1s", "possible")]
+        for (text, part) in [("5", "unit"), ("5h", "\"h\""), ("x5s", "number"), ("-1s", "possible")]
         {
             let error = duration(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &TopologyArguments) -> Result<(), Failure> {
 /// Whether it is known what becomes of this sentinel.
 fn heard(sentinel: &SentinelStatus) -> bool {
     match sentinel.link {
-        SentinelLink::Down(_) => true,
+        SentinelLink::Down { .. } => true,
         _ => sentinel.answered.is_some(),
     }
 }
@@ -54,7 +54,10 @@ fn tree(topology: &Topology) -> String {
         head.push_str(&format!(", epoch {epoch}"));
     }
     let agreement = topology.agreement;
-    head.push_str(&format!(", named by {} of {} sentinels\n", agreement.naming, agreement.known));
+    head.push_str(&format!(", named by {} of {} sentinels\n", agreement.agreeing, agreement.known));
+    if !topology.troubles.is_empty() {
+        head.push_str(&format!("│  trouble: {}\n", topology.troubles.join(", ")));
+    }
     let nodes = topology.nodes.iter().map(node).collect();
     let sentinels = topology.sentinels.iter().map(|it| sentinel(it, topology)).collect();
     head + &branch("├─ ", "│  ", "nodes", nodes) + &branch("└─ ", "   ", "sentinels", sentinels)
@@ -76,8 +79,12 @@ fn node(node: &NodeStatus) -> String {
         Some(false) => text.push_str(", link down"),
         None => {}
     }
-    if let Some(offset) = node.offset {
-        text.push_str(&format!(", offset {offset}"));
+    match node.lag {
+        Some(0) | None => {}
+        Some(lag) => text.push_str(&format!(", {lag} bytes behind")),
+    }
+    if node.role == NodeRole::Replica && node.priority == Some(0) {
+        text.push_str(", never promoted (replica-priority 0)");
     }
     let noteworthy: Vec<&str> = node
         .flags
@@ -88,8 +95,8 @@ fn node(node: &NodeStatus) -> String {
     if !noteworthy.is_empty() {
         text.push_str(&format!(", {}", line(&noteworthy.join(" "))));
     }
-    if node.down_for > 0 {
-        text.push_str(&format!(", down for {} sentinels", node.down_for));
+    if node.down {
+        text.push_str(", down");
     }
     text
 }
@@ -97,13 +104,22 @@ fn node(node: &NodeStatus) -> String {
 fn sentinel(sentinel: &SentinelStatus, topology: &Topology) -> String {
     let mut text = format!("{}  ", sentinel.address);
     match &sentinel.link {
-        SentinelLink::Up(hearing) => text.push_str(match hearing {
+        SentinelLink::Up { hearing, .. } => text.push_str(match hearing {
             Hearing::All => "up",
             Hearing::SwitchOnly => "up, publishes switches only (its ACL allows no more)",
             _ => "up, publishes nothing (its ACL denies SUBSCRIBE)",
         }),
-        SentinelLink::Down(reason) => text.push_str(&format!("down: {}", line(reason))),
+        SentinelLink::Down { reason, .. } => text.push_str(&format!("down: {}", line(reason))),
         _ => text.push_str("not reached yet"),
+    }
+    if let Some(refusal) = &sentinel.refusal {
+        text.push_str(&format!(", refuses: {}", line(refusal)));
+    }
+    if sentinel.failing_over {
+        text.push_str(", fails over");
+    }
+    if sentinel.tilt {
+        text.push_str(", in TILT mode");
     }
     match &sentinel.names {
         Some(named) if topology.master.as_ref() != Some(named) => {
@@ -150,20 +166,23 @@ fn document(topology: &Topology) -> Value {
             "run_id": node.run_id,
             "flags": node.flags,
             "link_up": node.link_up,
+            "master": node.master.as_ref().map(text),
             "offset": node.offset,
-            "down_for": node.down_for,
+            "lag": node.lag,
+            "priority": node.priority,
+            "down": node.down,
         })
     });
     let sentinels = topology.sentinels.iter().map(|sentinel| {
         let (link, reason) = match &sentinel.link {
-            SentinelLink::Up(_) => ("up", None),
-            SentinelLink::Down(reason) => ("down", Some(reason)),
-            _ => ("dialling", None),
+            SentinelLink::Up { .. } => ("up", None),
+            SentinelLink::Down { reason, .. } => ("down", Some(reason)),
+            _ => ("connecting", None),
         };
         let hears = match &sentinel.link {
-            SentinelLink::Up(Hearing::All) => Some("all"),
-            SentinelLink::Up(Hearing::SwitchOnly) => Some("switches"),
-            SentinelLink::Up(_) => Some("nothing"),
+            SentinelLink::Up { hearing: Hearing::All, .. } => Some("all"),
+            SentinelLink::Up { hearing: Hearing::SwitchOnly, .. } => Some("switches"),
+            SentinelLink::Up { .. } => Some("nothing"),
             _ => None,
         };
         json!({
@@ -175,6 +194,13 @@ fn document(topology: &Topology) -> Value {
             "hears": hears,
             "names": sentinel.names.as_ref().map(text),
             "epoch": sentinel.epoch,
+            "refusal": sentinel.refusal,
+            "failing_over": sentinel.failing_over,
+            "tilt": sentinel.tilt,
+            "malformed": sentinel.malformed,
+            "quorum": sentinel.quorum,
+            "down_after_ms": sentinel.down_after.map(|time| time.as_millis() as u64),
+            "failover_timeout_ms": sentinel.failover_timeout.map(|time| time.as_millis() as u64),
         })
     });
     json!({
@@ -183,11 +209,12 @@ fn document(topology: &Topology) -> Value {
         "epoch": topology.epoch,
         "generation": topology.generation,
         "agreement": {
-            "naming": topology.agreement.naming,
+            "agreeing": topology.agreement.agreeing,
             "known": topology.agreement.known,
         },
         "nodes": nodes.collect::<Vec<_>>(),
         "sentinels": sentinels.collect::<Vec<_>>(),
-        "poll_interval_ms": topology.poll_interval.as_millis() as u64,
+        "candidate": topology.candidate.as_ref().map(text),
+        "troubles": topology.troubles,
     })
 }

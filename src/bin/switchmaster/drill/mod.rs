@@ -15,6 +15,9 @@ mod table;
 mod witness;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
@@ -53,7 +56,10 @@ pub(crate) fn run(arguments: &DrillArguments) -> Result<(), Failure> {
     let mut reports = Vec::new();
     for &fault in &faults {
         let first = reports.len();
-        for _ in 0..arguments.runs {
+        for run in 1..=arguments.runs {
+            if arguments.runs > 1 && io::stderr().is_terminal() {
+                eprintln!("{fault}, run {run} of {}", arguments.runs);
+            }
             reports.push(Report::of(exercise::exercise(&ground, &factory, fault, strength)?));
         }
         if !arguments.json {
@@ -62,7 +68,7 @@ pub(crate) fn run(arguments: &DrillArguments) -> Result<(), Failure> {
     }
     factory.close();
     if arguments.json {
-        writeln!(io::stdout().lock(), "{}", document(&faults, &reports))?;
+        writeln!(io::stdout().lock(), "{}", document(arguments, &faults, &reports))?;
     }
     match reports.iter().all(|report| contract::broken(report).is_empty()) {
         true => Ok(()),
@@ -144,7 +150,7 @@ fn show(arguments: &DrillArguments, fault: Fault, reports: &[Report]) -> Result<
     Ok(())
 }
 
-fn document(faults: &[Fault], reports: &[Report]) -> Value {
+fn document(arguments: &DrillArguments, faults: &[Fault], reports: &[Report]) -> Value {
     let faults: Vec<Value> = faults
         .iter()
         .map(|fault| {
@@ -165,5 +171,11 @@ fn document(faults: &[Fault], reports: &[Report]) -> Value {
         })
         .collect();
     let broken: Vec<String> = reports.iter().flat_map(contract::broken).collect();
-    json!({ "faults": faults, "broken": broken })
+    json!({
+        "writers": arguments.writers,
+        "readers": arguments.readers,
+        "blocked": arguments.blocked,
+        "faults": faults,
+        "broken": broken,
+    })
 }

@@ -154,9 +154,9 @@ impl Report {
 
 /// Milliseconds from one instant to another, negative when the other was before.
 pub(crate) fn millis(from: Instant, to: Instant) -> f64 {
-    let after = to.saturating_duration_since(from).as_secs_f64();
-    let before = from.saturating_duration_since(to).as_secs_f64();
-    (after - before) * 1000.0
+    let after = to.saturating_duration_since(from).as_nanos() as f64;
+    let before = from.saturating_duration_since(to).as_nanos() as f64;
+    (after - before) / 1e6
 }
 
 fn first_on_new(track: &Track, old: u64) -> Option<Instant> {
