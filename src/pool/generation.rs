@@ -230,6 +230,9 @@ impl Generation {
     /// Is this connection worth handing out? Looks at the socket only when there is a reason to.
     fn fit(&self, slot: &mut Slot, now: Instant) -> bool {
         let Slot::Live(live) = slot else { return false };
+        if live.born_after != self.manager.silences() {
+            return false;
+        }
         let breakages = self.breakages.load(Ordering::Relaxed);
         if live.seen_breakages == breakages
             && now.saturating_duration_since(live.idle_since) < PEEK_AFTER
@@ -237,13 +240,20 @@ impl Generation {
             return true;
         }
         live.seen_breakages = breakages;
-        live.connection.is_fresh()
+        live.dead = !live.connection.is_fresh();
+        !live.dead
     }
 
     /// A connection of this generation broke: whatever lies idle is looked at before it is handed
     /// out, so that a dead master costs an error for each command in flight and no more.
     pub(crate) fn note_breakage(&self) {
         self.breakages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A command of this generation got no reply in time: the next commands wait until a handshake
+    /// proved that the server answers, instead of each running into the same silence.
+    pub(crate) fn note_silence(&self) {
+        self.manager.note_silence();
     }
 
     /// Ends the generation: nothing is sent any more, every reader and dialler wakes, and what

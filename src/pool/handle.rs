@@ -125,6 +125,9 @@ impl Handle {
         if !retired {
             counters.connections_broken.add(1);
             lease.generation.note_breakage();
+            if error.kind() == ErrorKind::CommandTimeout {
+                lease.generation.note_silence();
+            }
             lease.generation.raise_alarm(match error.kind() {
                 ErrorKind::CommandTimeout => Trouble::TimedOut,
                 _ => Trouble::Disconnected,

@@ -45,6 +45,10 @@ pub(crate) struct Live {
     pub(crate) expires: Option<Instant>,
     /// How many connections of the generation had broken when this one was last looked at.
     pub(crate) seen_breakages: u64,
+    /// How often the server had been silent when this one was made.
+    pub(crate) born_after: u64,
+    /// Found to be over while it lay idle.
+    pub(crate) dead: bool,
 }
 
 /// Makes connections to the master of one generation, verified by ROLE.
@@ -59,6 +63,9 @@ pub(crate) struct Manager {
     number: AtomicU64,
     alarm: Alarm,
     quiet_until: Mutex<Option<Instant>>,
+    /// How often a command of this generation waited in vain for its reply. A frozen server keeps
+    /// its connections, so they look alive; only a handshake proves that it answers again.
+    silences: AtomicU64,
     /// Connections that were dialled and verified before the generation was published.
     stock: Mutex<VecDeque<Box<Live>>>,
     health: Mutex<Health>,
@@ -95,6 +102,7 @@ impl Manager {
             number: AtomicU64::new(0),
             alarm,
             quiet_until: Mutex::new(None),
+            silences: AtomicU64::new(0),
             stock: Mutex::default(),
             health: Mutex::default(),
         }
@@ -102,6 +110,7 @@ impl Manager {
 
     /// Dials one connection and verifies that it leads to a master.
     pub(crate) fn dial(&self) -> Result<Box<Live>, Error> {
+        let born_after = self.silences();
         let deadline = Instant::now() + self.settings.dial_timeout;
         let connection = Connection::open(&self.dial_to, &self.settings, &self.gate, deadline)?;
         match &connection.greeting().role {
@@ -123,6 +132,8 @@ impl Manager {
             idle_since: now,
             expires: self.max_lifetime.map(|lifetime| now + jittered(lifetime)),
             seen_breakages: 0,
+            born_after,
+            dead: false,
         }))
     }
 
@@ -134,6 +145,15 @@ impl Manager {
     /// The generation has its number: from now on its troubles are of interest.
     pub(crate) fn published(&self, number: u64) {
         self.number.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn silences(&self) -> u64 {
+        self.silences.load(Ordering::Relaxed)
+    }
+
+    /// A command waited in vain: connections made before are not trusted any more.
+    pub(crate) fn note_silence(&self) {
+        self.silences.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells the watch of trouble, but not again within [`ALARM_PAUSE`]: one alarm has every
@@ -244,6 +264,8 @@ impl r2d2::ManageConnection for Manager {
             Slot::Tombstone => true,
             Slot::Live(live) => {
                 self.gate.is_retired()
+                    || live.dead
+                    || live.born_after != self.silences()
                     || std::thread::panicking()
                     || !live.connection.is_open()
                     || live.connection.state().holds_state()
