@@ -41,12 +41,7 @@ fn suffer(cluster: &Cluster, factory: &Factory, fault: Fault) {
         Fault::Planned => cluster.failover().unwrap(),
     }
     wait_for_switch(factory, generation);
-    match fault {
-        Fault::Kill => old.restart().unwrap(),
-        Fault::Freeze => old.resume().unwrap(),
-        Fault::Planned => {}
-    }
-    cluster.wait_settled(PATIENCE * 2).unwrap();
+    cluster.repair(PATIENCE * 2).unwrap();
     wait_for_write(factory);
 }
 

@@ -84,11 +84,6 @@ impl State {
     pub(crate) fn in_multi(&self) -> bool {
         self.multi
     }
-
-    /// Keys are watched.
-    pub(crate) fn watching(&self) -> bool {
-        self.watching
-    }
 }
 
 /// A subscription command, which is answered once for each of its arguments.

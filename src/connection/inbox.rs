@@ -85,13 +85,9 @@ impl Inbox {
     }
 
     /// The oldest of what came unasked.
+    #[cfg(test)]
     pub(crate) fn take(&mut self) -> Option<Value> {
         self.pushes.pop_front()
-    }
-
-    /// How many were lost because nobody took them.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost
     }
 
     pub(super) fn has_subscriptions(&self) -> bool {

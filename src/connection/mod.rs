@@ -24,26 +24,24 @@ mod tests;
 mod wire;
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use redis::Value;
 
+#[cfg(test)]
+use self::inbox::Inbox;
+use self::link::{Expected, Fault, Link, Ungreeted};
 pub(crate) use self::{
     command::{Blocking, Facts, State},
     gate::{Admission, Gate, Refusal},
     handshake::{Greeting, Handshake},
     replies::{Distress, Replies},
-    role::{Attached, Role},
+    role::Role,
     settings::Settings,
-    stream::{Interest, Socket, Stream},
-    wire::{Decoder, Limits, ProtocolError},
-};
-use self::{
-    inbox::Inbox,
-    link::{Expected, Fault, Link, Ungreeted},
+    stream::{Socket, Stream},
+    wire::{Decoder, Limits},
 };
 pub(crate) use crate::config::Protocol;
 use crate::{
@@ -161,16 +159,8 @@ impl Connection {
         self.state
     }
 
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.gate
-    }
-
-    /// The socket, for who wants to shut it down.
-    pub(crate) fn socket(&self) -> &Arc<Socket> {
-        self.link.stream.socket()
-    }
-
     /// What the server has sent unasked.
+    #[cfg(test)]
     pub(crate) fn inbox(&mut self) -> &mut Inbox {
         &mut self.link.inbox
     }

@@ -76,11 +76,6 @@ impl Socket {
         self.inner.set_read_timeout(timeout)
     }
 
-    /// For links that wait for readiness elsewhere.
-    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.inner.set_nonblocking(nonblocking)
-    }
-
     /// Connects, waiting until `deadline`. A shutdown meanwhile ends it with `ConnectionAborted`.
     pub(crate) fn connect(&self, address: &SockAddr, deadline: Instant) -> io::Result<()> {
         self.inner.set_nonblocking(true)?;

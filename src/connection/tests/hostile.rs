@@ -1,7 +1,5 @@
 //! Servers that are slow, gone, or no servers.
 
-use std::sync::mpsc;
-
 use super::*;
 
 fn fails(
@@ -98,7 +96,7 @@ fn a_reply_too_many_is_never_taken_for_the_next_one() {
 
 #[test]
 fn an_idle_connection_shows_whether_it_is_fresh() {
-    let (go, told) = mpsc::channel::<()>();
+    let (go, told) = crossbeam_channel::unbounded::<()>();
     let (address, server) = scripted(move |mut peer| {
         told.recv().unwrap();
         peer.write_all(b"+").unwrap();
@@ -138,7 +136,7 @@ fn a_peer_that_reads_only_after_it_was_read_from_is_no_deadlock() {
 #[test]
 fn a_peer_that_takes_nothing_ends_at_the_deadline() {
     let settings = Settings { command_timeout: Duration::from_millis(100), ..settings() };
-    let (release, hold) = mpsc::channel::<()>();
+    let (release, hold) = crossbeam_channel::unbounded::<()>();
     let (address, server) = scripted(move |peer| {
         let _ = hold.recv();
         drop(peer);

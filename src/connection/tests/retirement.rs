@@ -1,7 +1,5 @@
 //! What the gate does to commands that are on their way.
 
-use std::sync::mpsc;
-
 use socket2::Domain;
 
 use super::*;
@@ -92,7 +90,7 @@ fn a_reader_blocked_in_blpop_wakes_when_its_gate_retires() {
     for timeout in ["0", "60"] {
         let gate = gate();
         let mut reader = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
-        let (done, woken) = mpsc::channel();
+        let (done, woken) = crossbeam_channel::unbounded();
         let thread = thread::spawn(move || {
             let error = reader.request(&packed(&["BLPOP", "queue", timeout]), None).unwrap_err();
             done.send((error, Instant::now())).unwrap();
@@ -121,8 +119,8 @@ fn a_reader_blocked_in_blpop_wakes_when_its_gate_retires() {
 
 #[test]
 fn a_plain_command_wakes_from_a_frozen_server_when_its_gate_retires() {
-    let (release, hold) = mpsc::channel::<()>();
-    let (asked, heard) = mpsc::channel();
+    let (release, hold) = crossbeam_channel::unbounded::<()>();
+    let (asked, heard) = crossbeam_channel::unbounded();
     let (address, server) = scripted(move |mut peer| {
         read_past(&mut peer, b"PING\r\n");
         asked.send(()).unwrap();
