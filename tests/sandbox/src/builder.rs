@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Cluster, Error, ErrorKind, Member, Node, Result, Sentinel,
+    Cluster, Error, ErrorKind, FaultProxy, Member, Node, Result, Sentinel,
     cluster::Service,
     guardian::Guardian,
     health, ports,
@@ -47,6 +47,7 @@ impl Builder {
                 sentinel_lines: Vec::new(),
                 password: None,
                 sentinel_password: None,
+                proxied: false,
                 start_timeout: Duration::from_secs(30),
             },
             server: None,
@@ -124,6 +125,13 @@ impl Builder {
     /// The password of the sentinels: `requirepass`, which they use among themselves too.
     pub fn sentinel_password(mut self, password: impl Into<String>) -> Builder {
         self.settings.sentinel_password = Some(password.into());
+        self
+    }
+
+    /// Puts a [`FaultProxy`] in front of every member, for clients only: members talk with each other directly, and
+    /// sentinels announce direct addresses. [`Cluster::proxied_url`] and [`Cluster::address_map`] lead through the proxies.
+    pub fn proxied(mut self, yes: bool) -> Builder {
+        self.settings.proxied = yes;
         self
     }
 
@@ -279,12 +287,17 @@ impl Launch<'_> {
         let directory = self.guardian.directory().join(name);
         std::fs::create_dir(&directory)
             .map_err(|error| Error::io(format_args!("make {}", directory.display()), &error))?;
+        let proxy = match self.settings.proxied {
+            true => Some(FaultProxy::to(ports::local(port))?),
+            false => None,
+        };
         let member = Member::new(
             name.to_owned(),
             sentinel,
             port,
             self.guardian.clone(),
             self.own_password.clone(),
+            proxy,
         );
         let path = member.config_file();
         std::fs::write(&path, file(&directory))

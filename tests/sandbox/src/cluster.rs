@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    Builder, Error, ErrorKind, Member, Node, Result, Role, Sentinel, guardian::Guardian, health,
-    patience::Patience, settings::Settings,
+    Builder, Error, ErrorKind, FaultProxy, Member, Node, Result, Role, Sentinel,
+    guardian::Guardian, health, patience::Patience, settings::Settings,
 };
 
 /// Masters, replicas and sentinels on free ports of 127.0.0.1.
@@ -61,6 +61,50 @@ impl Cluster {
         let sentinels: Vec<String> =
             self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect();
         format!("redis+sentinel://{}/{service}", sentinels.join(","))
+    }
+
+    /// Like [`url`](Cluster::url), with the addresses of the proxies where there are some.
+    pub fn proxied_url(&self) -> String {
+        let sentinels: Vec<String> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| sentinel.proxy().map_or(sentinel.address(), FaultProxy::address))
+            .map(|address| address.to_string())
+            .collect();
+        format!("redis+sentinel://{}/{}", sentinels.join(","), self.service())
+    }
+
+    /// The direct and the proxied address of every member; empty when the cluster is not proxied.
+    pub fn address_map(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let proxied = |member: &Member| Some((member.address(), member.proxy()?.address()));
+        self.members().filter_map(proxied).collect()
+    }
+
+    /// Cuts the clients off from these members, by a black hole in each one's proxy, while the members go on
+    /// talking with each other: `cluster.partition_client_from(cluster.sentinels())`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] when the cluster is not [`proxied`](Builder::proxied).
+    pub fn partition_client_from<M: AsRef<Member>>(
+        &self,
+        members: impl IntoIterator<Item = M>,
+    ) -> Result<()> {
+        for member in members {
+            let member = member.as_ref();
+            let proxy = member.proxy().ok_or_else(|| {
+                let message =
+                    format!("{}: it has no proxy; build with `.proxied(true)`", member.name());
+                Error::new(ErrorKind::Config, message)
+            })?;
+            proxy.black_hole();
+        }
+        Ok(())
+    }
+
+    /// Ends all faults of all proxies.
+    pub fn heal(&self) {
+        self.members().filter_map(Member::proxy).for_each(FaultProxy::pass);
     }
 
     /// The name of the (first) service.

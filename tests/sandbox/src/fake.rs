@@ -7,10 +7,10 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::JoinHandle,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use crate::{
     Result,
     acceptor::{Acceptor, spawn},
     frame::{Frame, Protocol},
+    patience::STEP,
 };
 
 /// A client that does not read its replies for so long is disconnected.
@@ -341,7 +342,7 @@ pub(crate) struct Fake {
 struct Shared {
     brain: Arc<dyn Brain>,
     orders: Mutex<Orders>,
-    received: Mutex<Vec<String>>,
+    received: Mutex<Vec<(Instant, String)>>,
     peers: Mutex<Vec<(Arc<Peer>, JoinHandle<()>)>>,
 }
 
@@ -351,14 +352,17 @@ struct Orders {
     silent: bool,
     /// The replies to the next commands.
     next: VecDeque<Vec<u8>>,
-    /// The replies to commands of a name.
+    /// The replies to commands that begin so.
     fixed: BTreeMap<String, Vec<u8>>,
+    /// How long commands that begin so wait for their reply.
+    late: BTreeMap<String, Duration>,
     /// How many commands are left until a connection ends.
     until_end: Option<usize>,
 }
 
 struct Peer {
     stream: TcpStream,
+    ended: AtomicBool,
     /// Held while anything is written, too.
     session: Mutex<Session>,
 }
@@ -389,8 +393,28 @@ impl Fake {
         self.shared.peers.lock().iter().filter(|(_, thread)| !thread.is_finished()).count()
     }
 
-    pub(crate) fn received(&self) -> Vec<String> {
+    pub(crate) fn received(&self) -> Vec<(Instant, String)> {
         self.shared.received.lock().clone()
+    }
+
+    pub(crate) fn stop_listening(&self) {
+        if let Some(acceptor) = &self.acceptor {
+            acceptor.close();
+        }
+    }
+
+    pub(crate) fn hang_connects(&self) {
+        if let Some(acceptor) = &self.acceptor {
+            acceptor.hang();
+        }
+    }
+
+    pub(crate) fn listen_again(&self) -> Result<()> {
+        self.acceptor.as_ref().map_or(Ok(()), Acceptor::resume)
+    }
+
+    pub(crate) fn answer_late(&self, name: &str, time: Duration) {
+        self.shared.orders.lock().late.insert(name.to_uppercase(), time);
     }
 
     pub(crate) fn silence(&self, silent: bool) {
@@ -409,6 +433,7 @@ impl Fake {
         let mut orders = self.shared.orders.lock();
         orders.next.clear();
         orders.fixed.clear();
+        orders.late.clear();
     }
 
     pub(crate) fn disconnect_at(&self, nth: usize) {
@@ -472,7 +497,8 @@ impl Shared {
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
         };
-        let peer = Arc::new(Peer { stream, session: Mutex::new(session) });
+        let peer =
+            Arc::new(Peer { stream, ended: AtomicBool::new(false), session: Mutex::new(session) });
         let (shared, served) = (self.clone(), peer.clone());
         let mut peers = self.peers.lock();
         peers.retain(|(_, thread)| !thread.is_finished());
@@ -515,9 +541,13 @@ impl Shared {
             return true;
         };
         let words = Words { bytes, name };
-        let mut session = peer.session.lock();
         let text: Vec<String> = (0..words.len()).map(|index| words.text(index)).collect();
-        self.received.lock().push(text.join(" "));
+        self.received.lock().push((Instant::now(), text.join(" ")));
+        let late = look_up(&self.orders.lock().late, &words);
+        if !peer.wait(late.unwrap_or_default()) {
+            return false;
+        }
+        let mut session = peer.session.lock();
         let (order, silent, end) = {
             let mut orders = self.orders.lock();
             let left = orders.until_end.map(|left| left.saturating_sub(1));
@@ -527,7 +557,7 @@ impl Shared {
             let order = if silent || end {
                 None
             } else {
-                orders.next.pop_front().or_else(|| orders.fixed.get(&words.name).cloned())
+                orders.next.pop_front().or_else(|| look_up(&orders.fixed, &words))
             };
             (order, silent, end)
         };
@@ -548,6 +578,12 @@ impl Shared {
     }
 }
 
+/// What is ordered for a command with its subcommand, or else for the command.
+fn look_up<T: Clone>(orders: &BTreeMap<String, T>, words: &Words) -> Option<T> {
+    let both = format!("{} {}", words.name, words.upper(1));
+    orders.get(&both).or_else(|| orders.get(&words.name)).cloned()
+}
+
 fn bytes_of(frame: &Frame) -> Vec<u8> {
     match frame {
         Frame::Bulk(bytes) => bytes.clone(),
@@ -556,6 +592,19 @@ fn bytes_of(frame: &Frame) -> Vec<u8> {
 }
 
 impl Peer {
+    /// `false` when the connection has ended meanwhile.
+    fn wait(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while !self.ended.load(Ordering::SeqCst) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::sleep(STEP.min(left));
+        }
+        false
+    }
+
     /// Writes, with the session held. A client that cannot be written to is disconnected.
     fn write(&self, bytes: &[u8]) {
         if (&self.stream).write_all(bytes).is_err() {
@@ -564,6 +613,7 @@ impl Peer {
     }
 
     fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

@@ -1,6 +1,11 @@
 //! A data server that says what a test wants: [`FakeNode`].
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -29,6 +34,8 @@ pub struct NodeModel {
     pub second_replication: Option<(String, u64)>,
     /// Whether it is loading its data and takes no other commands.
     pub loading: bool,
+    /// Whether it answers no data commands because its master is down (`-MASTERDOWN`).
+    pub master_down: bool,
     /// Whether it takes no writes.
     pub readonly: bool,
     /// The data, of all databases together.
@@ -79,6 +86,7 @@ impl FakeNode {
             replication_id: new_run_id(),
             second_replication: None,
             loading: false,
+            master_down: false,
             readonly: false,
             values: BTreeMap::new(),
             username: "default".to_owned(),
@@ -172,7 +180,37 @@ impl FakeNode {
 
     /// All commands so far, in order, their words separated by blanks.
     pub fn received(&self) -> Vec<String> {
+        self.fake.received().into_iter().map(|(_, command)| command).collect()
+    }
+
+    /// All commands so far, with the instants at which they were read.
+    pub fn received_at(&self) -> Vec<(Instant, String)> {
         self.fake.received()
+    }
+
+    /// Answers commands of this name, or of this name and subcommand (`"SENTINEL MASTER"`), so much later. Later
+    /// commands of the same connection wait meanwhile.
+    pub fn answer_late(&self, command: &str, time: Duration) {
+        self.fake.answer_late(command, time);
+    }
+
+    /// Refuses new connections, as a server that is down. Those that exist go on.
+    pub fn stop_listening(&self) {
+        self.fake.stop_listening();
+    }
+
+    /// Accepts nothing and keeps the backlog full, so that `connect()` hangs as it does for a host that is off.
+    pub fn hang_connects(&self) {
+        self.fake.hang_connects();
+    }
+
+    /// Takes [`stop_listening`](FakeNode::stop_listening) and [`hang_connects`](FakeNode::hang_connects) back.
+    ///
+    /// # Errors
+    ///
+    /// [`PortTaken`](crate::ErrorKind::PortTaken) when somebody else has taken the port meanwhile.
+    pub fn listen_again(&self) -> Result<()> {
+        self.fake.listen_again()
     }
 }
 
@@ -208,6 +246,10 @@ impl Brain for NodeBrain {
             }
             ("PING" | "GET" | "SET", _) if model.loading => {
                 Frame::Error("LOADING Redis is loading the dataset in memory".to_owned())
+            }
+            ("PING" | "GET" | "SET", _) if model.master_down => {
+                let text = "Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+                Frame::Error(format!("MASTERDOWN {text}"))
             }
             ("PING", 1) => Frame::Simple("PONG".to_owned()),
             ("PING", 2) => Frame::bulk(&words.bytes[1]),

@@ -1,6 +1,11 @@
 //! A sentinel that says what a test wants: [`FakeSentinel`].
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -250,7 +255,7 @@ impl FakeSentinel {
         self.fake.answer_with(bytes);
     }
 
-    /// Answers all commands of this name with these bytes.
+    /// Answers all commands of this name, or of this name and subcommand (`"SENTINEL MASTER"`), with these bytes.
     pub fn answer_to(&self, command: &str, bytes: &[u8]) {
         self.fake.answer_to(command, bytes);
     }
@@ -277,7 +282,37 @@ impl FakeSentinel {
 
     /// All commands so far, in order, their words separated by blanks.
     pub fn received(&self) -> Vec<String> {
+        self.fake.received().into_iter().map(|(_, command)| command).collect()
+    }
+
+    /// All commands so far, with the instants at which they were read.
+    pub fn received_at(&self) -> Vec<(Instant, String)> {
         self.fake.received()
+    }
+
+    /// Answers commands of this name, or of this name and subcommand (`"SENTINEL MASTER"`), so much later. Later
+    /// commands of the same connection wait meanwhile.
+    pub fn answer_late(&self, command: &str, time: Duration) {
+        self.fake.answer_late(command, time);
+    }
+
+    /// Refuses new connections, as a server that is down. Those that exist go on.
+    pub fn stop_listening(&self) {
+        self.fake.stop_listening();
+    }
+
+    /// Accepts nothing and keeps the backlog full, so that `connect()` hangs as it does for a host that is off.
+    pub fn hang_connects(&self) {
+        self.fake.hang_connects();
+    }
+
+    /// Takes [`stop_listening`](FakeSentinel::stop_listening) and [`hang_connects`](FakeSentinel::hang_connects) back.
+    ///
+    /// # Errors
+    ///
+    /// [`PortTaken`](crate::ErrorKind::PortTaken) when somebody else has taken the port meanwhile.
+    pub fn listen_again(&self) -> Result<()> {
+        self.fake.listen_again()
     }
 }
 
@@ -347,9 +382,11 @@ impl SentinelModel {
             ("SENTINELS", 3) => service().map(|service| {
                 Frame::Array(service.sentinels.iter().map(|s| s.fields(service)).collect())
             }),
+            ("CKQUORUM", 3) => service().map(FakeService::check_quorum),
             (
                 "MYID"
                 | "MASTERS"
+                | "CKQUORUM"
                 | "GET-MASTER-ADDR-BY-NAME"
                 | "MASTER"
                 | "REPLICAS"
@@ -406,6 +443,29 @@ impl FakeService {
         fields.add("num-other-sentinels", self.sentinels.len()).add("quorum", self.quorum);
         fields.add("failover-timeout", self.failover_timeout.as_millis()).add("parallel-syncs", 1);
         Frame::Map(fields.0)
+    }
+}
+
+impl FakeService {
+    fn check_quorum(&self) -> Frame {
+        let up = self.sentinels.iter().filter(|other| !other.flags.contains("_down")).count();
+        let (usable, voters) = (up + 1, self.sentinels.len() + 1);
+        let mut lacks = Vec::new();
+        if usable < self.quorum {
+            lacks.push(
+                "Not enough available Sentinels to reach the specified quorum for this master",
+            );
+        }
+        if usable < voters / 2 + 1 {
+            lacks.push(
+                "Not enough available Sentinels to reach the majority and authorize a failover",
+            );
+        }
+        if lacks.is_empty() {
+            let text = "usable Sentinels. Quorum and failover authorization can be reached";
+            return Frame::Simple(format!("OK {usable} {text}"));
+        }
+        Frame::Error(format!("NOQUORUM {usable} usable Sentinels. {}", lacks.join(". ")))
     }
 }
 

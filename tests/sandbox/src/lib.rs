@@ -1,4 +1,41 @@
-//! Real Redis and Sentinel clusters on loopback, for tests and demos.
+//! Real Redis and Sentinel clusters on loopback for tests and demos, with faults to order.
+//!
+//! * [`Cluster`] starts masters, replicas and sentinels on free ports within a fraction of a second. Its members can be
+//!   killed, frozen, resumed and restarted, and failed over; [`Cluster::repair`] makes it whole for the next round.
+//!   Nothing of a cluster outlives the process that started it, whichever way that ends.
+//! * [`Probe`] watches a cluster and says when a promoted replica accepted its first write (the instant P), and when
+//!   each sentinel announced it. It shares no code with the clients that are compared with it.
+//! * [`FaultProxy`] stands between a client and a server: delays, black holes, resets, half-open links, cut replies, connects that hang.
+//!   [`Builder::proxied`] puts one in front of every member.
+//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say.
+//! * [`Client`] is the small blocking client that all of these use, and [`wait_until`] how tests wait: for a
+//!   condition, with a deadline.
+//!
+//! It needs `redis-server` 6 or newer on `PATH`, or named by `SWITCHMASTER_REDIS_SERVER` (and, for another program as
+//! sentinel, `SWITCHMASTER_REDIS_SENTINEL`), a POSIX `sh`, and Linux: processes are looked up in `/proc`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchmaster_sandbox::{Cluster, Probe};
+//!
+//! let cluster = Cluster::builder().replicas(1).sentinels(3).start()?;
+//! println!("{}", cluster.url()); // redis+sentinel://127.0.0.1:…/mymaster
+//!
+//! let old = cluster.master()?;
+//! let probe = Probe::start(&cluster)?;
+//! cluster.failover()?; // or kill_master(), or freeze_master()
+//!
+//! let promotion = probe.promotion(Duration::from_secs(10)).expect("a promotion");
+//! let announcement = probe.announcement(Duration::from_secs(10)).expect("an announcement");
+//! assert_ne!(promotion.address, old.address());
+//! assert!(announcement.at > promotion.at);
+//!
+//! cluster.wait_for_master_other_than(old.port(), Duration::from_secs(10))?;
+//! cluster.repair(Duration::from_secs(10))?;
+//! # Ok::<(), switchmaster_sandbox::Error>(())
+//! ```
+//!
+//! `cargo run -p switchmaster-sandbox` starts a cluster to try things on and keeps it until its input ends.
 
 mod acceptor;
 mod builder;

@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    Client, Error, ErrorKind, Result,
+    Client, Error, ErrorKind, FaultProxy, Result,
     frame::Frame,
     guardian::{Guardian, Signal},
     patience::{Patience, STEP},
@@ -33,6 +33,7 @@ pub struct Member {
     guardian: Arc<Guardian>,
     own_password: Arc<str>,
     life: Mutex<Life>,
+    proxy: Option<FaultProxy>,
 }
 
 struct Life {
@@ -48,9 +49,10 @@ impl Member {
         port: u16,
         guardian: Arc<Guardian>,
         own_password: Arc<str>,
+        proxy: Option<FaultProxy>,
     ) -> Member {
         let life = Mutex::new(Life { pid: 0, started: false, frozen: false });
-        Member { name, sentinel, port, guardian, own_password, life }
+        Member { name, sentinel, port, guardian, own_password, life, proxy }
     }
 
     /// The name of its log and configuration file, like `mymaster-0` or `sentinel-2`.
@@ -66,6 +68,11 @@ impl Member {
     /// The port of [`address`](Member::address).
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The proxy in front of it, when the cluster is [`proxied`](crate::Builder::proxied).
+    pub fn proxy(&self) -> Option<&FaultProxy> {
+        self.proxy.as_ref()
     }
 
     /// The process, or the last one it had.
@@ -264,6 +271,12 @@ impl Member {
             || Ok(question()),
             |last| format!("{}: {last}\n{}", self.name, self.log_tail(20)),
         )
+    }
+}
+
+impl AsRef<Member> for Member {
+    fn as_ref(&self) -> &Member {
+        self
     }
 }
 

@@ -35,6 +35,12 @@ impl Deref for Node {
     }
 }
 
+impl AsRef<Member> for Node {
+    fn as_ref(&self) -> &Member {
+        &self.member
+    }
+}
+
 impl Node {
     pub(crate) fn new(member: Arc<Member>, service: Arc<str>) -> Node {
         Node { member, service }

@@ -56,3 +56,10 @@ pub(crate) fn free() -> Result<u16> {
         .map(|address| address.port())
         .map_err(|error| Error::io("the address of a listener", &error))
 }
+
+/// A listener on this very port.
+pub(crate) fn listen_at(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        Error::new(ErrorKind::PortTaken, format!("listen on {address} again: {error}"))
+    })
+}

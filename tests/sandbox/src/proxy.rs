@@ -126,9 +126,23 @@ impl FaultProxy {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// Back to normal: what was held back is forwarded, and then everything at once.
+    /// Back to normal: what was held back is forwarded, and then everything at once. Connects no longer hang.
     pub fn pass(&self) {
         self.set(Fault::Pass);
+        if let Some(acceptor) = &self.acceptor {
+            // It can only fail for a port that was closed, which that of a proxy never is.
+            let _ = acceptor.resume();
+        }
+    }
+
+    /// Accepts nothing and keeps the backlog full, so that `connect()` hangs as it does for a host that is off.
+    ///
+    /// It concerns new connections only, comes in addition to the other faults, and ends with [`pass`](FaultProxy::pass). Linux
+    /// drops a SYN that finds a full backlog; other systems may refuse it. Takes about 0.1 s.
+    pub fn hang_connects(&self) {
+        if let Some(acceptor) = &self.acceptor {
+            acceptor.hang();
+        }
     }
 
     /// Forwards everything so much later, each way; a round trip takes twice that.

@@ -21,6 +21,12 @@ impl Deref for Sentinel {
     }
 }
 
+impl AsRef<Member> for Sentinel {
+    fn as_ref(&self) -> &Member {
+        &self.member
+    }
+}
+
 impl Sentinel {
     pub(crate) fn new(member: Arc<Member>, id: Arc<str>) -> Sentinel {
         Sentinel { member, id }

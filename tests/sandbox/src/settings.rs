@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) sentinel_lines: Vec<String>,
     pub(crate) password: Option<String>,
     pub(crate) sentinel_password: Option<String>,
+    pub(crate) proxied: bool,
     pub(crate) start_timeout: Duration,
 }
 

@@ -215,3 +215,25 @@ fn settings_that_cannot_work_are_refused_with_the_reason() {
     assert_eq!(kind, ErrorKind::Start);
     assert!(text.contains("no-such-setting"), "{text}");
 }
+
+#[test]
+fn a_proxied_cluster_can_be_cut_off_from_its_clients_and_healed() {
+    let cluster = Cluster::builder().replicas(1).sentinels(1).proxied(true).start().unwrap();
+    let map = cluster.address_map();
+    assert_eq!(map.len(), 3);
+    let sentinel = &cluster.sentinels()[0];
+    let (_, proxied) = map.iter().find(|(direct, _)| *direct == sentinel.address()).unwrap();
+    assert!(cluster.proxied_url().contains(&proxied.to_string()));
+    let mut client = Client::connect(*proxied, LONG).unwrap();
+    assert_eq!(client.call(&["PING"]).unwrap().text(), "PONG");
+    cluster.partition_client_from(cluster.sentinels()).unwrap();
+    client.send(&["PING"]).unwrap();
+    assert_eq!(client.read(Duration::from_millis(100)).unwrap(), None);
+    cluster.wait_settled(LONG).unwrap();
+    cluster.heal();
+    assert_eq!(client.read(LONG).unwrap().unwrap().text(), "PONG");
+
+    let direct = Cluster::builder().replicas(0).sentinels(0).start().unwrap();
+    let error = direct.partition_client_from(direct.nodes()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}

@@ -352,3 +352,59 @@ fn a_proxy_before_a_sentinel_makes_a_subscriber_deaf() {
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?} for 500 pings", begun.elapsed());
 }
+
+#[test]
+fn a_late_answer_delays_its_command_only_and_its_instant_is_known() {
+    let sentinel = sentinel();
+    let late = Duration::from_millis(100);
+    sentinel.answer_late("SENTINEL MYID", late);
+    let mut client = connect(sentinel.address());
+    let begun = Instant::now();
+    assert_eq!(ask(&mut client, "SENTINEL MYID").text(), sentinel.id());
+    assert!(begun.elapsed() >= late);
+    let (at, command) = sentinel.received_at().pop().unwrap();
+    assert_eq!(command, "SENTINEL MYID");
+    assert!(at.duration_since(begun) < begun.elapsed());
+    sentinel.answer_to("SENTINEL CKQUORUM", b"+fine\r\n");
+    assert_eq!(ask(&mut client, "SENTINEL CKQUORUM mymaster").text(), "fine");
+    assert!(ask(&mut client, "SENTINEL MASTERS").items().len() == 1);
+    sentinel.answer_late("SENTINEL", Duration::from_secs(60));
+    client.send(&["SENTINEL", "MASTERS"]).unwrap();
+    let begun = Instant::now();
+    drop(sentinel);
+    assert!(begun.elapsed() < LONG, "an answer that waits does not hold up the end");
+}
+
+#[test]
+fn a_fake_can_be_down_or_unreachable_and_come_back_on_its_port() {
+    let node = FakeNode::start().unwrap();
+    let mut old = connect(node.address());
+    assert_eq!(ask(&mut old, "PING").text(), "PONG");
+    node.stop_listening();
+    assert!(Client::connect(node.address(), LONG).err().unwrap().to_string().contains("refused"));
+    assert_eq!(ask(&mut old, "PING").text(), "PONG");
+    node.listen_again().unwrap();
+    assert_eq!(ask(&mut connect(node.address()), "PING").text(), "PONG");
+    node.model(|model| model.master_down = true);
+    assert!(ask(&mut old, "GET a").text().starts_with("MASTERDOWN Link"));
+    node.model(|model| model.master_down = false);
+    node.hang_connects();
+    let begun = Instant::now();
+    assert!(Client::connect(node.address(), SHORT).is_err());
+    assert!(begun.elapsed() >= SHORT);
+    node.listen_again().unwrap();
+    assert_eq!(ask(&mut connect(node.address()), "PING").text(), "PONG");
+}
+
+#[test]
+fn a_sentinel_counts_who_is_usable() {
+    let sentinel = sentinel();
+    let mut client = connect(sentinel.address());
+    sentinel.model(|model| {
+        let service = model.service("mymaster");
+        service.quorum = 2;
+        service.sentinels.iter_mut().for_each(|other| other.flags = "sentinel,s_down".to_owned());
+    });
+    let reply = ask(&mut client, "SENTINEL CKQUORUM mymaster");
+    assert!(reply.text().starts_with("NOQUORUM 1 usable Sentinels. "), "{reply:?}");
+}

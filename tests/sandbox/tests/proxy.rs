@@ -318,3 +318,24 @@ fn pubsub_is_swallowed_and_nothing_else() {
     // Bytes that are not RESP pass.
     round_trip(&mut client, "what is this");
 }
+
+#[test]
+fn connects_hang_with_a_full_backlog_and_old_connections_go_on() {
+    let echo = Echo::start();
+    let proxy = FaultProxy::to(echo.address).unwrap();
+    let mut old = connect(&proxy);
+    round_trip(&mut old, "a");
+    proxy.hang_connects();
+    let begun = Instant::now();
+    let error = TcpStream::connect_timeout(&proxy.address(), 2 * SHORT).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(begun.elapsed() >= 2 * SHORT);
+    round_trip(&mut old, "b");
+    proxy.pass();
+    round_trip(&mut connect(&proxy), "c");
+    assert!(proxy.accepted() <= 3, "what filled the backlog is not counted");
+    proxy.hang_connects();
+    let begun = Instant::now();
+    drop(proxy);
+    assert!(begun.elapsed() < LONG);
+}
