@@ -54,10 +54,10 @@ pub enum Evidence {
         /// How many sentinels are known.
         of: usize,
     },
-    /// A majority of the known sentinels named it for some seconds, though its epoch is lower: the
-    /// service was removed and is monitored anew.
+    /// A majority of the known sentinels named it for some seconds, though its epoch is lower (the
+    /// service was removed and is monitored anew), or though it was just left at the same epoch.
     #[non_exhaustive]
-    LowerEpoch {
+    Insistence {
         /// How many sentinels named it.
         sentinels: usize,
         /// How many sentinels are known.
@@ -80,8 +80,8 @@ impl fmt::Display for Evidence {
             Evidence::Announcement { sentinels, of } => {
                 write!(f, "announced by {sentinels} of {of} sentinels")
             }
-            Evidence::LowerEpoch { sentinels, of } => {
-                write!(f, "a lower epoch that {sentinels} of {of} sentinels insist on")
+            Evidence::Insistence { sentinels, of } => {
+                write!(f, "insisted on by {sentinels} of {of} sentinels")
             }
             Evidence::Unnumbered { sentinel } => {
                 write!(f, "named without an epoch by {sentinel} while the master was in trouble")

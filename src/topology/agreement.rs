@@ -96,7 +96,7 @@ pub(super) struct Decision {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deliberation {
     first_answer: Option<Instant>,
-    /// Since when a majority has insisted on an address with a lower epoch.
+    /// Since when a majority has insisted on an address that speaks of the past.
     insisted: Option<(Address, Instant)>,
 }
 
@@ -106,7 +106,7 @@ impl Deliberation {
         self.first_answer.map(|first| first + rules.start_grace)
     }
 
-    /// Whether a majority names a lower epoch than the one in use.
+    /// Whether a majority names what speaks of the past.
     pub(super) fn is_insisted(&self) -> bool {
         self.insisted.is_some()
     }
@@ -176,31 +176,35 @@ impl Deliberation {
             self.insisted = None;
             return Decision { accept: Some(accept), epoch };
         }
-        let Some((lower, number)) = self.insisted_on(now, rules, electorate, epoch) else {
+        let Some(address) = self.insisted_on(now, rules, electorate, held, epoch) else {
             return Decision { accept: None, epoch };
         };
-        if lower == *held.address {
-            return Decision { accept: None, epoch: Some(number) };
+        let number = electorate.epoch(&address);
+        if address == *held.address {
+            return Decision { accept: None, epoch: number };
         }
         let evidence =
-            Evidence::LowerEpoch { sentinels: electorate.count(&lower), of: electorate.known };
-        Decision { accept: accept(electorate, &lower, Some(number), evidence), epoch }
+            Evidence::Insistence { sentinels: electorate.count(&address), of: electorate.known };
+        Decision { accept: accept(electorate, &address, number.or(epoch), evidence), epoch }
     }
 
-    /// The address and epoch, lower than the one in use, that a majority has named for long enough.
+    /// The address that speaks of the past and that a majority has named for long enough: one with
+    /// a lower epoch than the one in use, or the master that was left last, with the same.
     fn insisted_on(
         &mut self,
         now: Instant,
         rules: &Rules,
         electorate: &Electorate,
+        held: Held<'_>,
         epoch: Option<u64>,
-    ) -> Option<(Address, u64)> {
-        let lower = electorate.addresses().into_iter().find_map(|address| {
-            let number = electorate.epoch(address)?;
-            let many = electorate.count(address) >= electorate.majority();
-            (many && Some(number) < epoch).then(|| (address.clone(), number))
+    ) -> Option<Address> {
+        let past = electorate.addresses().into_iter().find(|address| {
+            let number = electorate.epoch(address);
+            let lower = number.is_some() && number < epoch;
+            let left = held.left == Some(*address) && number.is_none_or(|own| Some(own) <= epoch);
+            electorate.count(address) >= electorate.majority() && (lower || left)
         });
-        let Some((address, number)) = lower else {
+        let Some(address) = past.cloned() else {
             self.insisted = None;
             return None;
         };
@@ -216,7 +220,7 @@ impl Deliberation {
             .naming(&address)
             .filter(|claim| claim.at >= since + rules.lower_epoch_patience)
             .count();
-        (still >= electorate.majority()).then_some((address, number))
+        (still >= electorate.majority()).then_some(address)
     }
 }
 
@@ -248,13 +252,19 @@ fn confirmed(
     accept(electorate, address, Some(highest), evidence)
 }
 
-/// A majority that does not speak of the past.
+/// A majority that does not speak of the past. Of the master that was left last only a higher epoch
+/// is news, or that the present one is in trouble: sentinels that are late name it for a while.
 fn announced(electorate: &Electorate, held: Held<'_>, epoch: Option<u64>) -> Option<Acceptance> {
     electorate.addresses().into_iter().filter(|address| *address != held.address).find_map(
         |address| {
+            let late = held.left == Some(address) && !held.troubled;
             let named = electorate
                 .naming(address)
-                .filter(|claim| claim.epoch.is_none() || claim.epoch >= epoch)
+                .filter(|claim| match claim.epoch {
+                    None => !late,
+                    own if late => own > epoch,
+                    own => own >= epoch,
+                })
                 .count();
             if named < electorate.majority() {
                 return None;

@@ -251,3 +251,73 @@ fn text(value: &Value) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(wire: &str) -> Value {
+        redis::parse_redis_value(wire.as_bytes()).unwrap()
+    }
+
+    const N1: &str = "*2\r\n$8\r\n10.0.1.1\r\n$4\r\n6379\r\n";
+    const N2: &str = "*2\r\n$8\r\n10.0.1.2\r\n$4\r\n6379\r\n";
+    const NOPERM: &str = "-NOPERM this user has no permissions\r\n";
+    const MASTER: &str = "*10\r\n$2\r\nip\r\n$8\r\n10.0.1.1\r\n$4\r\nport\r\n$4\r\n6379\r\n\
+        $5\r\nrunid\r\n$0\r\n\r\n$5\r\nflags\r\n$13\r\nmaster,s_down\r\n\
+        $12\r\nconfig-epoch\r\n$1\r\n7\r\n";
+    const MASTER_3: &str = "%6\r\n$2\r\nip\r\n$8\r\n10.0.1.1\r\n$4\r\nport\r\n:6379\r\n\
+        $5\r\nflags\r\n+master\r\n$12\r\nconfig-epoch\r\n:7\r\n$3\r\nnew\r\n_\r\n\
+        $14\r\nfailover-state\r\n$4\r\nnone\r\n";
+
+    fn view(replies: &[&str]) -> View {
+        let replies: Vec<Value> = replies.iter().map(|wire| reply(wire)).collect();
+        match Answer::parse(&replies) {
+            Answer::Names(view) => *view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flat_arrays_and_maps_say_the_same() {
+        let flat = view(&[N1, MASTER, "*0\r\n", "*0\r\n", N1]);
+        assert_eq!((flat.epoch, flat.address.port()), (Some(7), 6379));
+        let master = flat.master.unwrap();
+        assert!(master.flags.has("s_down") && !master.flags.has("o_down"));
+        assert_eq!((master.run_id, master.failover_state), (None, None));
+        let map = view(&[N1, MASTER_3, "*0\r\n", "*0\r\n", N1]);
+        assert_eq!((map.epoch, map.master.unwrap().failover_state), (Some(7), None));
+    }
+
+    #[test]
+    fn the_address_alone_is_enough() {
+        let denied = view(&[N1, NOPERM, NOPERM, NOPERM, N1]);
+        assert_eq!((denied.epoch, denied.master, denied.replicas), (None, None, None));
+        assert_eq!(view(&[N1]).epoch, None);
+    }
+
+    #[test]
+    fn an_epoch_counts_only_between_two_looks_at_the_address() {
+        assert_eq!(view(&[N1, MASTER, "*0\r\n", "*0\r\n"]).epoch, None);
+        assert_eq!(view(&[N1, MASTER, "*0\r\n", "*0\r\n", NOPERM]).epoch, None);
+        let moving = [N1, MASTER, "*0\r\n", "*0\r\n", N2].map(reply);
+        assert_eq!(Answer::parse(&moving), Answer::Moving);
+    }
+
+    #[test]
+    fn nil_is_unknown_and_an_error_is_a_refusal() {
+        let unknown = "-ERR No such master with that name\r\n";
+        let nil = ["*-1\r\n", unknown, unknown, unknown, "*-1\r\n"].map(reply);
+        assert_eq!(Answer::parse(&nil), Answer::Unknown);
+        assert_eq!(
+            Answer::parse(&[reply(NOPERM)]),
+            Answer::Refused("NOPERM this user has no permissions".to_owned())
+        );
+        for odd in
+            ["*1\r\n$1\r\nx\r\n", ":5\r\n", "*2\r\n$1\r\nx\r\n$1\r\n0\r\n", "*2\r\n_\r\n_\r\n"]
+        {
+            assert!(matches!(Answer::parse(&[reply(odd)]), Answer::Refused(_)), "{odd:?}");
+        }
+        assert!(matches!(Answer::parse(&[]), Answer::Refused(_)));
+    }
+}

@@ -244,3 +244,121 @@ fn short(text: &str) -> Malformed {
     let text: String = text.chars().take(200).collect();
     Malformed(format!("{text:?} has too few words, or others than expected"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(kind: Kind, name: &str, address: &str) -> Instance {
+        Instance {
+            kind,
+            service: "mymaster".to_owned(),
+            name: name.to_owned(),
+            address: address.parse().unwrap(),
+        }
+    }
+
+    /// Payloads as Redis 7.0 published them.
+    #[test]
+    fn every_form_of_an_instance_is_read() {
+        let master = || instance(Kind::Master, "mymaster", "127.0.0.1:26500");
+        let replica = || instance(Kind::Replica, "127.0.0.1:26502", "127.0.0.1:26502");
+        let about = |instance, happening| Ok(Message::About { instance, happening });
+        let slave = "slave 127.0.0.1:26502 127.0.0.1 26502 @ mymaster 127.0.0.1 26500";
+        let table = [
+            (
+                "+sdown",
+                "master mymaster 127.0.0.1 26500".to_owned(),
+                about(master(), Happening::Unreachable(true)),
+            ),
+            (
+                "+odown",
+                "master mymaster 127.0.0.1 26500 #quorum 3/2".to_owned(),
+                about(master(), Happening::Down(true)),
+            ),
+            (
+                "-odown",
+                "master mymaster 127.0.0.1 26500".to_owned(),
+                about(master(), Happening::Down(false)),
+            ),
+            (
+                "+monitor",
+                "master mymaster 127.0.0.1 26500 quorum 2".to_owned(),
+                about(master(), Happening::Reconfigured),
+            ),
+            ("+selected-slave", slave.to_owned(), about(replica(), Happening::Selected)),
+            ("+promoted-slave", slave.to_owned(), about(replica(), Happening::Promoted)),
+            (
+                "-role-change",
+                format!("{slave} new reported role is master"),
+                about(replica(), Happening::Role { master: true }),
+            ),
+            (
+                "+config-update-from",
+                "sentinel 6689bfe 127.0.0.1 26510 @ mymaster 127.0.0.1 26500".to_owned(),
+                about(
+                    instance(Kind::Sentinel, "6689bfe", "127.0.0.1:26510"),
+                    Happening::ConfigUpdate,
+                ),
+            ),
+            (
+                "+sentinel-address-switch",
+                "sentinel 6689bfe 127.0.0.1 26510 @ mymaster 127.0.0.1 26500 \
+                 ip 127.0.0.2 port 26511 for 6689bfe"
+                    .to_owned(),
+                about(
+                    instance(Kind::Sentinel, "6689bfe", "127.0.0.1:26510"),
+                    Happening::SentinelMoved { to: "127.0.0.2:26511".parse().unwrap() },
+                ),
+            ),
+            (
+                "-failover-abort-no-good-slave",
+                "master mymaster 127.0.0.1 26500".to_owned(),
+                about(master(), Happening::FailoverAbort("no-good-slave".to_owned())),
+            ),
+            (
+                "+slave",
+                "slave [::1]:26742 ::1 26742 @ mymaster ::1 26740".to_owned(),
+                about(instance(Kind::Replica, "[::1]:26742", "[::1]:26742"), Happening::Replica),
+            ),
+            (
+                "+switch-master",
+                "mymaster localhost 26720 localhost 26721".to_owned(),
+                Ok(Message::Switch {
+                    service: "mymaster".to_owned(),
+                    from: "localhost:26720".parse().unwrap(),
+                    to: "localhost:26721".parse().unwrap(),
+                }),
+            ),
+            (
+                "+vote-for-leader",
+                "6689bfe 12".to_owned(),
+                Ok(Message::Vote { run_id: "6689bfe".to_owned(), epoch: 12 }),
+            ),
+            ("+new-epoch", "12".to_owned(), Ok(Message::NewEpoch(12))),
+            ("-tilt", "#tilt mode exited".to_owned(), Ok(Message::Tilt(false))),
+            ("-dup-sentinel", "whatever".to_owned(), Ok(Message::Ignored)),
+        ];
+        for (channel, payload, expected) in table {
+            assert_eq!(Message::parse(channel, payload.as_bytes()), expected, "{channel}");
+        }
+    }
+
+    #[test]
+    fn names_may_hold_spaces_and_the_words_of_the_format() {
+        for service in ["a b", "a @ b 1.2.3.4 5", "quorum", "x #quorum 1/1", " "] {
+            let payload = format!("{service} 10.0.0.1 1 10.0.0.2 2");
+            let read = Message::parse("+switch-master", payload.as_bytes());
+            assert!(matches!(read, Ok(Message::Switch { service: own, .. }) if own == service));
+            let payload = format!("slave r:2 10.0.0.2 2 @ {service} 10.0.0.1 1");
+            let read = Message::parse("+slave", payload.as_bytes());
+            assert!(matches!(read, Ok(Message::About { instance, .. })
+                if instance.service == service && instance.address.port() == 2));
+            let payload = format!("master {service} 10.0.0.1 1 #quorum 2/2");
+            let read = Message::parse("+odown", payload.as_bytes());
+            assert!(
+                matches!(read, Ok(Message::About { instance, .. }) if instance.service == service)
+            );
+        }
+    }
+}

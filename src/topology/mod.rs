@@ -20,7 +20,11 @@ mod roster;
 mod snapshot;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod shorthand;
 
 use std::time::Duration;
 

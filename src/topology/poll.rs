@@ -68,7 +68,7 @@ impl Machine {
             electorate.claims.iter().any(|claim| claim.address != master.address)
         });
         add(differs || up().any(|sentinel| sentinel.said == Said::Moving), "disagreement");
-        add(self.deliberation.is_insisted(), "lower epoch");
+        add(self.deliberation.is_insisted(), "insistence");
         if electorate.known == 0 {
             add(true, "unknown service");
         } else {

@@ -335,7 +335,10 @@ impl Roster {
             to.into_iter().flatten().map(|one| (own.address.clone(), one.clone(), None))
         });
         let mut all: Vec<_> = listed.chain(named).collect();
-        all.retain(|(_, address, _)| self.get(address).is_none());
+        // Of those that are known already only a run id may be news.
+        all.retain(|(_, address, run_id)| {
+            self.get(address).is_none_or(|own| own.run_id.is_none() && run_id.is_some())
+        });
         all
     }
 
