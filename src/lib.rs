@@ -1,4 +1,42 @@
 //! One failover core for Redis Sentinel, for programs that block.
+//!
+//! Redis Sentinel watches a master and its replicas, and promotes a replica when the master dies.
+//! A [`Factory`] follows: it hands out [`Handle`]s to the current master, and when the master
+//! changes it rebuilds its pool, wakes every thread that waits on the old one, and hands out handles
+//! to the new one. The program reconnects nothing and asks no sentinel anything.
+//!
+//! ```no_run
+//! use redis::Commands;
+//! use switchmaster::Factory;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
+//! let mut redis = factory.get()?;
+//! redis.set::<_, _, ()>("greeting", "hello")?;
+//! let visits: i64 = factory.run(|redis| redis.incr("visits", 1))?;
+//! # Ok(()) }
+//! ```
+//!
+//! # The words
+//! * A **service** is the name that Sentinel monitors a master under.
+//! * A **generation** is everything that belongs to one accepted master. A **switch** is the step to
+//!   the next one; [`Factory::generation`] counts them.
+//! * An **outcome** is what an error says about the command: [`Outcome::NotSent`],
+//!   [`Outcome::Unknown`] (it may have run) or [`Outcome::Replied`]. Nothing is sent again silently
+//!   unless it was certainly not sent.
+//!
+//! # From a sentinel's message to a refreshed handle
+//! The watch, one thread for all factories that use the same sentinels, listens to every sentinel
+//! and asks them all, often while anything is wrong. What they say is weighed by configuration epoch
+//! and majority; an event alone decides nothing, and none is needed. The address that is accepted is
+//! dialled and says of itself, in reply to `ROLE`, that it is a master. Then the next generation is
+//! published with that connection in its pool, and the old one is retired: its gate closes, its
+//! sockets are shut down, and whoever waited finds the new one.
+//!
+//! # Threads
+//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
+//! it. In the background there is one watch thread for each set of sentinels and four workers for the
+//! whole process; [`Factory::close`] of the last factory ends them.
 
 mod address;
 mod address_map;
