@@ -25,7 +25,7 @@ impl Stage {
             let mut service = FakeService::new(nodes[0].address()).with_replica(nodes[1].address());
             for other in &sentinels {
                 if other.address() != sentinel.address() {
-                    service = service.with_sentinel(other.address(), &other.id());
+                    service = service.with_sentinel(other.address(), other.id());
                 }
             }
             sentinel.serve("mymaster", service);
