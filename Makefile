@@ -19,8 +19,8 @@ demo: setup ## Fail a throw-away cluster over, three ways, under load, and show 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-bench: setup ## Run the benchmarks
-	$(CARGO) bench --workspace --all-features
+bench: setup ## Measure what switchmaster costs (BENCH="--quick --json" to choose)
+	$(CARGO) bench --bench overhead -- $(BENCH)
 
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps

@@ -1,0 +1,101 @@
+//! What switchmaster costs on top of what it is built on, where nothing fails.
+//!
+//! `cargo bench --bench overhead -- [--quick] [--json]` starts a cluster of its own and measures
+//! - checkout and return against plain r2d2 with a manager that does nothing,
+//! - GET and SET against `redis::Connection` and against a bare loop over a socket,
+//! - a thousand GETs in a pipeline, and one MGET of a thousand keys, against the same two.
+//!
+//! The sides of a case take turns of 20 ms, in an order that changes from round to round. A ratio
+//! is taken within a round and the median over the rounds is shown, so whatever slows the machine
+//! down for longer than a round slows both sides down. Nothing is judged: no ratio fails the run.
+
+mod checkout;
+mod commands;
+mod harness;
+mod report;
+
+use std::{env, process::ExitCode, time::Duration};
+
+use harness::Case;
+use report::{Conditions, Report};
+use switchmaster_sandbox::Cluster;
+
+/// How long one side is measured at a time.
+const SLICE: Duration = Duration::from_millis(20);
+/// Rounds of a full run: 36 s of slices.
+const ROUNDS: usize = 100;
+/// Rounds with `--quick`.
+const QUICK_ROUNDS: usize = 10;
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Options {
+    quick: bool,
+    json: bool,
+}
+
+impl Options {
+    /// Reads the arguments. `Err` with a message for one that is not known.
+    fn read(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options::default();
+        for argument in arguments {
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--json" => options.json = true,
+                // Cargo says so to every benchmark.
+                "--bench" => {}
+                other => {
+                    return Err(format!("unknown option {other:?}: there are --quick and --json"));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match Options::read(env::args().skip(1)) {
+        Ok(options) => options,
+        Err(fault) => {
+            eprintln!("overhead: {fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let cluster = match Cluster::builder().replicas(1).sentinels(3).start() {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            eprintln!("overhead: no cluster to measure with: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let report = measure(&cluster, if options.quick { QUICK_ROUNDS } else { ROUNDS });
+    if options.json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs every case on this cluster.
+fn measure(cluster: &Cluster, rounds: usize) -> Report {
+    let master = cluster.master().expect("the cluster has a master");
+    let server = master.info("server", "redis_version").expect("the server names its version");
+    let mut cases: Vec<Case> = checkout::cases(cluster);
+    cases.extend(commands::cases(cluster));
+    for case in &mut cases {
+        case.warm_up(SLICE);
+    }
+    for round in 0..rounds {
+        for case in &mut cases {
+            case.round(round, SLICE);
+        }
+    }
+    let conditions = Conditions {
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        server,
+        rounds,
+        slice: SLICE,
+    };
+    Report::new(conditions, &cases)
+}
