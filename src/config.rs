@@ -5,9 +5,7 @@ use std::{fmt, time::Duration};
 use crate::{
     address::Address,
     address_map::AddressMap,
-    connection::{Limits, Settings},
     error::{Error, ErrorKind},
-    factory::Factory,
     options,
 };
 
@@ -106,41 +104,6 @@ impl Config {
             get_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(2),
             switch_on: SwitchOn::Promotion,
-        }
-    }
-}
-
-/// How long sent bytes may go without an acknowledgement before the kernel gives the connection up:
-/// without it a powered-off server costs a quarter of an hour of retransmissions.
-const USER_TIMEOUT: Duration = Duration::from_secs(5);
-
-impl Config {
-    /// How to talk to the nodes.
-    pub(crate) fn node_settings(&self) -> Settings {
-        Settings {
-            username: self.username.clone(),
-            password: self.password.clone(),
-            db: self.db,
-            client_name: self.client_name.clone(),
-            protocol: self.protocol,
-            dial_timeout: self.dial_timeout,
-            command_timeout: self.command_timeout,
-            user_timeout: Some(USER_TIMEOUT),
-            limits: Limits::default(),
-            role_required: true,
-        }
-    }
-
-    /// How to talk to the sentinels: RESP3 where they know it, because one connection then does for
-    /// events and for questions.
-    pub(crate) fn sentinel_settings(&self) -> Settings {
-        Settings {
-            username: self.sentinel_username.clone(),
-            password: self.sentinel_password.clone(),
-            db: 0,
-            protocol: Protocol::Resp3,
-            role_required: false,
-            ..self.node_settings()
         }
     }
 }
@@ -371,18 +334,6 @@ impl Builder {
             self.faults.push(fault);
         }
         self
-    }
-
-    /// Opens the factory: starts to follow the service and waits for its first master.
-    ///
-    /// Blocks until that master was found and verified, at most for `connect_timeout`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidConfig`] with the first fault among the settings;
-    /// [`ErrorKind::NoSentinel`], [`ErrorKind::UnknownService`] or [`ErrorKind::NoMaster`] with what
-    /// each sentinel said; [`ErrorKind::Internal`] when the system refuses a thread.
-    pub fn build(self) -> Result<Factory, Error> {
-        Factory::start(self.into_config()?)
     }
 
     /// Checks everything that was set.

@@ -13,7 +13,8 @@ use redis::RedisResult;
 use crate::{
     address::Address,
     broadcast::Broadcast,
-    config::{Builder, Config},
+    config::{Builder, Config, Protocol},
+    connection::{Limits, Settings},
     error::{Error, Outcome},
     event::Event,
     metrics::{Counters, Stats},
@@ -248,6 +249,56 @@ impl Factory {
     /// Blocks until those threads ended, at most 1 s. Calling it again does nothing.
     pub fn close(&self) {
         self.inner.close();
+    }
+}
+
+impl Builder {
+    /// Opens the factory: starts to follow the service and waits for its first master.
+    ///
+    /// Blocks until that master was found and verified, at most for `connect_timeout`.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) with the first fault among the settings;
+    /// [`NoSentinel`](crate::ErrorKind::NoSentinel), [`UnknownService`](crate::ErrorKind::UnknownService) or
+    /// [`NoMaster`](crate::ErrorKind::NoMaster) with what
+    /// each sentinel said; [`Internal`](crate::ErrorKind::Internal) when the system refuses a thread.
+    pub fn build(self) -> Result<Factory, Error> {
+        Factory::start(self.into_config()?)
+    }
+}
+
+/// How long sent bytes may go without an acknowledgement before the kernel gives the connection up:
+/// without it a powered-off server costs a quarter of an hour of retransmissions.
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Config {
+    /// How to talk to the nodes.
+    pub(crate) fn node_settings(&self) -> Settings {
+        Settings {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            db: self.db,
+            client_name: self.client_name.clone(),
+            protocol: self.protocol,
+            dial_timeout: self.dial_timeout,
+            command_timeout: self.command_timeout,
+            user_timeout: Some(USER_TIMEOUT),
+            limits: Limits::default(),
+            role_required: true,
+        }
+    }
+
+    /// How to talk to the sentinels: RESP3 where they know it, because one connection then does for
+    /// events and for questions.
+    pub(crate) fn sentinel_settings(&self) -> Settings {
+        Settings {
+            username: self.sentinel_username.clone(),
+            password: self.sentinel_password.clone(),
+            db: 0,
+            protocol: Protocol::Resp3,
+            role_required: false,
+            ..self.node_settings()
+        }
     }
 }
 
