@@ -70,7 +70,9 @@ impl r2d2::ManageConnection for Shared {
 
 /// Tells the waiting room of connections that r2d2 made.
 struct Births {
-    announced: AtomicUsize,
+    /// Connections that r2d2 said it made, and that it said it let go.
+    made: AtomicUsize,
+    gone: AtomicUsize,
     call: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -85,8 +87,12 @@ struct BirthBell(Arc<Births>);
 
 impl r2d2::HandleEvent for BirthBell {
     fn handle_acquire(&self, _event: r2d2::event::AcquireEvent) {
-        self.0.announced.fetch_add(1, Ordering::SeqCst);
+        self.0.made.fetch_add(1, Ordering::SeqCst);
         (self.0.call)();
+    }
+
+    fn handle_release(&self, _event: r2d2::event::ReleaseEvent) {
+        self.0.gone.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -130,7 +136,11 @@ impl Candidate {
         call: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Generation> {
         self.manager.published(number);
-        let births = Arc::new(Births { announced: AtomicUsize::new(0), call: Box::new(call) });
+        let births = Arc::new(Births {
+            made: AtomicUsize::new(0),
+            gone: AtomicUsize::new(0),
+            call: Box::new(call),
+        });
         // Unchecked: a pool that cannot fill itself yet is no error; it goes on trying.
         // No lifetimes and no idle timeout: they would start r2d2's reaper. Expiry is has_broken's.
         let pool = r2d2::Pool::builder()
@@ -192,7 +202,8 @@ impl Generation {
         (state.connections, state.idle_connections)
     }
 
-    /// Takes an idle connection that is fit for use. Never waits for a server.
+    /// Takes an idle connection that is fit for use. Waits for the server's answer to a PING, at most
+    /// the dial timeout, when another connection has broken since this one was last used.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Lease> {
         let now = Instant::now();
         while let Some(slot) = self.pool.try_get() {
@@ -210,15 +221,32 @@ impl Generation {
         if let Some(lease) = self.take() {
             return Some(lease);
         }
-        if self.births.announced.swap(0, Ordering::SeqCst) > 0 {
-            let slot = self.pool.get_timeout(BIRTH_PATIENCE).ok()?;
-            let mut lease = Lease { generation: self.clone(), slot };
-            if self.fit(&mut lease.slot, Instant::now()) {
-                return Some(lease);
+        if self.is_birth_under_way() {
+            match self.pool.get_timeout(BIRTH_PATIENCE) {
+                Ok(slot) => {
+                    let mut lease = Lease { generation: self.clone(), slot };
+                    if self.fit(&mut lease.slot, Instant::now()) {
+                        return Some(lease);
+                    }
+                }
+                // The thread that makes it has lost its processor between its announcement and its
+                // next line. It will not announce it again, so whoever is first looks again.
+                Err(_) => {
+                    (self.births.call)();
+                    return None;
+                }
             }
         }
         self.grow();
         self.take()
+    }
+
+    /// Has r2d2 announced a connection that it has not put into its pool yet? It announces first,
+    /// and who was called by that may find nothing there.
+    fn is_birth_under_way(&self) -> bool {
+        let gone = self.births.gone.load(Ordering::SeqCst);
+        let there = self.pool.state().connections as usize;
+        self.births.made.load(Ordering::SeqCst) > gone + there
     }
 
     /// Has r2d2 make one more connection in the background, unless it has as many as it may.
@@ -227,20 +255,21 @@ impl Generation {
         drop(self.pool.get_timeout(Duration::ZERO));
     }
 
-    /// Is this connection worth handing out? Looks at the socket only when there is a reason to.
+    /// Is this connection worth handing out? Looks closer only when there is a reason to.
     fn fit(&self, slot: &mut Slot, now: Instant) -> bool {
         let Slot::Live(live) = slot else { return false };
         if live.born_after != self.manager.silences() {
             return false;
         }
         let breakages = self.breakages.load(Ordering::Relaxed);
-        if live.seen_breakages == breakages
-            && now.saturating_duration_since(live.idle_since) < PEEK_AFTER
-        {
-            return true;
+        if live.seen_breakages != breakages {
+            // A server that dies closes its sockets one after another, so a look at this one might
+            // come too early. An answer settles it, and costs nobody's command.
+            live.seen_breakages = breakages;
+            live.dead = !live.connection.is_fresh() || !self.manager.answers(live);
+        } else if now.saturating_duration_since(live.idle_since) >= PEEK_AFTER {
+            live.dead = !live.connection.is_fresh();
         }
-        live.seen_breakages = breakages;
-        live.dead = !live.connection.is_fresh();
         !live.dead
     }
 

@@ -147,6 +147,12 @@ impl Manager {
         self.number.store(number, Ordering::Relaxed);
     }
 
+    /// Whether the server answers PING on this connection, within the dial timeout.
+    pub(crate) fn answers(&self, live: &mut Live) -> bool {
+        let deadline = Instant::now() + self.settings.dial_timeout;
+        live.connection.request(b"*1\r\n$4\r\nPING\r\n", Some(deadline)).is_ok()
+    }
+
     pub(crate) fn silences(&self) -> u64 {
         self.silences.load(Ordering::Relaxed)
     }
