@@ -4,6 +4,8 @@ MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 # What `make demo` shows; `make demo DRILL="drill --help"` lists the choices.
 DRILL ?= drill --fault kill,freeze,planned
+# How `make bench` measures: --quick, --json or both.
+BENCH ?=
 
 .PHONY: help setup demo test bench doc lint msrv
 
@@ -19,7 +21,7 @@ demo: setup ## Fail a throw-away cluster over, three ways, under load, and show 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-bench: setup ## Measure what switchmaster costs (BENCH="--quick --json" to choose)
+bench: setup ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
 doc: ## Build the documentation; a broken link is an error

@@ -1,26 +1,28 @@
 //! Taking a handle and giving it back, against plain r2d2.
 
-use std::{convert::Infallible, hint::black_box};
+use std::{convert::Infallible, hint::black_box, time::Duration};
 
-use switchmaster::{Builder, Factory, Handle};
-use switchmaster_sandbox::Cluster;
+use switchmaster::{Builder, Factory};
+use switchmaster_sandbox::{Cluster, wait_until};
 
 use crate::harness::{Case, Part, Side, repeat, repeat_threaded};
 
 /// Threads of the second case, and connections of both pools: nobody has to wait for one.
 const THREADS: usize = 8;
+/// Until all connections are there.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Operations between two looks at the clock.
 const BATCH: u64 = 64;
 
 /// The cases.
 pub fn cases(cluster: &Cluster) -> Vec<Case> {
     let factory = Builder::from_url(&cluster.url())
-        .and_then(|builder| builder.max_size(THREADS as u32).build())
+        .map(|builder| builder.max_size(THREADS as u32).min_idle(THREADS as u32))
+        .and_then(Builder::build)
         .expect("a factory opens");
-    // All connections at once, so that none is dialled while it is measured.
-    let all: Vec<Handle> =
-        (0..THREADS).map(|_| factory.get().expect("a handle of its own")).collect();
-    drop(all);
+    // All connections are there beforehand, so that none is dialled while it is measured.
+    let dialled = wait_until(PATIENCE, || factory.stats().idle == THREADS as u32);
+    assert!(dialled, "not all connections are idle: {:?}", factory.stats());
     let plain = r2d2::Pool::builder()
         .max_size(THREADS as u32)
         .test_on_check_out(false)

@@ -1,7 +1,7 @@
 //! Sides that take turns, measured in slices: [`Case`].
 
 use std::{
-    iter,
+    iter, process,
     sync::{
         Arc, Barrier,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -146,6 +146,7 @@ impl Crew {
         let threads = iter::repeat_n((shared.clone(), operation), threads)
             .map(|(shared, mut operation)| {
                 thread::spawn(move || {
+                    let _end = EndOnPanic;
                     loop {
                         shared.barrier.wait();
                         if shared.over.load(Ordering::SeqCst) {
@@ -173,7 +174,7 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        // A thread that panicked never comes to the barrier, and the others never leave it.
+        // Whatever failed, the process ends; the threads need not be waited for.
         if thread::panicking() {
             return;
         }
@@ -181,6 +182,17 @@ impl Drop for Crew {
         self.shared.barrier.wait();
         for thread in self.threads.drain(..) {
             thread.join().expect("a thread that only measures ends well");
+        }
+    }
+}
+
+/// Ends the process when its thread panics: the others would wait at the barrier for ever.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::exit(101);
         }
     }
 }

@@ -146,13 +146,14 @@ impl fmt::Display for Report {
         for row in &self.rows {
             let name = if row.case == case { "" } else { row.case };
             case = row.case;
-            write!(f, "\n{name:<28}  {:<23}", row.side)?;
-            write!(f, "  {:>9}", time(row.wall))?;
-            write!(f, "  {:>5}  {:>5}", times(row.wall_to_library), times(row.wall_to_bare))?;
+            let mut line = format!("{name:<28}  {:<23}", row.side);
+            let (library, bare) = (times(row.wall_to_library), times(row.wall_to_bare));
+            let _ = write!(line, "  {:>9}  {library:>5}  {bare:>5}", time(row.wall));
             if with_cpu {
-                write!(f, "  {:>9}", time(row.cpu))?;
-                write!(f, "  {:>5}  {:>5}", times(row.cpu_to_library), times(row.cpu_to_bare))?;
+                let (library, bare) = (times(row.cpu_to_library), times(row.cpu_to_bare));
+                let _ = write!(line, "  {:>9}  {library:>5}  {bare:>5}", time(row.cpu));
             }
+            write!(f, "\n{}", line.trim_end())?;
         }
         writeln!(f)
     }
