@@ -142,9 +142,10 @@ impl Factory {
         Ok(Handle::new(self.inner.pool.clone(), lease))
     }
 
-    /// A handle, if a connection to the current master is idle right now. Never blocks.
+    /// A handle, if a connection to the current master is idle right now. Does not wait for one.
     ///
-    /// `None` also when the factory is closed.
+    /// Blocks only just after another connection broke, and then for the server's answer to a PING
+    /// (at most `dial_timeout`). `None` also when the factory is closed.
     pub fn try_get(&self) -> Option<Handle> {
         let lease = self.inner.pool.try_checkout().ok()??;
         Some(Handle::new(self.inner.pool.clone(), lease))

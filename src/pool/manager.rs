@@ -150,7 +150,12 @@ impl Manager {
     /// Whether the server answers PING on this connection, within the dial timeout.
     pub(crate) fn answers(&self, live: &mut Live) -> bool {
         let deadline = Instant::now() + self.settings.dial_timeout;
-        live.connection.request(b"*1\r\n$4\r\nPING\r\n", Some(deadline)).is_ok()
+        let answer = live.connection.request(b"*1\r\n$4\r\nPING\r\n", Some(deadline));
+        // A silent server is asked once: its other connections are not waited for in turn.
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommandTimeout) {
+            self.note_silence();
+        }
+        answer.is_ok()
     }
 
     pub(crate) fn silences(&self) -> u64 {
