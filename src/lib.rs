@@ -35,7 +35,7 @@
 //!
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
-//! it. In the background there is one watch thread for each set of sentinels and four workers for the
+//! it. In the background there is one watch thread for each set of sentinels and five workers for the
 //! whole process; [`Factory::close`] of the last factory ends them.
 
 mod address;

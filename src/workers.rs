@@ -1,5 +1,8 @@
-//! The small thread pool that everything in the process shares: r2d2 dials on it, the watch
-//! verifies masters and resolves names on it.
+//! The few threads that everything in the process shares: r2d2 dials on some, the watch verifies
+//! masters and resolves names on others.
+//!
+//! They are apart because a master that is frozen or gone keeps the dialling ones busy for a dial
+//! timeout at a time, and the one that is to replace it must not wait behind that.
 
 use std::{
     sync::{Arc, Weak},
@@ -9,16 +12,18 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-/// How many threads there are. Every job is bounded by a dial timeout, and a generation whose
-/// server does not answer has one dial under way at a time, so a few suffice for many services.
-const THREADS: usize = 4;
+/// How many threads dial for the pools, and how many work for the watches. Every job is bounded by a
+/// dial timeout, and retirement ends the dials of a generation, so a few suffice for many services.
+const DIALLING: usize = 3;
+const WATCHING: usize = 2;
 
 /// The pool of the process, while anybody uses it.
 static SHARED: Mutex<Weak<Workers>> = Mutex::new(Weak::new());
 
 /// A share in the worker threads. The threads end with the last share.
 pub(crate) struct Workers {
-    threads: Arc<ScheduledThreadPool>,
+    dialling: Arc<ScheduledThreadPool>,
+    watching: Arc<ScheduledThreadPool>,
     alive: Arc<Alive>,
 }
 
@@ -55,49 +60,32 @@ impl Workers {
     }
 
     fn start() -> Workers {
-        let threads = ScheduledThreadPool::builder()
-            .num_threads(THREADS)
-            .thread_name_pattern("switchmaster-worker-{}")
-            .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
-            .build();
         let alive = Arc::new(Alive { count: Mutex::new(0), changed: Condvar::new() });
-        // A roll call: each thread signs in once, and its thread-local value signs out when the
-        // thread ends. Nobody leaves the call before all have come, so each signs in exactly once.
-        let meeting = Arc::new((Mutex::new(0_usize), Condvar::new()));
-        for _ in 0..THREADS {
-            let (alive, meeting) = (alive.clone(), meeting.clone());
-            threads.execute(move || {
-                *alive.count.lock() += 1;
-                PRESENCE.set(Some(Presence(alive)));
-                let mut come = meeting.0.lock();
-                *come += 1;
-                meeting.1.notify_all();
-                while *come < THREADS {
-                    meeting.1.wait(&mut come);
-                }
-            });
+        Workers {
+            dialling: Arc::new(threads(DIALLING, "switchmaster-dial-{}", &alive)),
+            watching: Arc::new(threads(WATCHING, "switchmaster-worker-{}", &alive)),
+            alive,
         }
-        Workers { threads: Arc::new(threads), alive }
     }
 
     /// The threads in the form in which r2d2 takes them.
     pub(crate) fn for_r2d2(&self) -> Arc<ScheduledThreadPool> {
-        self.threads.clone()
+        self.dialling.clone()
     }
 
-    /// Runs a job soon. A job that panics is the end of that job only.
+    /// Runs a job of a watch soon. A job that panics is the end of that job only.
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.threads.execute(job);
+        self.watching.execute(job);
     }
 
     /// Gives a share back. Whoever gives the last one waits for the threads to end, at most for
     /// `patience`; `false` when some had not ended by then.
     pub(crate) fn leave(self: Arc<Self>, patience: Duration) -> bool {
         let until = Instant::now() + patience;
-        let threads = Arc::downgrade(&self.threads);
+        let pools = [Arc::downgrade(&self.dialling), Arc::downgrade(&self.watching)];
         let alive = self.alive.clone();
         drop(self);
-        if threads.strong_count() > 0 {
+        if pools.iter().any(|pool| pool.strong_count() > 0) {
             return true;
         }
         let mut count = alive.count.lock();
@@ -108,6 +96,32 @@ impl Workers {
         }
         true
     }
+}
+
+/// Starts threads and waits for none of them.
+fn threads(count: usize, names: &str, alive: &Arc<Alive>) -> ScheduledThreadPool {
+    let pool = ScheduledThreadPool::builder()
+        .num_threads(count)
+        .thread_name_pattern(names)
+        .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
+        .build();
+    // A roll call: each thread signs in once, and its thread-local value signs out when the thread
+    // ends. Nobody leaves the call before all have come, so each signs in exactly once.
+    let meeting = Arc::new((Mutex::new(0_usize), Condvar::new()));
+    for _ in 0..count {
+        let (alive, meeting) = (alive.clone(), meeting.clone());
+        pool.execute(move || {
+            *alive.count.lock() += 1;
+            PRESENCE.set(Some(Presence(alive)));
+            let mut come = meeting.0.lock();
+            *come += 1;
+            meeting.1.notify_all();
+            while *come < count {
+                meeting.1.wait(&mut come);
+            }
+        });
+    }
+    pool
 }
 
 #[cfg(test)]
@@ -131,7 +145,7 @@ mod tests {
     #[test]
     fn a_job_that_panics_takes_no_thread_with_it() {
         let workers = Arc::new(Workers::start());
-        for _ in 0..2 * THREADS {
+        for _ in 0..2 * WATCHING {
             workers.run(|| panic!("a job's own fault"));
         }
         let (done, finished) = crossbeam_channel::bounded(1);

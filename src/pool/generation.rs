@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -45,7 +45,6 @@ pub(crate) struct Generation {
     manager: Arc<Manager>,
     pool: r2d2::Pool<Shared>,
     births: Arc<Births>,
-    breakages: AtomicU64,
 }
 
 /// r2d2 owns its manager, and the generation needs it too.
@@ -112,6 +111,17 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Whether a connection that a handle has kept is as good as it was: asked before each command,
+    /// and a look at two counters while nothing has broken.
+    pub(crate) fn is_trusted(&mut self) -> bool {
+        match &mut *self.slot {
+            Slot::Live(live) => self.generation.trusts(live),
+            Slot::Tombstone => false,
+        }
+    }
+}
+
 impl Candidate {
     pub(crate) fn new(address: Address, manager: Manager) -> Candidate {
         Candidate { address, manager: Arc::new(manager) }
@@ -160,7 +170,6 @@ impl Candidate {
             manager: self.manager.clone(),
             pool,
             births,
-            breakages: AtomicU64::new(0),
         };
         generation.grow();
         Arc::new(generation)
@@ -257,11 +266,17 @@ impl Generation {
 
     /// Is this connection worth handing out? Looks closer only when there is a reason to.
     fn fit(&self, slot: &mut Slot, now: Instant) -> bool {
-        let Slot::Live(live) = slot else { return false };
+        match slot {
+            Slot::Live(live) => self.is_fit(live, now),
+            Slot::Tombstone => false,
+        }
+    }
+
+    fn is_fit(&self, live: &mut Live, now: Instant) -> bool {
         if live.born_after != self.manager.silences() {
             return false;
         }
-        let breakages = self.breakages.load(Ordering::Relaxed);
+        let breakages = self.manager.breakages();
         if live.seen_breakages != breakages {
             // A server that dies closes its sockets one after another, so a look at this one might
             // come too early. An answer settles it, and costs nobody's command.
@@ -273,10 +288,16 @@ impl Generation {
         !live.dead
     }
 
+    fn trusts(&self, live: &mut Live) -> bool {
+        let news = live.seen_breakages != self.manager.breakages()
+            || live.born_after != self.manager.silences();
+        !news || self.is_fit(live, live.idle_since)
+    }
+
     /// A connection of this generation broke: whatever lies idle is looked at before it is handed
     /// out, so that a dead master costs an error for each command in flight and no more.
     pub(crate) fn note_breakage(&self) {
-        self.breakages.fetch_add(1, Ordering::Relaxed);
+        self.manager.note_breakage();
     }
 
     /// A command of this generation got no reply in time: the next commands wait until a handshake

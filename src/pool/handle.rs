@@ -67,6 +67,7 @@ impl Handle {
             return Err(poison.clone().into());
         }
         let mut deadline = None;
+        self.let_go_of_the_dead();
         loop {
             let mut lease = match self.lease.take() {
                 Some(lease) => lease,
@@ -107,6 +108,22 @@ impl Handle {
                     deadline.get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
                 }
             }
+        }
+    }
+
+    /// Gives a connection back that died while the handle kept it, so that the next command does not
+    /// find out. One that holds state is kept: its loss has to be told.
+    fn let_go_of_the_dead(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        if lease.live().connection.state().holds_state()
+            || lease.generation.gate().is_retired()
+            || lease.is_trusted()
+        {
+            return;
+        }
+        if let Some(lease) = self.lease.take() {
+            self.pool.counters().moved.add(1);
+            self.pool.give_back(lease);
         }
     }
 

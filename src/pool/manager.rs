@@ -66,6 +66,8 @@ pub(crate) struct Manager {
     /// How often a command of this generation waited in vain for its reply. A frozen server keeps
     /// its connections, so they look alive; only a handshake proves that it answers again.
     silences: AtomicU64,
+    /// How many connections broke.
+    breakages: AtomicU64,
     /// Connections that were dialled and verified before the generation was published.
     stock: Mutex<VecDeque<Box<Live>>>,
     health: Mutex<Health>,
@@ -103,6 +105,7 @@ impl Manager {
             alarm,
             quiet_until: Mutex::new(None),
             silences: AtomicU64::new(0),
+            breakages: AtomicU64::new(0),
             stock: Mutex::default(),
             health: Mutex::default(),
         }
@@ -111,6 +114,7 @@ impl Manager {
     /// Dials one connection and verifies that it leads to a master.
     pub(crate) fn dial(&self) -> Result<Box<Live>, Error> {
         let born_after = self.silences();
+        let seen_breakages = self.breakages();
         let deadline = Instant::now() + self.settings.dial_timeout;
         let connection = Connection::open(&self.dial_to, &self.settings, &self.gate, deadline)?;
         match &connection.greeting().role {
@@ -131,7 +135,7 @@ impl Manager {
             connection,
             idle_since: now,
             expires: self.max_lifetime.map(|lifetime| now + jittered(lifetime)),
-            seen_breakages: 0,
+            seen_breakages,
             born_after,
             dead: false,
         }))
@@ -160,6 +164,14 @@ impl Manager {
 
     pub(crate) fn silences(&self) -> u64 {
         self.silences.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn breakages(&self) -> u64 {
+        self.breakages.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_breakage(&self) {
+        self.breakages.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A command waited in vain: connections made before are not trusted any more.
