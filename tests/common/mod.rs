@@ -12,8 +12,9 @@ use redis::Commands;
 use switchmaster::{Factory, Handle};
 use switchmaster_sandbox::{Cluster, wait_until};
 
-/// Long enough for anything that is going to happen at all on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Long enough for anything that is going to happen at all on a busy machine. Sentinels whose vote is
+/// split wait for twice the failover timeout (6 s here) before they try again, and may split again.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster of one master, two replicas and three sentinels.
 pub fn cluster() -> Cluster {
@@ -55,7 +56,9 @@ pub fn assert_fresh(factory: &Factory, cluster: &Cluster) {
 
 /// Waits until the factory serves a generation later than `generation`.
 pub fn wait_for_switch(factory: &Factory, generation: u64) -> u64 {
-    factory.wait_for_generation(generation, PATIENCE).expect("the factory follows in time")
+    factory.wait_for_generation(generation, PATIENCE).unwrap_or_else(|| {
+        panic!("generation {generation} was not followed by another: {:#?}", factory.topology())
+    })
 }
 
 /// Waits until a write through the factory succeeds.
