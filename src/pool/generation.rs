@@ -136,7 +136,7 @@ impl Candidate {
         Ok(greeting)
     }
 
-    /// The generation of this number. r2d2 takes the connections that were laid in, and dials more
+    /// The generation of this number. r2d2 takes the connection that was laid in, and dials more
     /// as they are asked for; `call` is called for each.
     pub(crate) fn open(
         self: Arc<Self>,
@@ -225,7 +225,8 @@ impl Generation {
     }
 
     /// As [`Generation::take`], and has r2d2 dial another connection when there is none and the
-    /// size allows. What it dials is announced through the `call` given to `prepare`.
+    /// size allows. What it dials is announced through the `call` given to
+    /// [`Candidate::open`].
     pub(crate) fn take_or_grow(self: &Arc<Self>) -> Option<Lease> {
         if let Some(lease) = self.take() {
             return Some(lease);

@@ -101,11 +101,12 @@ impl Handle {
                     return Ok(value);
                 }
                 Err(error) => {
-                    let error = self.after(error, lease, held_state);
-                    if let Some(error) = error {
+                    let now = Instant::now();
+                    let until = *deadline.get_or_insert_with(|| now + self.pool.get_timeout());
+                    let may_move = !held_state && now < until;
+                    if let Some(error) = self.after(error, lease, held_state, may_move) {
                         return Err(error.into());
                     }
-                    deadline.get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
                 }
             }
         }
@@ -129,7 +130,13 @@ impl Handle {
 
     /// What becomes of the handle after a failed exchange: `None` when the command was certainly
     /// not sent and may simply be sent on another connection.
-    fn after(&mut self, error: Error, mut lease: Lease, held_state: bool) -> Option<Error> {
+    fn after(
+        &mut self,
+        error: Error,
+        mut lease: Lease,
+        held_state: bool,
+        may_move: bool,
+    ) -> Option<Error> {
         let counters = self.pool.counters();
         if lease.live().connection.is_open() && !lease.generation.gate().is_retired() {
             // Refused behind the fence, or a request that cannot be sent at all: the connection is
@@ -160,11 +167,11 @@ impl Handle {
                 closed.to_string(),
                 Some(Box::new(error)),
             ),
-            Ok(()) if error.outcome() == Outcome::NotSent && !held_state => {
+            Ok(()) if error.outcome() == Outcome::NotSent && may_move => {
                 counters.moved.add(1);
                 return None;
             }
-            Ok(()) if error.outcome() == Outcome::NotSent && retired => over,
+            Ok(()) if error.outcome() == Outcome::NotSent && retired && held_state => over,
             Ok(()) => error,
         };
         if held_state {

@@ -1,7 +1,6 @@
 //! What r2d2 is told about connections: how to make one, and when one is no longer worth keeping.
 
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -68,8 +67,8 @@ pub(crate) struct Manager {
     silences: AtomicU64,
     /// How many connections broke.
     breakages: AtomicU64,
-    /// Connections that were dialled and verified before the generation was published.
-    stock: Mutex<VecDeque<Box<Live>>>,
+    /// The connection that was dialled and verified before the generation was published.
+    stock: Mutex<Option<Box<Live>>>,
     health: Mutex<Health>,
 }
 
@@ -143,7 +142,9 @@ impl Manager {
 
     /// Puts a verified connection where r2d2's next `connect()` finds it.
     pub(crate) fn lay_in(&self, live: Box<Live>) {
-        self.stock.lock().push_back(live);
+        // An earlier one, whose proof has lapsed, closes outside the lock.
+        let earlier = self.stock.lock().replace(live);
+        drop(earlier);
     }
 
     /// The generation has its number: from now on its troubles are of interest.
@@ -247,7 +248,7 @@ impl r2d2::ManageConnection for Manager {
         if self.gate.is_retired() {
             return Ok(Slot::Tombstone);
         }
-        if let Some(live) = self.stock.lock().pop_front() {
+        if let Some(live) = self.stock.lock().take() {
             return Ok(Slot::Live(live));
         }
         self.ask_to_dial()?;
