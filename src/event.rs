@@ -1,94 +1,19 @@
-//! What a factory reports: [`Event`], with the [`Source`] that told it and the [`Evidence`] of a switch.
+//! What a factory reports: [`Event`], with the [`Source`] that told it.
 
-use std::{fmt, time::Instant};
+mod evidence;
+mod fence;
+mod source;
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+pub use evidence::Evidence;
+pub use fence::{FenceEnd, FenceReason};
+pub use source::Source;
 
 use crate::address::Address;
-
-/// Who told what an [`Event`] reports.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Source {
-    /// A sentinel said so, in a reply or in a message it published.
-    Sentinel(Address),
-    /// A data server said so itself.
-    Node(Address),
-    /// The factory's own conclusion.
-    Factory,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Sentinel(address) => write!(f, "sentinel {address}"),
-            Source::Node(address) => write!(f, "node {address}"),
-            Source::Factory => f.write_str("factory"),
-        }
-    }
-}
-
-/// What proved that an address is the master of the service. Whatever proved it, the address also
-/// said of itself, in reply to `ROLE`, that it is a master.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Evidence {
-    /// The first master of this factory: so many of the known sentinels named it, with the highest
-    /// configuration epoch heard.
-    #[non_exhaustive]
-    Start {
-        /// How many sentinels named it.
-        sentinels: usize,
-        /// How many sentinels are known.
-        of: usize,
-    },
-    /// One sentinel named it with a higher configuration epoch than the master before.
-    #[non_exhaustive]
-    Confirmation {
-        /// The sentinel that was first.
-        sentinel: Address,
-    },
-    /// A majority of the known sentinels named it, with an epoch that is not lower.
-    #[non_exhaustive]
-    Announcement {
-        /// How many sentinels named it.
-        sentinels: usize,
-        /// How many sentinels are known.
-        of: usize,
-    },
-    /// A majority of the known sentinels named it for some seconds, though its epoch is lower (the
-    /// service was removed and is monitored anew), or though it was just left at the same epoch.
-    #[non_exhaustive]
-    Insistence {
-        /// How many sentinels named it.
-        sentinels: usize,
-        /// How many sentinels are known.
-        of: usize,
-    },
-    /// One sentinel that may not tell its epochs (its ACL allows no `SENTINEL MASTER`) named it
-    /// while the master before was in trouble.
-    #[non_exhaustive]
-    Unnumbered {
-        /// The sentinel that named it.
-        sentinel: Address,
-    },
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Evidence::Start { sentinels, of } => write!(f, "start, {sentinels} of {of} sentinels"),
-            Evidence::Confirmation { sentinel } => write!(f, "confirmed by {sentinel}"),
-            Evidence::Announcement { sentinels, of } => {
-                write!(f, "announced by {sentinels} of {of} sentinels")
-            }
-            Evidence::Insistence { sentinels, of } => {
-                write!(f, "insisted on by {sentinels} of {of} sentinels")
-            }
-            Evidence::Unnumbered { sentinel } => {
-                write!(f, "named without an epoch by {sentinel} while the master was in trouble")
-            }
-        }
-    }
-}
 
 /// Something that happened, with the instant and the source that told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +36,103 @@ pub enum Event {
         epoch: Option<u64>,
         /// What proved it.
         evidence: Evidence,
+    },
+    /// A sentinel that leads a failover chose this replica as the next master.
+    #[non_exhaustive]
+    Chosen {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// The replica.
+        node: Address,
+    },
+    /// A replica says of itself that it is a master now. Whether it is the one to follow is for the
+    /// sentinels to say.
+    #[non_exhaustive]
+    Promoted {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// The node.
+        node: Address,
+    },
+    /// From now on commands wait before they are sent.
+    #[non_exhaustive]
+    FenceRaised {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// Why.
+        reason: FenceReason,
+    },
+    /// Commands no longer wait.
+    #[non_exhaustive]
+    FenceLifted {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// Why.
+        end: FenceEnd,
+        /// How long the fence stood.
+        stood: Duration,
+    },
+    /// Sentinels named the master that had been switched to at its promotion, or a majority of them
+    /// that had been silent names the master again.
+    #[non_exhaustive]
+    Confirmed {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// The generation.
+        generation: u64,
+        /// Its master.
+        master: Address,
+        /// How many commands ran on it while that was open. They are safe now.
+        commands: u64,
+    },
+    /// The master that was switched to at its promotion, or that was served while a majority of the
+    /// sentinels was silent, was replaced in the meantime.
+    #[non_exhaustive]
+    Overruled {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// The generation that is over.
+        generation: u64,
+        /// Its master.
+        master: Address,
+        /// How many commands ran on it while that was open. Writes among them may be lost.
+        commands: u64,
+    },
+    /// Fewer than a majority of the known sentinels can be heard.
+    #[non_exhaustive]
+    MajorityLost {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// How many are heard.
+        heard: usize,
+        /// How many are known.
+        of: usize,
+    },
+    /// A majority of the known sentinels can be heard again.
+    #[non_exhaustive]
+    MajorityRegained {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// How many are heard.
+        heard: usize,
+        /// How many are known.
+        of: usize,
     },
     /// The link to a sentinel is up.
     #[non_exhaustive]
@@ -270,6 +292,14 @@ macro_rules! in_each {
     ($event:expr, $field:ident) => {
         match $event {
             Event::Switched { $field, .. }
+            | Event::Chosen { $field, .. }
+            | Event::Promoted { $field, .. }
+            | Event::FenceRaised { $field, .. }
+            | Event::FenceLifted { $field, .. }
+            | Event::Confirmed { $field, .. }
+            | Event::Overruled { $field, .. }
+            | Event::MajorityLost { $field, .. }
+            | Event::MajorityRegained { $field, .. }
             | Event::SentinelUp { $field, .. }
             | Event::SentinelDown { $field, .. }
             | Event::SentinelFound { $field, .. }
@@ -304,6 +334,14 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Event::Switched { .. } => "switched",
+            Event::Chosen { .. } => "chosen",
+            Event::Promoted { .. } => "promoted",
+            Event::FenceRaised { .. } => "fence-raised",
+            Event::FenceLifted { .. } => "fence-lifted",
+            Event::Confirmed { .. } => "confirmed",
+            Event::Overruled { .. } => "overruled",
+            Event::MajorityLost { .. } => "majority-lost",
+            Event::MajorityRegained { .. } => "majority-regained",
             Event::SentinelUp { .. } => "sentinel-up",
             Event::SentinelDown { .. } => "sentinel-down",
             Event::SentinelFound { .. } => "sentinel-found",
@@ -339,6 +377,20 @@ impl fmt::Display for Event {
                     write!(f, ", epoch {epoch}")?;
                 }
                 write!(f, " ({evidence})")?;
+            }
+            Event::Chosen { node, .. } | Event::Promoted { node, .. } => write!(f, ": {node}")?,
+            Event::FenceRaised { reason, .. } => write!(f, ": {reason}")?,
+            Event::FenceLifted { end, stood, .. } => {
+                write!(f, ": {end}, after {} ms", stood.as_millis())?;
+            }
+            Event::Confirmed { generation, master, commands, .. } => {
+                write!(f, ": generation {generation}: {master}, {commands} commands are safe")?;
+            }
+            Event::Overruled { generation, master, commands, .. } => {
+                write!(f, ": generation {generation}: {master}, {commands} commands may be lost")?;
+            }
+            Event::MajorityLost { heard, of, .. } | Event::MajorityRegained { heard, of, .. } => {
+                write!(f, ": {heard} of {of} sentinels are heard")?;
             }
             Event::SentinelUp { sentinel, .. }
             | Event::SentinelFound { sentinel, .. }

@@ -48,6 +48,7 @@ mod event;
 mod factory;
 mod metrics;
 mod options;
+mod policy;
 mod pool;
 mod topology;
 mod trouble;
@@ -56,11 +57,12 @@ mod watch;
 mod workers;
 
 pub use address::Address;
-pub use config::{Builder, Protocol, SwitchOn};
+pub use config::{Builder, Protocol};
 pub use error::{Error, ErrorKind, Outcome};
-pub use event::{Event, Evidence, Source};
+pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;
 pub use metrics::Stats;
+pub use policy::{OnLostMajority, SwitchOn};
 pub use pool::Handle;
 pub use redis;
 pub use topology::{

@@ -30,6 +30,9 @@ pub(crate) struct Counters {
     pub(crate) moved: Counter,
     pub(crate) errors_not_sent: Counter,
     pub(crate) errors_unknown: Counter,
+    pub(crate) fences: Counter,
+    pub(crate) doubtful_commands: Counter,
+    pub(crate) overruled_commands: Counter,
     pub(crate) watch_faults: Counter,
     pub(crate) malformed_messages: Counter,
 }
@@ -71,6 +74,13 @@ pub struct Stats {
     pub errors_not_sent: u64,
     /// Commands that failed with [`Outcome::Unknown`](crate::Outcome::Unknown).
     pub errors_unknown: u64,
+    /// How often commands were made to wait behind the fence.
+    pub fences: u64,
+    /// Commands that ran on a master before any sentinel had confirmed it, or while a majority of
+    /// the sentinels was silent. Counted when that was over.
+    pub doubtful_commands: u64,
+    /// Those of them whose master turned out to have been replaced: writes among them may be lost.
+    pub overruled_commands: u64,
     /// Faults (panics) inside the watch that were survived.
     pub watch_faults: u64,
     /// Messages and replies of sentinels that could not be read.
@@ -92,6 +102,9 @@ impl Counters {
             moved: self.moved.get(),
             errors_not_sent: self.errors_not_sent.get(),
             errors_unknown: self.errors_unknown.get(),
+            fences: self.fences.get(),
+            doubtful_commands: self.doubtful_commands.get(),
+            overruled_commands: self.overruled_commands.get(),
             watch_faults: self.watch_faults.get(),
             malformed_messages: self.malformed_messages.get(),
             ..Stats::default()

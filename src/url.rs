@@ -457,7 +457,10 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::config::{Protocol, Secret, SwitchOn};
+    use crate::{
+        config::{Protocol, Secret},
+        policy::{OnLostMajority, SwitchOn},
+    };
 
     fn print(config: &Config) -> String {
         let mut url = String::new();
@@ -567,8 +570,9 @@ mod tests {
             (vec(host(), 1..5), "[^\\s\\pC]{1,12}", credentials(), 0..i64::from(i32::MAX)),
             (of("[!-~]{1,12}"), any::<bool>(), credentials(), vec((host(), host()), 0..4)),
             (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3usize),
+            (duration(), duration(), any::<bool>(), of(duration())),
         )
-            .prop_map(|(basics, names, sizes)| {
+            .prop_map(|(basics, names, sizes, failover)| {
                 let mut config = Config::unset();
                 for sentinel in basics.0 {
                     options::add_sentinel(&mut config, sentinel);
@@ -593,6 +597,15 @@ mod tests {
                 config.command_timeout = sizes.3[3];
                 config.switch_on =
                     [SwitchOn::Promotion, SwitchOn::Confirmation, SwitchOn::Announcement][sizes.4];
+                config.confirm_within = failover.0;
+                config.fence_timeout = failover.1;
+                config.fence = failover.2;
+                config.on_lost_majority = match failover.3 {
+                    Some(after) if after >= Duration::from_millis(100) => {
+                        OnLostMajority::Fence { after }
+                    }
+                    _ => OnLostMajority::Serve,
+                };
                 config
             })
     }

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use crate::{address::Address, config::SwitchOn, event::Evidence};
+use crate::{address::Address, event::Evidence, policy::SwitchOn};
 
 use super::Rules;
 

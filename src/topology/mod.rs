@@ -36,8 +36,8 @@ pub use snapshot::{
 
 use crate::{
     address::Address,
-    config::SwitchOn,
     event::{Event, Evidence},
+    policy::SwitchOn,
     trouble::Trouble,
 };
 
