@@ -110,6 +110,9 @@ pub(crate) struct Facts {
     pub(crate) commands: usize,
     /// How long they may block; none when they do not.
     pub(crate) blocking: Option<Blocking>,
+    /// The server may be asked to end the one that blocks, and then it has done nothing. Not so
+    /// WAIT, whose answer is about the connection that it waited on.
+    pub(crate) recallable: bool,
     /// The state when they have run.
     pub(crate) state: State,
     /// One of them subscribes or unsubscribes: the last that does.
@@ -128,6 +131,7 @@ impl Facts {
         let mut facts = Facts {
             commands: 0,
             blocking: None,
+            recallable: false,
             state,
             subscription: None,
             quits: false,
@@ -191,12 +195,12 @@ impl Facts {
             b"SYNC" => self.unfollowable = Some("SYNC"),
             b"PSYNC" => self.unfollowable = Some("PSYNC"),
             b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BZPOPMIN" | b"BZPOPMAX" => {
-                self.blocks(args.last().and_then(seconds));
+                self.waits(args.last().and_then(seconds));
             }
-            b"BLMPOP" | b"BZMPOP" => self.blocks(args.next().and_then(seconds)),
+            b"BLMPOP" | b"BZMPOP" => self.waits(args.next().and_then(seconds)),
             b"WAIT" => self.blocks(args.nth(1).and_then(milliseconds)),
             b"WAITAOF" => self.blocks(args.nth(2).and_then(milliseconds)),
-            b"XREAD" | b"XREADGROUP" => self.blocks(block_option(args)),
+            b"XREAD" | b"XREADGROUP" => self.waits(block_option(args)),
             _ => {}
         }
     }
@@ -240,6 +244,12 @@ impl Facts {
         }
         // SETNAME, TRACKING, CACHING, NO-EVICT, NO-TOUCH, and whatever comes after this was written.
         self.state.other = true;
+    }
+
+    /// For something to come.
+    fn waits(&mut self, blocking: Option<Blocking>) {
+        self.recallable |= blocking.is_some() && !self.state.multi;
+        self.blocks(blocking);
     }
 
     fn blocks(&mut self, blocking: Option<Blocking>) {
@@ -390,6 +400,8 @@ mod tests {
             ("BLPOP", None),
         ] {
             assert_eq!(facts(text).blocking, blocking, "{text}");
+            let waits = blocking.is_some() && !text.starts_with("WAIT");
+            assert_eq!(facts(text).recallable, waits, "{text}");
         }
     }
 

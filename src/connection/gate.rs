@@ -5,6 +5,11 @@
 //! was admitted is shut down, which wakes whoever reads, writes or dials on it. Retired is final: a
 //! gate that could open again would let through what was refused while nobody looked.
 //!
+//! A command that was being sent while the fence went up may have reached the server before or
+//! after. It is told apart afterwards ([`Gate::is_still_open`]): its reply then counts only if the
+//! fence is lifted again, for a server that is being replaced may acknowledge what its successor
+//! will never have.
+//!
 //! A gate never touches a socket while it holds its lock, and it never closes one: it holds them
 //! weakly, and [`Socket::shutdown`] leaves the descriptor to its owner.
 
@@ -12,7 +17,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -34,83 +39,134 @@ pub(crate) enum Refusal {
     Fenced,
 }
 
+/// What became of a fence that a command met on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// It was lifted: the server stays what it was.
+    Lifted,
+    /// The generation is over.
+    Retired,
+    /// It still stood at the command's deadline.
+    Late,
+}
+
 /// The gate that all connections of one generation share.
 pub(crate) struct Gate {
-    /// Written under the lock of `sockets`, read without it.
+    /// Written under the lock of `registry`, read without it.
     word: AtomicU8,
-    sockets: Mutex<Registry>,
+    registry: Mutex<Registry>,
     moved: Condvar,
 }
 
 /// Sockets in slots, so that one leaves as cheaply as it came.
 #[derive(Default)]
 struct Registry {
-    slots: Vec<Option<Weak<Socket>>>,
+    slots: Vec<Option<Entry>>,
     free: Vec<usize>,
+    /// Commands that ran on sockets that have left.
+    ran: u64,
+    /// Why the fence stands, for the error of whoever waited in vain.
+    why: &'static str,
+}
+
+struct Entry {
+    socket: Weak<Socket>,
+    account: Arc<Account>,
+}
+
+/// What one connection did and does, written by its owner alone and read by whoever asks the gate.
+#[derive(Default)]
+struct Account {
+    /// How many commands ran.
+    ran: AtomicU64,
+    /// The client id of the connection while it waits in a blocking command that may be called
+    /// back; 0 otherwise.
+    blocked: AtomicI64,
 }
 
 impl Gate {
     pub(crate) fn new() -> Gate {
         Gate {
             word: AtomicU8::new(OPEN),
-            sockets: Mutex::new(Registry::default()),
+            registry: Mutex::new(Registry::default()),
             moved: Condvar::new(),
         }
     }
 
-    /// True when a command may be sent now.
+    /// True when a command may be sent now: one load, for the way that every command goes.
     ///
-    /// A command that passes just before the gate retires is not lost track of: its socket is shut
-    /// down, and the send fails. Hence relaxed: nothing is read on the strength of this word.
+    /// Looking and sending are two steps, and the gate may move in between. What was sent after a
+    /// retirement meets a socket that is shut down. What was sent after a fence went up is told by
+    /// [`Gate::is_still_open`] afterwards; hence relaxed, for nothing is read on the strength of
+    /// this word.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.word.load(Ordering::Relaxed) == OPEN
     }
 
+    /// True when everything that was sent before this call was sent before any fence that stands.
+    /// If not, the reply counts for nothing before [`Gate::outcome`] was asked.
+    ///
+    /// Whoever raises the fence sets the word before the server is replaced. So a command that the
+    /// server took after that was sent by a thread that finds the word set, here.
+    #[inline]
+    pub(crate) fn is_still_open(&self) -> bool {
+        self.word.load(Ordering::SeqCst) == OPEN
+    }
+
     /// As [`Gate::is_open`], but waits while the fence stands: until `deadline`, or without end.
     pub(crate) fn pass(&self, deadline: Option<Instant>) -> Result<(), Refusal> {
-        if self.is_open() {
-            return Ok(());
+        match self.outcome(deadline) {
+            Passing::Lifted => Ok(()),
+            Passing::Retired => Err(Refusal::Retired),
+            Passing::Late => Err(Refusal::Fenced),
         }
-        let mut sockets = self.sockets.lock();
+    }
+
+    /// Waits until no fence stands, or the generation is over: until `deadline`, or without end.
+    pub(crate) fn outcome(&self, deadline: Option<Instant>) -> Passing {
+        if self.is_still_open() {
+            return Passing::Lifted;
+        }
+        let mut registry = self.registry.lock();
         loop {
             match self.word.load(Ordering::Relaxed) {
-                OPEN => return Ok(()),
-                RETIRED => return Err(Refusal::Retired),
+                OPEN => return Passing::Lifted,
+                RETIRED => return Passing::Retired,
                 _ => {}
             }
             match deadline {
-                None => self.moved.wait(&mut sockets),
+                None => self.moved.wait(&mut registry),
                 Some(deadline) => {
-                    let late = self.moved.wait_until(&mut sockets, deadline).timed_out();
+                    let late = self.moved.wait_until(&mut registry, deadline).timed_out();
                     // A fence that was lifted at the last moment counts as lifted.
                     if late && self.word.load(Ordering::Relaxed) == FENCED {
-                        return Err(Refusal::Fenced);
+                        return Passing::Late;
                     }
                 }
             }
         }
     }
 
-    /// Raises the fence. False when the gate was not open.
-    #[cfg_attr(not(test), allow(dead_code, reason = "raised once a promotion is seen coming"))]
-    pub(crate) fn raise(&self) -> bool {
-        self.step(OPEN, FENCED)
+    /// Raises the fence, or gives one that stands another reason. False when the generation is over.
+    pub(crate) fn raise(&self, why: &'static str) -> bool {
+        let mut registry = self.registry.lock();
+        if self.word.load(Ordering::Relaxed) == RETIRED {
+            return false;
+        }
+        registry.why = why;
+        self.word.store(FENCED, Ordering::SeqCst);
+        true
     }
 
     /// Lifts the fence: every command that waits goes on. False when there was none.
-    #[cfg_attr(not(test), allow(dead_code, reason = "raised once a promotion is seen coming"))]
     pub(crate) fn lift(&self) -> bool {
-        self.step(FENCED, OPEN)
-    }
-
-    fn step(&self, from: u8, to: u8) -> bool {
-        let sockets = self.sockets.lock();
-        if self.word.load(Ordering::Relaxed) != from {
+        let registry = self.registry.lock();
+        if self.word.load(Ordering::Relaxed) != FENCED {
             return false;
         }
-        self.word.store(to, Ordering::Release);
-        drop(sockets);
+        self.word.store(OPEN, Ordering::SeqCst);
+        drop(registry);
         self.moved.notify_all();
         true
     }
@@ -119,15 +175,16 @@ impl Gate {
     /// when it had been done before.
     pub(crate) fn retire(&self) -> bool {
         let admitted: Vec<Arc<Socket>> = {
-            let sockets = self.sockets.lock();
+            let registry = self.registry.lock();
             if self.word.load(Ordering::Relaxed) == RETIRED {
                 return false;
             }
             // Under the lock that `admit` takes: a socket is either in the list that is copied
             // next, or its admission sees this word and is refused. There is no third way.
-            // Release, and before any shutdown: who is woken by one finds out why.
-            self.word.store(RETIRED, Ordering::Release);
-            sockets.slots.iter().flatten().filter_map(Weak::upgrade).collect()
+            // Before any shutdown: who is woken by one finds out why.
+            self.word.store(RETIRED, Ordering::SeqCst);
+            let sockets = registry.slots.iter().flatten().map(|entry| &entry.socket);
+            sockets.filter_map(Weak::upgrade).collect()
         };
         self.moved.notify_all();
         for socket in admitted {
@@ -142,36 +199,54 @@ impl Gate {
         self.word.load(Ordering::Acquire) == RETIRED
     }
 
-    #[cfg_attr(not(test), allow(dead_code, reason = "raised once a promotion is seen coming"))]
-    pub(crate) fn is_fenced(&self) -> bool {
-        self.word.load(Ordering::Acquire) == FENCED
+    /// Why the fence stands, or stood last.
+    pub(crate) fn why(&self) -> &'static str {
+        self.registry.lock().why
+    }
+
+    /// How many commands have run on all connections of the generation so far.
+    pub(crate) fn commands(&self) -> u64 {
+        let registry = self.registry.lock();
+        let present = registry.slots.iter().flatten();
+        registry.ran + present.map(|entry| entry.account.ran.load(Ordering::Relaxed)).sum::<u64>()
+    }
+
+    /// The client ids of the connections that wait in a blocking command now and may be called
+    /// back. After [`Gate::raise`] no further one begins to.
+    pub(crate) fn blocked(&self) -> Vec<i64> {
+        let registry = self.registry.lock();
+        let ids = registry.slots.iter().flatten();
+        ids.map(|entry| entry.account.blocked.load(Ordering::SeqCst))
+            .filter(|id| *id != 0)
+            .collect()
     }
 
     /// Takes a socket into the generation until the admission is dropped. To be called before it
     /// connects, so that retirement also ends a dial.
     pub(crate) fn admit(self: &Arc<Gate>, socket: &Arc<Socket>) -> Result<Admission, Refusal> {
-        let mut sockets = self.sockets.lock();
+        let mut registry = self.registry.lock();
         if self.word.load(Ordering::Relaxed) == RETIRED {
             return Err(Refusal::Retired);
         }
-        let entry = Some(Arc::downgrade(socket));
-        let slot = match sockets.free.pop() {
+        let account = Arc::<Account>::default();
+        let entry = Some(Entry { socket: Arc::downgrade(socket), account: account.clone() });
+        let slot = match registry.free.pop() {
             Some(slot) => {
-                sockets.slots[slot] = entry;
+                registry.slots[slot] = entry;
                 slot
             }
             None => {
-                sockets.slots.push(entry);
-                sockets.slots.len() - 1
+                registry.slots.push(entry);
+                registry.slots.len() - 1
             }
         };
-        Ok(Admission { gate: Arc::clone(self), slot })
+        Ok(Admission { gate: Arc::clone(self), slot, account })
     }
 
     /// How many sockets are open or being dialled.
     pub(crate) fn sockets(&self) -> usize {
-        let sockets = self.sockets.lock();
-        sockets.slots.len() - sockets.free.len()
+        let registry = self.registry.lock();
+        registry.slots.len() - registry.free.len()
     }
 }
 
@@ -190,13 +265,30 @@ impl fmt::Debug for Gate {
 pub(crate) struct Admission {
     gate: Arc<Gate>,
     slot: usize,
+    account: Arc<Account>,
+}
+
+impl Admission {
+    /// So many commands ran. A load and a store, because nobody else writes.
+    pub(crate) fn count(&self, commands: u64) {
+        let ran = self.account.ran.load(Ordering::Relaxed);
+        self.account.ran.store(ran + commands, Ordering::Relaxed);
+    }
+
+    /// From here on the connection with this client id waits in a blocking command; 0 ends it. To
+    /// be told before the gate is asked: whoever raises the fence then finds the id, or the
+    /// command finds the fence.
+    pub(crate) fn blocks(&self, id: i64) {
+        self.account.blocked.store(id, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut sockets = self.gate.sockets.lock();
-        sockets.slots[self.slot] = None;
-        sockets.free.push(self.slot);
+        let mut registry = self.gate.registry.lock();
+        registry.slots[self.slot] = None;
+        registry.free.push(self.slot);
+        registry.ran += self.account.ran.load(Ordering::Relaxed);
     }
 }
 
@@ -224,7 +316,7 @@ mod tests {
         assert_eq!(gate.pass(None), Ok(()));
         assert!(gate.retire());
         assert!(!gate.retire());
-        assert!(!gate.raise());
+        assert!(!gate.raise("it is over"));
         assert!(!gate.lift());
         assert_eq!(gate.pass(None), Err(Refusal::Retired));
         assert!(gate.is_retired());
@@ -233,9 +325,10 @@ mod tests {
     #[test]
     fn a_fence_holds_commands_until_their_deadline() {
         let gate = Gate::new();
-        assert!(gate.raise());
-        assert!(!gate.raise());
-        assert!(gate.is_fenced());
+        assert!(gate.raise("first"));
+        assert!(gate.raise("second"));
+        assert_eq!(gate.why(), "second");
+        assert!(!gate.is_open());
         let deadline = Instant::now() + Duration::from_millis(20);
         assert_eq!(gate.pass(Some(deadline)), Err(Refusal::Fenced));
         assert!(Instant::now() >= deadline);
@@ -247,7 +340,7 @@ mod tests {
     fn lifting_or_retiring_wakes_those_behind_the_fence() {
         for retire in [false, true] {
             let gate = Arc::new(Gate::new());
-            gate.raise();
+            gate.raise("a reason");
             let waiters: Vec<_> = (0..4)
                 .map(|_| {
                     let gate = Arc::clone(&gate);
@@ -278,12 +371,37 @@ mod tests {
         drop(one);
         assert_eq!(gate.sockets(), 1);
         let three = gate.admit(&first).unwrap();
-        assert_eq!(gate.sockets.lock().slots.len(), 2);
+        assert_eq!(gate.registry.lock().slots.len(), 2);
         gate.retire();
         assert!(first.is_shut() && second.is_shut());
         drop((two, three));
         assert_eq!(gate.sockets(), 0);
         assert!(gate.admit(&socket()).is_err());
+    }
+
+    #[test]
+    fn commands_are_counted_beyond_the_connections_they_ran_on() {
+        let gate = Arc::new(Gate::new());
+        let (one, other) = (socket(), socket());
+        let (first, second) = (gate.admit(&one).unwrap(), gate.admit(&other).unwrap());
+        first.count(3);
+        second.count(4);
+        second.count(1);
+        assert_eq!(gate.commands(), 8);
+        drop(first);
+        assert_eq!(gate.commands(), 8);
+    }
+
+    #[test]
+    fn who_waits_in_a_blocking_command_is_known_by_its_id() {
+        let gate = Arc::new(Gate::new());
+        let socket = socket();
+        let place = gate.admit(&socket).unwrap();
+        assert!(gate.blocked().is_empty());
+        place.blocks(7);
+        assert_eq!(gate.blocked(), [7]);
+        place.blocks(0);
+        assert!(gate.blocked().is_empty());
     }
 
     #[test]

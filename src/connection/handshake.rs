@@ -28,6 +28,8 @@ pub(crate) struct Greeting {
     pub(crate) version: Option<String>,
     /// `standalone`, `sentinel` or `cluster`.
     pub(crate) mode: Option<String>,
+    /// The number of the connection at the server (`CLIENT ID`), where it is told.
+    pub(crate) client_id: Option<i64>,
 }
 
 /// A command of the handshake whose reply is awaited.
@@ -36,6 +38,7 @@ enum Step {
     Hello,
     Auth,
     Name,
+    Id,
     Info,
     Select,
     Role,
@@ -64,6 +67,7 @@ impl Handshake {
                 server: None,
                 version: None,
                 mode: None,
+                client_id: None,
             },
         }
     }
@@ -142,6 +146,11 @@ impl Handshake {
             pack(out, &["CLIENT", "SETNAME", name]);
             self.awaited.push_back(Step::Name);
         }
+        if self.greeting.protocol == Protocol::Resp2 {
+            // HELLO tells it in its reply.
+            pack(out, &["CLIENT", "ID"]);
+            self.awaited.push_back(Step::Id);
+        }
         pack(out, &["CLIENT", "SETINFO", "LIB-NAME", env!("CARGO_PKG_NAME")]);
         self.awaited.push_back(Step::Info);
         pack(out, &["CLIENT", "SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
@@ -168,6 +177,11 @@ impl Handshake {
                 }
                 None => {}
             },
+            Step::Id => {
+                if let Value::Int(id) = reply {
+                    self.greeting.client_id = Some(id);
+                }
+            }
             Step::Auth | Step::Name | Step::Info | Step::Select => {}
         }
         Ok(())
@@ -176,6 +190,9 @@ impl Handshake {
     fn read_hello(&mut self, reply: &Value) {
         let Value::Map(fields) = reply else { return };
         for (key, value) in fields {
+            if let (Some("id"), Value::Int(id)) = (text(key).as_deref(), value) {
+                self.greeting.client_id = Some(*id);
+            }
             let (Some(key), Some(value)) = (text(key), text(value)) else { continue };
             match &*key {
                 "server" => self.greeting.server = Some(value),
@@ -222,9 +239,9 @@ impl Handshake {
         let permission = kind == "NOPERM";
         let unknown = is_unknown_command(refusal);
         match step {
-            // Tolerated: they only serve whoever looks at CLIENT LIST, and old servers and
-            // sentinels do not know them.
-            Step::Name | Step::Info => Ok(()),
+            // Tolerated: they serve whoever looks at CLIENT LIST, and the calling back of blocking
+            // commands; old servers and sentinels do not know them.
+            Step::Name | Step::Id | Step::Info => Ok(()),
             Step::Hello if permission || unknown || kind == "NOPROTO" => {
                 self.greeting.protocol = Protocol::Resp2;
                 // Without a password the rest of the round was heard all the same.
@@ -332,7 +349,7 @@ fn pack(out: &mut Vec<u8>, words: &[&str]) {
 mod tests {
     use super::*;
 
-    const HELLO: &str = "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n\
+    const HELLO: &str = "%4\r\n$2\r\nid\r\n:42\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n\
                          $4\r\nmode\r\n$10\r\nstandalone\r\n";
     const MASTER: &str = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
     const OK: &str = "+OK\r\n";
@@ -405,6 +422,7 @@ mod tests {
         assert_eq!(greeting.server.as_deref(), Some("redis"));
         assert_eq!(greeting.version.as_deref(), Some("7.0.15"));
         assert_eq!(greeting.mode.as_deref(), Some("standalone"));
+        assert_eq!(greeting.client_id, Some(42));
         assert_eq!(greeting.role, Some(Role::Master { offset: 0, replicas: Vec::new() }));
         assert_eq!(
             said,
@@ -415,9 +433,10 @@ mod tests {
     #[test]
     fn resp2_says_no_hello() {
         let settings = Settings { protocol: Protocol::Resp2, ..with_password() };
-        let (end, said) = shake(&settings, &[OK, OK, OK, MASTER]);
-        assert_eq!(end.unwrap().protocol, Protocol::Resp2);
-        assert_eq!(said, [format!("AUTH secret; {INFO}; ROLE")]);
+        let (end, said) = shake(&settings, &[OK, ":7\r\n", OK, OK, MASTER]);
+        let greeting = end.unwrap();
+        assert_eq!((greeting.protocol, greeting.client_id), (Protocol::Resp2, Some(7)));
+        assert_eq!(said, [format!("AUTH secret; CLIENT ID; {INFO}; ROLE")]);
     }
 
     #[test]
@@ -430,11 +449,11 @@ mod tests {
         let noauth = "-NOAUTH Authentication required.\r\n";
         for hello in [NO_HELLO, "-NOPROTO sorry\r\n", "-NOPERM no permissions for hello\r\n"] {
             let first = [hello, noauth, noauth, noauth];
-            let second = [OK, err, err, MASTER];
-            let (end, said) = shake(&with_password(), &[first, second].concat());
+            let second = [OK, err, err, err, MASTER];
+            let (end, said) = shake(&with_password(), &[&first[..], &second].concat());
             assert_eq!(end.unwrap().protocol, Protocol::Resp2);
             assert_eq!(said.len(), 2);
-            assert_eq!(said[1], format!("AUTH secret; {INFO}; ROLE"));
+            assert_eq!(said[1], format!("AUTH secret; CLIENT ID; {INFO}; ROLE"));
         }
     }
 

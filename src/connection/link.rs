@@ -80,12 +80,14 @@ impl Link {
     }
 
     /// Sends everything and reads every reply, in the order in which the server makes that
-    /// possible. `sent` counts the bytes that were accepted, however it ends.
+    /// possible. `sent` counts the bytes that were accepted, however it ends; `after_sending` is
+    /// called when that is all of them.
     pub(super) fn converse(
         &mut self,
         packed: &[u8],
         expected: &Expected,
         sent: &mut usize,
+        after_sending: impl FnOnce(),
         mut take: impl FnMut(Value),
     ) -> Result<(), Fault> {
         let mut pending =
@@ -113,6 +115,7 @@ impl Link {
                 Err(error) => return Err(error.into()),
             }
         }
+        after_sending();
         // recv with the socket's own timeout saves a poll. Its time starts anew with every call,
         // so only while a small part of the command's time has gone: the overrun is at most that.
         let slack = expected

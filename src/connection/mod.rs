@@ -35,7 +35,7 @@ use self::inbox::Inbox;
 use self::link::{Expected, Fault, Link, Ungreeted};
 pub(crate) use self::{
     command::{Blocking, Facts, State},
-    gate::{Admission, Gate, Refusal},
+    gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
     replies::{Distress, Replies},
     role::Role,
@@ -53,7 +53,7 @@ use crate::{
 pub(crate) struct Connection {
     link: Link,
     /// After the link: who counts the sockets does not count too few.
-    _admission: Admission,
+    admission: Admission,
     gate: Arc<Gate>,
     address: Address,
     greeting: Greeting,
@@ -134,7 +134,7 @@ impl Connection {
         })?;
         Ok(Connection {
             link,
-            _admission: admission,
+            admission,
             gate: Arc::clone(gate),
             address: address.clone(),
             greeting,
@@ -223,6 +223,23 @@ impl Connection {
         deadline: Option<Instant>,
         mut take: impl FnMut(usize, Value),
     ) -> Result<(), Error> {
+        loop {
+            match self.attempt(packed, offset, count, deadline, &mut take)? {
+                Attempt::Answered => return Ok(()),
+                // The fence stands: the next attempt waits behind it.
+                Attempt::CalledBack => {}
+            }
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        packed: &[u8],
+        offset: usize,
+        count: usize,
+        deadline: Option<Instant>,
+        take: &mut impl FnMut(usize, Value),
+    ) -> Result<Attempt, Error> {
         if !self.clean {
             return Err(self.unusable());
         }
@@ -252,9 +269,17 @@ impl Connection {
         if let Err(fault) = self.link.clear(subscribing) {
             return Err(self.broken(fault, Outcome::NotSent, started));
         }
+        let recallable = facts.recallable && total == 1 && !self.state.holds_state();
+        if recallable {
+            self.admission.blocks(self.greeting.client_id.unwrap_or(0));
+        }
         if !self.gate.is_open() {
             quick = false;
+            self.admission.blocks(0);
             self.gate.pass(deadline).map_err(|refusal| self.refused(refusal, started))?;
+            if recallable {
+                self.admission.blocks(self.greeting.client_id.unwrap_or(0));
+            }
         }
         let expected = Expected {
             replies: total,
@@ -269,9 +294,17 @@ impl Connection {
         let mut sent = 0;
         let mut got = 0;
         let mut failed = false;
+        let mut called_back = false;
+        let mut overlapped = false;
         let distress = &mut self.distress;
         let in_multi = self.state.in_multi();
-        let result = self.link.converse(packed, &expected, &mut sent, |value| {
+        let gate = &*self.gate;
+        let after_sending = || overlapped = !gate.is_still_open();
+        let result = self.link.converse(packed, &expected, &mut sent, after_sending, |value| {
+            if recallable && !gate.is_open() && is_call_back(&value) {
+                called_back = true;
+                return;
+            }
             failed |= matches!(value, Value::ServerError(_));
             // Only the reply to EXEC has errors inside that concern the server's role.
             let of_exec = total == got + 1 && !facts.state.in_multi() && (offset > 0 || in_multi);
@@ -281,14 +314,44 @@ impl Connection {
             take(got, value);
             got += 1;
         });
-        match result {
-            Ok(()) => {
-                self.settle(&facts, failed);
-                Ok(())
-            }
-            Err(fault) => {
-                let outcome = if sent == 0 { Outcome::NotSent } else { Outcome::Unknown };
-                Err(self.broken(fault, outcome, started))
+        if recallable {
+            self.admission.blocks(0);
+        }
+        if let Err(fault) = result {
+            let outcome = if sent == 0 { Outcome::NotSent } else { Outcome::Unknown };
+            return Err(self.broken(fault, outcome, started));
+        }
+        if called_back {
+            self.clean = true;
+            return Ok(Attempt::CalledBack);
+        }
+        if overlapped {
+            self.await_outcome(deadline, started)?;
+        }
+        self.admission.count(facts.commands as u64);
+        self.settle(&facts, failed);
+        Ok(Attempt::Answered)
+    }
+
+    /// For a command that was being sent while the fence went up: its reply counts when the server
+    /// stays what it was.
+    fn await_outcome(&mut self, deadline: Option<Instant>, started: Instant) -> Result<(), Error> {
+        match self.gate.outcome(deadline) {
+            Passing::Lifted => Ok(()),
+            Passing::Retired => Err(self.broken(Fault::Closed, Outcome::Unknown, started)),
+            Passing::Late => {
+                let why = self.gate.why();
+                self.link.stream.socket().shutdown();
+                Err(Error::with(
+                    ErrorKind::Fenced,
+                    Outcome::Unknown,
+                    format!(
+                        "{}: {why}, and the command was answered meanwhile: it has run, but what it \
+                         wrote may be lost; look before sending it again",
+                        self.address
+                    ),
+                    None,
+                ))
             }
         }
     }
@@ -349,9 +412,10 @@ impl Connection {
             Refusal::Fenced => Error::new(
                 ErrorKind::Fenced,
                 format!(
-                    "{} is about to be replaced, and the command waited behind the fence for {}; it \
-                     was not sent, send it again",
+                    "{}: {}, so the command waited behind the fence for {}; it was not sent, send it \
+                     again",
                     self.address,
+                    self.gate.why(),
                     shown(started.elapsed())
                 ),
             ),
@@ -419,6 +483,19 @@ impl Connection {
         };
         Error::with(kind, outcome, format!("{cause}; {next}"), source)
     }
+}
+
+/// How a command that was sent ended without an error.
+enum Attempt {
+    Answered,
+    /// The server was asked to end a blocking command, and it says that it did nothing.
+    CalledBack,
+}
+
+/// The reply to a blocking command that `CLIENT UNBLOCK … ERROR` ended: it has done nothing.
+fn is_call_back(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "UNBLOCKED"
+        && error.details().is_some_and(|details| details.contains("CLIENT UNBLOCK")))
 }
 
 /// A duration as it stands in a message: `500 ms`, `2 s`.

@@ -1,5 +1,6 @@
 //! What the gate does to commands that are on their way.
 
+use crossbeam_channel::bounded;
 use socket2::Domain;
 
 use super::*;
@@ -166,7 +167,7 @@ fn a_fenced_command_is_sent_when_the_fence_is_lifted() {
     let redis = Redis::start(&[]);
     let gate = gate();
     let mut connection = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
-    gate.raise();
+    gate.raise("its successor was chosen");
 
     let soon = Instant::now() + Duration::from_millis(30);
     let error = connection.request(&packed(&["SET", "key", "1"]), Some(soon)).unwrap_err();
@@ -196,7 +197,7 @@ fn the_wait_behind_the_fence_counts_against_the_command() {
     let timeout = Duration::from_secs(2);
     let settings = Settings { command_timeout: timeout, ..settings() };
     let mut connection = Connection::open(&address, &settings, &gate, in_time()).unwrap();
-    gate.raise();
+    gate.raise("its successor was chosen");
     let started = Instant::now();
     let lifter = thread::spawn(move || {
         thread::sleep(Duration::from_millis(1500));
@@ -208,4 +209,83 @@ fn the_wait_behind_the_fence_counts_against_the_command() {
     lifter.join().unwrap();
     drop(connection);
     server.join().unwrap();
+}
+
+/// Sends more than fits on the way, raises the fence while it is being sent, has the server answer,
+/// and lets `end` be the end of the fence.
+fn overlap(end: impl FnOnce(&Gate)) -> Result<Value, Error> {
+    // Twice: it is being sent; it is answered.
+    let (begun, beginning) = bounded::<()>(0);
+    let (go_on, order) = bounded::<()>(0);
+    let (address, server) = scripted(move |mut peer| {
+        // The rest does not fit into the buffers on the way, so the send cannot be over.
+        read_past(&mut peer, b"SET");
+        begun.send(()).unwrap();
+        order.recv().unwrap();
+        let mut chunk = vec![0; 1 << 16];
+        while !chunk.ends_with(b"the end\r\n") {
+            chunk.resize(1 << 16, 0);
+            let read = peer.read(&mut chunk).unwrap();
+            chunk.truncate(read);
+        }
+        peer.write_all(b"+OK\r\n").unwrap();
+        begun.send(()).unwrap();
+        let _ = order.recv();
+    });
+    let gate = gate();
+    let mut connection = Connection::open(&address, &settings(), &gate, in_time()).unwrap();
+    let value = "x".repeat(32 << 20) + "the end";
+    let sending = thread::spawn(move || connection.request(&packed(&["SET", "key", &value]), None));
+    beginning.recv_timeout(PATIENCE).unwrap();
+    gate.raise("its successor was chosen");
+    go_on.send(()).unwrap();
+    beginning.recv_timeout(PATIENCE).unwrap();
+    end(&gate);
+    let result = sending.join().unwrap();
+    drop(go_on);
+    server.join().unwrap();
+    result
+}
+
+#[test]
+fn a_reply_to_what_was_being_sent_while_the_fence_went_up_counts_if_the_fence_is_lifted() {
+    let reply = overlap(|gate| assert!(gate.lift()));
+    assert_eq!(reply.unwrap(), Value::Okay);
+}
+
+#[test]
+fn it_does_not_count_if_the_server_is_replaced() {
+    let error = overlap(|gate| assert!(gate.retire())).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown), "{error}");
+}
+
+#[test]
+fn a_blocked_reader_that_is_called_back_waits_behind_the_fence_and_blocks_anew() {
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        let redis = Redis::start(&[]);
+        let gate = gate();
+        let settings = Settings { protocol, ..settings() };
+        let mut connection = Connection::open(&redis.address, &settings, &gate, in_time()).unwrap();
+        let popping =
+            thread::spawn(move || connection.request(&packed(&["BLPOP", "list", "0"]), None));
+        let mut other = redis.open();
+        let blocked = |other: &mut Connection| {
+            let info: String = redis::cmd("INFO").arg("clients").query(other).unwrap();
+            info.contains("blocked_clients:1")
+        };
+        wait_until("it is blocked in the server", || blocked(&mut other));
+        gate.raise("its successor was chosen");
+        let [id] = gate.blocked()[..] else { panic!("one is blocked") };
+        let ended: i64 =
+            redis::cmd("CLIENT").arg("UNBLOCK").arg(id).arg("ERROR").query(&mut other).unwrap();
+        assert_eq!(ended, 1);
+        wait_until("it has come back", || gate.blocked().is_empty());
+        assert!(!blocked(&mut other));
+        gate.lift();
+        wait_until("it blocks anew", || blocked(&mut other));
+        let _: i64 = redis::cmd("RPUSH").arg("list").arg("bread").query(&mut other).unwrap();
+        let popped: (String, String) =
+            redis::from_redis_value(popping.join().unwrap().unwrap()).unwrap();
+        assert_eq!(popped.1, "bread");
+    }
 }
