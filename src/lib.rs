@@ -48,6 +48,7 @@ mod event;
 mod factory;
 mod metrics;
 mod options;
+mod origin;
 mod policy;
 mod pool;
 mod topology;
