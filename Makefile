@@ -7,10 +7,13 @@ DRILL ?= drill --fault kill,freeze,planned
 # How `make bench` measures: --quick, --json or both.
 BENCH ?=
 
-.PHONY: help setup demo test bench doc lint msrv
+# How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
+RUNS ?= 20
+
+.PHONY: help setup demo test bench bench-failover doc lint msrv
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install redis-server and redis-sentinel when they are missing (Debian, Ubuntu)
 	@tests/setup
@@ -23,6 +26,10 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 
 bench: setup ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+bench-failover: setup ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
+	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
+		--switch-on promotion,confirmation,announcement --targets $(BENCH)
 
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps

@@ -40,7 +40,7 @@ impl Ground {
     pub(crate) fn sandbox(arguments: &DrillArguments) -> Result<Ground, Failure> {
         let mut builder = Cluster::builder();
         if let Some(server) = &arguments.server {
-            builder = builder.server_binary(server);
+            builder = builder.server_binary(server).sentinel_binary(server);
         }
         if arguments.deny_subscribe {
             let (user, password) = FOLLOWER;
