@@ -13,6 +13,7 @@
 //!
 //! It needs `redis-server` 6 or newer on `PATH`, or named by `SWITCHMASTER_REDIS_SERVER` (and, for another program as
 //! sentinel, `SWITCHMASTER_REDIS_SENTINEL`), a POSIX `sh`, and Linux: processes are looked up in `/proc`.
+//! [`Builder::server`] names another server for one cluster, and [`valkey_server`] finds a Valkey for it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -69,6 +70,6 @@ pub use member::Member;
 pub use node::{Node, Role};
 pub use patience::wait_until;
 pub use probe::{Announcement, Probe, Promotion};
-pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE};
+pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE, VALKEY_VARIABLE, valkey_server};
 pub use proxy::FaultProxy;
 pub use sentinel::Sentinel;
