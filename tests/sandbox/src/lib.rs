@@ -2,6 +2,7 @@
 //!
 //! * [`Cluster`] starts masters, replicas and sentinels on free ports within a fraction of a second. Its members can be
 //!   killed, frozen, resumed and restarted, and failed over; [`Cluster::repair`] makes it whole for the next round.
+//!   Sentinels that lead a failover can be killed at the promotion, and two of them can lead at once.
 //!   Nothing of a cluster outlives the process that started it, whichever way that ends.
 //! * [`Probe`] watches a cluster and says when a promoted replica accepted its first write (the instant P), and when
 //!   each sentinel announced it. It shares no code with the clients that are compared with it.
@@ -49,6 +50,7 @@ mod fake_sentinel;
 pub mod frame;
 mod guardian;
 mod health;
+mod leader;
 mod member;
 mod node;
 mod patience;
@@ -66,6 +68,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use fake::Place;
 pub use fake_node::{FakeNode, NodeModel};
 pub use fake_sentinel::{FakePeer, FakeReplica, FakeSentinel, FakeService, SentinelModel};
+pub use leader::{KilledLeader, Rival};
 pub use member::Member;
 pub use node::{Node, Role};
 pub use patience::wait_until;
