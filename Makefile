@@ -10,24 +10,27 @@ BENCH ?=
 # How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
 RUNS ?= 20
 
-.PHONY: help setup demo test bench bench-failover doc lint msrv
+.PHONY: help setup redis demo test bench bench-failover doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install redis-server and redis-sentinel when they are missing (Debian, Ubuntu)
+setup: redis ## Get the servers that are missing: Redis (Debian, Ubuntu), and Valkey for the tests (pip)
+	@tests/valkey >/dev/null
+
+redis:
 	@tests/setup
 
-demo: setup ## Fail a throw-away cluster over, three ways, under load, and show the timeline
+demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-bench: setup ## Measure what switchmaster costs (BENCH=--quick: less exactly)
+bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
-bench-failover: setup ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
+bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
 		--switch-on promotion,confirmation,announcement --targets $(BENCH)
 
@@ -37,7 +40,7 @@ doc: ## Build the documentation; a broken link is an error
 lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	for script in .ci/run tests/msrv tests/run tests/setup; do bash -n $$script || exit 1; done
+	for script in .ci/run tests/msrv tests/run tests/setup tests/valkey; do bash -n $$script || exit 1; done
 
 msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv

@@ -40,7 +40,7 @@ impl Ground {
     pub(crate) fn sandbox(arguments: &DrillArguments) -> Result<Ground, Failure> {
         let mut builder = Cluster::builder();
         if let Some(server) = &arguments.server {
-            builder = builder.server_binary(server).sentinel_binary(server);
+            builder = builder.server(server);
         }
         if arguments.deny_subscribe {
             let (user, password) = FOLLOWER;
@@ -104,11 +104,8 @@ impl Ground {
 }
 
 fn coordinate(cluster: &Cluster) -> Result<(), Failure> {
-    let words = ["SENTINEL", "FAILOVER", cluster.service(), COORDINATED];
-    match cluster.sentinels()[0].ask(&words) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(uncoordinated(&error.to_string())),
-    }
+    let ordered = cluster.sentinels()[0].failover_coordinated(cluster.service());
+    ordered.map_err(|error| uncoordinated(&error.to_string()))
 }
 
 /// A server that does not know the word complains about the number of words.
