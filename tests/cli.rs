@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use switchmaster_sandbox::{Cluster, wait_until};
+use switchmaster_sandbox::{Cluster, valkey_server, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -260,6 +260,26 @@ fn a_coordinated_failover_needs_a_server_that_knows_it() {
     let complaint = text(&drill.stderr);
     assert_eq!(drill.status.code(), Some(1), "{complaint}");
     assert!(complaint.contains("COORDINATED") && complaint.contains("--server"), "{complaint}");
+}
+
+#[test]
+fn a_coordinated_failover_of_valkey_loses_nothing() {
+    let server = valkey_server().expect("`make setup` brings one");
+    let drill = output(&[
+        "drill",
+        "--server",
+        server.to_str().expect("a path in UTF-8"),
+        "--fault=coordinated",
+        "--switch-on=confirmation",
+        "--json",
+    ]);
+    let printed = text(&drill.stdout);
+    assert!(drill.status.success(), "{printed}{}", text(&drill.stderr));
+    let document: Value = serde_json::from_str(&printed).expect("one JSON document");
+    let run = &document["faults"][0]["runs"][0];
+    assert_eq!(run["fault"], "coordinated");
+    assert_ne!(run["from"], run["to"]);
+    assert_eq!(run["figures"]["lost"], 0.0, "{printed}");
 }
 
 #[test]
