@@ -7,22 +7,32 @@ DRILL ?= drill --fault kill,freeze,planned
 # How `make bench` measures: --quick, --json or both.
 BENCH ?=
 
-.PHONY: help setup demo test bench doc lint msrv
+# How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
+RUNS ?= 20
+
+.PHONY: help setup redis demo test bench bench-failover doc lint msrv
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install redis-server and redis-sentinel when they are missing (Debian, Ubuntu)
+setup: redis ## Get the servers that are missing: Redis (Debian, Ubuntu), and Valkey for the tests (pip)
+	@tests/valkey >/dev/null
+
+redis:
 	@tests/setup
 
-demo: setup ## Fail a throw-away cluster over, three ways, under load, and show the timeline
+demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-bench: setup ## Measure what switchmaster costs (BENCH=--quick: less exactly)
+bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
+	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
+		--switch-on promotion,confirmation,announcement --targets $(BENCH)
 
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
@@ -30,7 +40,7 @@ doc: ## Build the documentation; a broken link is an error
 lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	for script in .ci/run tests/msrv tests/run tests/setup; do bash -n $$script || exit 1; done
+	for script in .ci/run tests/msrv tests/run tests/setup tests/valkey; do bash -n $$script || exit 1; done
 
 msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv

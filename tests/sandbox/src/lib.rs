@@ -2,6 +2,7 @@
 //!
 //! * [`Cluster`] starts masters, replicas and sentinels on free ports within a fraction of a second. Its members can be
 //!   killed, frozen, resumed and restarted, and failed over; [`Cluster::repair`] makes it whole for the next round.
+//!   Sentinels that lead a failover can be killed at the promotion, and two of them can lead at once.
 //!   Nothing of a cluster outlives the process that started it, whichever way that ends.
 //! * [`Probe`] watches a cluster and says when a promoted replica accepted its first write (the instant P), and when
 //!   each sentinel announced it. It shares no code with the clients that are compared with it.
@@ -13,6 +14,7 @@
 //!
 //! It needs `redis-server` 6 or newer on `PATH`, or named by `SWITCHMASTER_REDIS_SERVER` (and, for another program as
 //! sentinel, `SWITCHMASTER_REDIS_SENTINEL`), a POSIX `sh`, and Linux: processes are looked up in `/proc`.
+//! [`Builder::server`] names another server for one cluster, and [`valkey_server`] finds a Valkey for it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,6 +50,7 @@ mod fake_sentinel;
 pub mod frame;
 mod guardian;
 mod health;
+mod leader;
 mod member;
 mod node;
 mod patience;
@@ -65,10 +68,11 @@ pub use error::{Error, ErrorKind, Result};
 pub use fake::Place;
 pub use fake_node::{FakeNode, NodeModel};
 pub use fake_sentinel::{FakePeer, FakeReplica, FakeSentinel, FakeService, SentinelModel};
+pub use leader::{KilledLeader, Rival};
 pub use member::Member;
 pub use node::{Node, Role};
 pub use patience::wait_until;
 pub use probe::{Announcement, Probe, Promotion};
-pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE};
+pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE, VALKEY_VARIABLE, valkey_server};
 pub use proxy::FaultProxy;
 pub use sentinel::Sentinel;
