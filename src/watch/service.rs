@@ -85,6 +85,14 @@ impl Service {
         self.account.heard.insert(sentinel.clone(), self.pool.commands());
     }
 
+    /// The link to a node ended. If it leads to the master, its other connections have to prove
+    /// themselves before they are used again.
+    pub(super) fn is_gone(&self, node: &Address) {
+        if let Some(generation) = self.pool.current().filter(|_| self.machine.is_served(node)) {
+            generation.note_breakage();
+        }
+    }
+
     /// What runs on the master may be lost: from its beginning, or from when so many sentinels
     /// were heard last.
     pub(super) fn doubt(&mut self, majority: Option<usize>) {
@@ -150,6 +158,7 @@ fn why(reason: &FenceReason) -> &'static str {
     match reason {
         FenceReason::Replacing { .. } => "its successor has been chosen",
         FenceReason::Unconfirmed => "no sentinel has confirmed yet that it is the master",
+        FenceReason::Cut => "the sentinel that promoted it is about to cut every connection",
         FenceReason::LostMajority => "fewer than a majority of the sentinels can be heard",
     }
 }
