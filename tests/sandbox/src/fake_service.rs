@@ -8,7 +8,7 @@ use crate::{
     frame::Frame,
 };
 
-/// A service as a [`FakeSentinel`] sees it.
+/// A service as a [`FakeSentinel`](crate::FakeSentinel) sees it.
 #[derive(Clone, Debug)]
 pub struct FakeService {
     /// What `SENTINEL GET-MASTER-ADDR-BY-NAME` says.
@@ -76,7 +76,7 @@ impl FakeService {
     }
 }
 
-/// A replica as a [`FakeSentinel`] sees it.
+/// A replica as a [`FakeSentinel`](crate::FakeSentinel) sees it.
 #[derive(Clone, Debug)]
 pub struct FakeReplica {
     /// Where it is.
@@ -110,7 +110,7 @@ impl FakeReplica {
     }
 }
 
-/// Another sentinel as a [`FakeSentinel`] sees it.
+/// Another sentinel as a [`FakeSentinel`](crate::FakeSentinel) sees it.
 #[derive(Clone, Debug)]
 pub struct FakePeer {
     /// Where it is.

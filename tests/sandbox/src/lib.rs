@@ -8,7 +8,8 @@
 //!   each sentinel announced it. It shares no code with the clients that are compared with it.
 //! * [`FaultProxy`] stands between a client and a server: delays, black holes, resets, half-open links, cut replies, connects that hang.
 //!   [`Builder::proxied`] puts one in front of every member.
-//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say.
+//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say, and go through
+//!   a failover step by step.
 //! * [`Client`] is the small blocking client that all of these use, and [`wait_until`] how tests wait: for a
 //!   condition, with a deadline.
 //!
