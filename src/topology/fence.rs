@@ -16,7 +16,7 @@ const INFO_PERIOD: Duration = Duration::from_secs(1);
 
 /// The fence before a cut goes up so long before it is due, and stands so long after: the sentinel's
 /// timer ticks every 52 to 100 ms.
-const CUT_LEAD: Duration = Duration::from_millis(3);
+const CUT_LEAD: Duration = Duration::from_millis(10);
 const CUT_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The fence as it stands.
@@ -176,7 +176,7 @@ impl Machine {
     /// does when it asks for INFO, a second after the last time, and learns of the promotion.
     pub(super) fn expect_cut(&mut self, node: &Address, leader: &Address) {
         let quiet = self.nodes.watched.get(node).is_some_and(|node| node.quiet);
-        let leader = self.roster.get(leader).filter(|_| quiet);
+        let leader = self.roster.get(leader).filter(|_| quiet && self.rules.fence);
         self.cut = leader.and_then(|leader| {
             let replicas = leader.view.as_ref()?.replicas.as_ref()?;
             let asked = replicas.iter().find(|own| self.same_node(&own.address, node))?;

@@ -416,7 +416,7 @@ impl Machine {
         };
         self.unconfirmed =
             leader.cloned().map(|leader| Unconfirmed { since: now, leader, held: false });
-        self.nodes.serve(&proof.origin, leader.is_none());
+        self.nodes.serve(&to, &proof.origin, leader.is_none());
         if let Some((from, run_id)) = &from {
             self.quarantine(from.clone(), run_id.clone());
         }

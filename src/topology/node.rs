@@ -62,7 +62,8 @@ impl Nodes {
     }
 
     /// Another master is served.
-    pub(super) fn serve(&mut self, origin: &Origin, confirmed: bool) {
+    pub(super) fn serve(&mut self, address: &Address, origin: &Origin, confirmed: bool) {
+        self.quarantine.remove(address);
         if confirmed || self.confirmed.is_none() {
             self.confirmed.clone_from(&origin.replid);
         }

@@ -70,8 +70,9 @@ impl Service {
     }
 
     pub(super) fn fence(&mut self, reason: &FenceReason) {
-        self.fenced = true;
-        self.counters.fences.add(1);
+        if !std::mem::replace(&mut self.fenced, true) {
+            self.counters.fences.add(1);
+        }
         self.pool.raise(why(reason));
     }
 
