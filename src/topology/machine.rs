@@ -425,7 +425,7 @@ impl Machine {
         self.reported = None;
         self.abort = None;
         self.doubtful = false;
-        self.majority_lost = self.majority_lost.filter(|_| leader.is_none());
+        self.majority_lost = None;
         self.cut = None;
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);
