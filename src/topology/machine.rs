@@ -425,7 +425,6 @@ impl Machine {
         self.reported = None;
         self.abort = None;
         self.doubtful = false;
-        self.majority_lost = None;
         self.cut = None;
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);
