@@ -426,6 +426,7 @@ impl Machine {
         self.abort = None;
         self.doubtful = false;
         self.cut = None;
+        self.deliberation.begin_anew();
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);
         }
