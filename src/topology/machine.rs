@@ -175,7 +175,7 @@ impl Machine {
         if self.started.is_some() {
             self.review(now, &mut actions);
             self.follow(now, &mut actions);
-            self.watch_nodes(&mut actions);
+            self.watch_nodes(now, &mut actions);
             self.doubt(now, &mut actions);
             self.hold(now, &mut actions);
             self.observe(now, &mut actions);
@@ -418,7 +418,7 @@ impl Machine {
             leader.cloned().map(|leader| Unconfirmed { since: now, leader, held: false });
         self.nodes.serve(&to, &proof.origin, leader.is_none());
         if let Some((from, run_id)) = &from {
-            self.quarantine(from.clone(), run_id.clone());
+            self.quarantine(now, from.clone(), run_id.clone());
         }
         let from = from.map(|(address, _)| address);
         self.left = from.clone();
