@@ -138,7 +138,9 @@ impl Machine {
         match standing {
             Standing::Master if served || quarantined => node.fact = None,
             Standing::Master if node.fact.is_none() => {
-                node.fact = Some(gone.unwrap_or(now));
+                // Answers of long before it spoke again say nothing of its promotion.
+                let recent = gone.filter(|gone| now < *gone + self.rules.pull_for);
+                node.fact = Some(recent.unwrap_or(now));
                 node.quiet = gone.is_none();
                 let node = address.clone();
                 let source = Source::Node(node.clone());
