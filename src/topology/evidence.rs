@@ -16,6 +16,9 @@ use super::answer::{MasterFields, View};
 const LEADING: [&str; 5] =
     ["select_slave", "send_slaveof_noone", "wait_promotion", "reconf_slaves", "update_config"];
 
+/// Those of them in which the replica has been promoted, and the sentinel names it.
+const PROMOTED: [&str; 2] = ["reconf_slaves", "update_config"];
+
 /// What the known sentinels answered to questions that were asked after the fact.
 pub(super) struct Snapshot<'a> {
     /// Every known sentinel.
@@ -36,6 +39,8 @@ pub(super) struct Witness<'a> {
     /// The link to it stands.
     pub(super) linked: bool,
     pub(super) view: Option<&'a View>,
+    /// It has promoted the master that is served, and is about to end the failover that it leads.
+    pub(super) finished: bool,
 }
 
 /// What follows from a snapshot.
@@ -79,6 +84,12 @@ impl View {
         })
     }
 
+    /// Whether it has promoted the one that it names, in the failover that it leads.
+    pub(super) fn has_promoted(&self) -> bool {
+        let state = self.leads().and_then(|master| master.failover_state.as_deref());
+        state.is_some_and(|state| PROMOTED.contains(&state))
+    }
+
     /// The replica that it has chosen in the failover that it leads.
     pub(super) fn chosen(&self) -> Option<&Address> {
         self.leads()?;
@@ -101,8 +112,8 @@ fn prove(snapshot: &Snapshot<'_>, is_it: impl Fn(&Address) -> bool) -> Result<Ve
     if missing && !snapshot.patience_over {
         return Err(Lack::Answer);
     }
-    let mut leaders =
-        snapshot.witnesses.iter().filter_map(|own| Some((own, own.view?, own.view?.leads()?)));
+    let leading = snapshot.witnesses.iter().filter(|own| !own.finished);
+    let mut leaders = leading.filter_map(|own| Some((own, own.view?, own.view?.leads()?)));
     let (leader, view, failover) = leaders.next().ok_or(Lack::Leader)?;
     if leaders.next().is_some() {
         return Err(Lack::OneLeader);
