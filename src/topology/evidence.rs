@@ -90,6 +90,11 @@ impl View {
         state.is_some_and(|state| PROMOTED.contains(&state))
     }
 
+    /// Whether it may tell which replica it has chosen, if any.
+    pub(super) fn tells_choice(&self) -> bool {
+        self.master.is_some() && (self.leads().is_none() || self.replicas.is_some())
+    }
+
     /// The replica that it has chosen in the failover that it leads.
     pub(super) fn chosen(&self) -> Option<&Address> {
         self.leads()?;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -25,6 +25,9 @@ use super::{
 /// A sentinel whose view keeps changing is asked again at once so many times in a row.
 const MOVING_AT_ONCE: u32 = 3;
 
+/// A choice that was only heard of is forgotten after this long.
+const HEARSAY_HOLDS: Duration = Duration::from_secs(10);
+
 /// The master that is served.
 #[derive(Clone, Debug)]
 pub(super) struct Master {
@@ -40,7 +43,7 @@ pub(super) struct Candidate {
     pub(super) accepted: Acceptance,
     /// When to try (again).
     pub(super) retry: Instant,
-    pub(super) delay: std::time::Duration,
+    pub(super) delay: Duration,
     /// Why the last try did not do.
     pub(super) reason: Option<String>,
 }
@@ -252,7 +255,7 @@ impl Machine {
         answer: Answer,
         actions: &mut Vec<Action>,
     ) {
-        let ended = self.ends_failover(address, &answer);
+        let ended = self.ends_failover(now, address, &answer);
         let Some(sentinel) = self.roster.get_mut(address).filter(|sentinel| sentinel.is_up())
         else {
             return;
@@ -469,16 +472,25 @@ impl Sentinel {
         if let Some(others) = view.sentinels.as_ref().filter(|list| !list.is_empty()) {
             self.others.clone_from(others);
         }
+        // What was published after the question is newer than the answer.
+        let newer = self.has_chosen_since(asked);
         if let Some(master) = &view.master {
             let down = master.flags.has("s_down") || master.flags.has("o_down");
             self.master_down = down.then(|| master.address.clone());
-            self.failing_over = master.flags.has("failover_in_progress");
+            self.failing_over = newer || master.flags.has("failover_in_progress");
         }
+        // And where the answer may not tell, it counts for a while.
+        let hearsay = self.selected.as_ref().is_some_and(|(node, at)| {
+            !view.tells_choice() && *node != view.address && asked < *at + HEARSAY_HOLDS
+        });
         match view.chosen() {
             Some(node) => self.selected = Some((node.clone(), asked)),
-            // What was published after the question is newer than the answer.
-            None if self.selected.as_ref().is_some_and(|(_, at)| *at > asked) => {}
-            None => self.selected = None,
+            None if newer || hearsay => {}
+            None => {
+                // Nothing else tells that its failover is over.
+                self.failing_over &= self.selected.is_none() || view.master.is_some();
+                self.selected = None;
+            }
         }
         self.view = Some(view);
         self.view_asked = Some(asked);
