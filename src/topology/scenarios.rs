@@ -95,7 +95,7 @@ fn every_scenario() {
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
-    assert!(files.len() >= 120, "only {} scenarios in {}", files.len(), directory.display());
+    assert!(files.len() >= 310, "only {} scenarios in {}", files.len(), directory.display());
 }
 
 /// Runs a scenario, leaves in it what came out, and returns how that differs from what was expected.
