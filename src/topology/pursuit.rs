@@ -82,7 +82,6 @@ impl Machine {
             let leads = |own: &&&Sentinel| own.is_up() && own.leads() && !self.has_finished(own);
             let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
-            let promoted = self.promotion(now);
             let electorate = self.electorate();
             let quarantined: Vec<Address> =
                 self.nodes.quarantined().map(|own| self.spelled(own, &electorate)).collect();
@@ -99,6 +98,8 @@ impl Machine {
             if let Some(master) = &mut self.master {
                 master.epoch = decision.epoch;
             }
+            // The same answers may have raised the epoch that a promotion has to surpass.
+            let promoted = self.promotion(now);
             if !self.pursue(now, promoted.or(decision.accept), actions) {
                 return;
             }
