@@ -78,6 +78,13 @@ impl Nodes {
         self.served.clone_from(&origin.replid);
     }
 
+    /// What a node tells of itself when it is verified.
+    pub(super) fn identify(&mut self, address: &Address, identity: Identity) {
+        if let Some(node) = self.watched.get_mut(address) {
+            node.identity = Some(identity);
+        }
+    }
+
     pub(super) fn quarantined(&self) -> impl Iterator<Item = &Address> {
         self.quarantine.keys()
     }

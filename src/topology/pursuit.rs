@@ -227,11 +227,12 @@ impl Machine {
                 self.proofs.insert(address.clone(), proof);
             }
         }
-        // What the sentinels have named is no news.
-        let named = self.candidate.as_ref().is_some_and(|own| own.accepted.address == *address);
-        if !named {
-            let identity = Identity { standing: Standing::Master, origin };
+        let identity = Identity { standing: Standing::Master, origin };
+        if self.candidate.as_ref().is_none_or(|own| own.accepted.address != *address) {
             self.says(now, address, identity, actions);
+        } else {
+            // It is no news, but a promotion also has to be proven by what is told here.
+            self.nodes.identify(address, identity);
         }
     }
 
