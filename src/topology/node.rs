@@ -132,6 +132,9 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.remember_run_id(address, identity.origin.run_id.as_ref());
+        if identity.standing != Standing::Master {
+            self.proofs.remove(address);
+        }
         let served = self.is_served(address);
         let quarantined = self.nodes.quarantine.contains_key(address);
         self.learn(address, &identity, served);
