@@ -231,7 +231,12 @@ impl Machine {
             (now < replaced.at + self.rules.forget_after).then_some(address)
         };
         let left = self.nodes.quarantine.iter().filter_map(lately).chain(&self.left);
-        let candidates = std::iter::once(&master.address).chain(listed).chain(left);
+        let mut candidates: Vec<&Address> = Vec::new();
+        for address in std::iter::once(&master.address).chain(listed).chain(left) {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
         for address in candidates {
             if wanted.len() < MOST && !wanted.iter().any(|own| self.same_node(own, address)) {
                 let known = self.nodes.watched.keys().find(|own| self.same_node(own, address));
