@@ -345,26 +345,27 @@ impl Machine {
         if one.is_empty() || other.is_empty() {
             return self.roster.same_place(left, right);
         }
-        one.intersection(&other).next().is_some()
+        one.iter().any(|id| other.contains(id))
     }
 
     /// The run ids of a node: what it told itself, or what the sentinels list.
-    fn ids(&self, address: &Address) -> BTreeSet<&str> {
+    fn ids(&self, address: &Address) -> Vec<&str> {
         if let Some(own) = self.run_ids.get(address) {
-            return BTreeSet::from([own.as_str()]);
+            return vec![own];
         }
-        let mut ids = BTreeSet::new();
+        let mut ids = Vec::new();
         for sentinel in self.roster.sentinels.iter().filter(|sentinel| sentinel.is_up()) {
             let master = sentinel.view.as_ref().and_then(|view| view.master.as_ref());
             let master = master.map(|master| (&master.address, &master.run_id));
             let replicas = sentinel.replicas.iter().map(|node| (&node.address, &node.run_id));
-            ids.extend(
-                master
-                    .into_iter()
-                    .chain(replicas)
-                    .filter(|(listed, _)| *listed == address)
-                    .filter_map(|(_, id)| id.as_deref()),
-            );
+            for (listed, id) in master.into_iter().chain(replicas) {
+                if let Some(id) = id
+                    && listed == address
+                    && !ids.contains(&id.as_str())
+                {
+                    ids.push(id);
+                }
+            }
         }
         ids
     }
