@@ -19,6 +19,9 @@ use super::{
 /// A verification counts for this long. The connection it was made on is then still at hand.
 pub(super) const PROOF_HOLDS: Duration = Duration::from_secs(1);
 
+/// An answer says how things are for this long, when a promotion is judged by it.
+const ANSWER_HOLDS: Duration = Duration::from_secs(2);
+
 /// Messages cause at most one verification in this time.
 const EARLY_GAP: Duration = Duration::from_millis(10);
 
@@ -33,11 +36,12 @@ impl Machine {
         }
         let held = self.master.as_ref()?.epoch;
         self.facts().into_iter().find_map(|(address, at, descends)| {
+            let since = now.checked_sub(ANSWER_HOLDS).map_or(at, |recent| recent.max(at));
             let witnesses = self.roster.voters().map(|own| Witness {
                 sentinel: &own.address,
                 run_id: own.run_id.as_deref(),
                 linked: own.is_up(),
-                view: own.answered_since(at),
+                view: own.answered_since(since),
                 finished: self.has_finished(own),
             });
             let snapshot = Snapshot {
