@@ -50,6 +50,7 @@ mod metrics;
 mod options;
 mod policy;
 mod pool;
+mod sync;
 mod topology;
 mod trouble;
 mod url;
