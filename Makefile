@@ -10,7 +10,7 @@ BENCH ?=
 # no more often than this: 3 takes some 15 seconds, 4 a minute and a half.
 export LOOM_MAX_PREEMPTIONS ?= 3
 
-.PHONY: help setup demo test models bench doc lint msrv
+.PHONY: help setup demo test models tsan bench doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 models: ## Run the gate in every order in which its threads can meet (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
+tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
+	@tests/tsan
+
 bench: setup ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
@@ -36,7 +39,7 @@ doc: ## Build the documentation; a broken link is an error
 lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	for script in .ci/run tests/msrv tests/run tests/setup; do bash -n $$script || exit 1; done
+	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan; do bash -n $$script || exit 1; done
 
 msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv
