@@ -10,15 +10,21 @@ BENCH ?=
 # no more often than this: 3 takes some 15 seconds, 4 a minute and a half.
 export LOOM_MAX_PREEMPTIONS ?= 3
 
-.PHONY: help setup demo test models tsan bench doc lint msrv
+# How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
+RUNS ?= 20
+
+.PHONY: help setup redis demo test models tsan bench bench-failover doc lint msrv
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install redis-server and redis-sentinel when they are missing (Debian, Ubuntu)
+setup: redis ## Get the servers that are missing: Redis (Debian, Ubuntu), and Valkey for the tests (pip)
+	@tests/valkey >/dev/null
+
+redis:
 	@tests/setup
 
-demo: setup ## Fail a throw-away cluster over, three ways, under load, and show the timeline
+demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
 
 test: setup ## Run every test; the last line is "N passed, N failed"
@@ -30,8 +36,12 @@ models: ## Run the gate in every order in which its threads can meet (part of `m
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
-bench: setup ## Measure what switchmaster costs (BENCH=--quick: less exactly)
+bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
+	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
+		--switch-on promotion,confirmation,announcement --targets $(BENCH)
 
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
@@ -39,7 +49,8 @@ doc: ## Build the documentation; a broken link is an error
 lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan; do bash -n $$script || exit 1; done
+	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan tests/valkey; do \
+		bash -n $$script || exit 1; done
 
 msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv

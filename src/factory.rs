@@ -97,7 +97,13 @@ impl Factory {
             map: config.address_map.clone(),
         };
         let order = Order {
-            rules: Rules::new(&*config.service, config.switch_on),
+            rules: Rules {
+                confirm_within: config.confirm_within,
+                fence: config.fence,
+                fence_timeout: config.fence_timeout,
+                ..Rules::new(&*config.service, config.switch_on)
+                    .on_lost_majority(config.on_lost_majority)
+            },
             pool: pool.clone(),
             events: events.clone(),
             counters,

@@ -10,8 +10,9 @@ use std::{
 
 use crate::{
     address::Address,
-    connection::{Gate, Greeting},
+    connection::Gate,
     error::{Error, ErrorKind},
+    origin::{ORIGIN, Origin},
     pool::{
         PoolSettings,
         manager::{Live, Manager, Slot},
@@ -128,12 +129,19 @@ impl Candidate {
     }
 
     /// Dials and verifies one connection and lays it in, so that the first command after the
-    /// switch need not wait for a dial. Blocks for at most the dial timeout.
-    pub(crate) fn dial(&self) -> Result<Greeting, Error> {
-        let live = self.manager.dial()?;
-        let greeting = live.connection.greeting().clone();
+    /// switch need not wait for a dial; tells where its data come from. Blocks for at most twice the
+    /// dial timeout.
+    pub(crate) fn dial(&self) -> Result<Origin, Error> {
+        let mut live = self.manager.dial()?;
+        let mut packed = Vec::with_capacity(64);
+        for section in ORIGIN {
+            redis::cmd("INFO").arg(section).write_packed_command(&mut packed);
+        }
+        let deadline = Instant::now() + self.manager.settings.dial_timeout;
+        let replies =
+            live.connection.request_many(&packed, 0, ORIGIN.len(), Some(deadline))?.values;
         self.manager.lay_in(live);
-        Ok(greeting)
+        Ok(Origin::read(&replies))
     }
 
     /// The generation of this number. r2d2 takes the connection that was laid in, and dials more

@@ -95,8 +95,13 @@ impl Pool {
     }
 
     /// The switch: from now on every handle leads to `candidate`, and the generation before it is
-    /// over.
-    pub(crate) fn publish(self: &Arc<Self>, number: u64, candidate: Arc<Candidate>) {
+    /// over. With a `fence`, which says why, its commands wait from the start.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        number: u64,
+        candidate: Arc<Candidate>,
+        fence: Option<&'static str>,
+    ) {
         let pool: Weak<Pool> = Arc::downgrade(self);
         // Without workers the factory is closed, and nobody needs the candidate.
         let Some(workers) = self.settings.workers.upgrade() else { return candidate.abandon() };
@@ -105,6 +110,9 @@ impl Pool {
                 pool.waiting.call();
             }
         });
+        if let Some(why) = fence {
+            next.gate().raise(why);
+        }
         let (published, previous) = {
             let mut current = self.current.write();
             if self.closed.load(Ordering::SeqCst) {
@@ -125,6 +133,36 @@ impl Pool {
         self.waiting.call();
         drop(self.published.0.lock());
         self.published.1.notify_all();
+    }
+
+    /// Commands wait from now on, and this is why.
+    pub(crate) fn raise(&self, why: &'static str) {
+        if let Some(generation) = self.current() {
+            generation.gate().raise(why);
+        }
+    }
+
+    /// Commands wait no longer.
+    pub(crate) fn lift(&self) {
+        if let Some(generation) = self.current() {
+            generation.gate().lift();
+        }
+    }
+
+    /// The connections to the current master that wait in a blocking command behind the fence's
+    /// back, by their client ids.
+    pub(crate) fn blocked(&self) -> Vec<i64> {
+        self.current().map_or(Vec::new(), |generation| generation.gate().blocked())
+    }
+
+    /// How many commands ran on the current master so far.
+    pub(crate) fn commands(&self) -> u64 {
+        self.current().map_or(0, |generation| generation.gate().commands())
+    }
+
+    /// How connections to nodes are made.
+    pub(crate) fn node_settings(&self) -> &Arc<Settings> {
+        &self.settings.node
     }
 
     /// What the watch knows about why there is no master; an error shows it.

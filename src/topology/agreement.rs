@@ -31,6 +31,8 @@ pub(super) struct Electorate {
     /// How many of them have neither answered nor failed yet.
     pub(super) pending: usize,
     pub(super) claims: Vec<Claim>,
+    /// More than one sentinel has led a failover at the same time.
+    pub(super) contested: bool,
 }
 
 impl Electorate {
@@ -72,6 +74,10 @@ pub(super) struct Held<'a> {
     pub(super) troubled: bool,
     /// The master before it.
     pub(super) left: Option<&'a Address>,
+    /// It was promoted, and no sentinel has named it yet.
+    pub(super) unconfirmed: bool,
+    /// Former masters that have not been seen as replicas since.
+    pub(super) quarantined: &'a [Address],
 }
 
 /// An address to serve as soon as it verifies.
@@ -225,14 +231,15 @@ impl Deliberation {
 }
 
 /// A higher epoch than the one in use: one sentinel is enough, unless others name another address
-/// at the same epoch (two forced failovers at once).
+/// at the same epoch or lead a failover of their own (two forced failovers at once), or the present
+/// master is itself not confirmed, or that address was replaced and has not been a replica since.
 fn confirmed(
     rules: &Rules,
     electorate: &Electorate,
     held: Held<'_>,
     epoch: Option<u64>,
 ) -> Option<Acceptance> {
-    if rules.switch_on == SwitchOn::Announcement {
+    if rules.switch_on == SwitchOn::Announcement || held.unconfirmed || electorate.contested {
         return None;
     }
     let highest = electorate.claims.iter().filter_map(|claim| claim.epoch).max()?;
@@ -244,7 +251,8 @@ fn confirmed(
         .into_iter()
         .filter(|address| electorate.epoch(address) == Some(highest));
     let address = at_highest.next()?;
-    if at_highest.next().is_some() || address == held.address {
+    if at_highest.next().is_some() || address == held.address || held.quarantined.contains(address)
+    {
         return None;
     }
     let claim = electorate.naming(address).find(|claim| claim.epoch == Some(highest))?;
@@ -283,14 +291,17 @@ fn unnumbered(
     held: Held<'_>,
     epoch: Option<u64>,
 ) -> Option<Acceptance> {
-    if rules.switch_on == SwitchOn::Announcement || !held.troubled {
+    if rules.switch_on == SwitchOn::Announcement || !held.troubled || held.unconfirmed {
         return None;
     }
     let mut others = electorate.claims.iter().filter(|claim| {
         claim.address != *held.address && (claim.epoch.is_none() || epoch.is_none())
     });
     let claim = others.next()?;
-    if others.any(|other| other.address != claim.address) || held.left == Some(&claim.address) {
+    if others.any(|other| other.address != claim.address)
+        || held.left == Some(&claim.address)
+        || held.quarantined.contains(&claim.address)
+    {
         return None;
     }
     let evidence = Evidence::Unnumbered { sentinel: claim.sentinel.clone() };

@@ -12,9 +12,12 @@ use crate::{
 };
 
 use super::{
-    Action, Answer, Input, Rules, Trouble,
+    Action, Answer, Input, Origin, Rules, Trouble,
     agreement::{Acceptance, Claim, Deliberation, Electorate},
     answer::View,
+    doubt::Unconfirmed,
+    fence::{Choice, Fence, Replacing},
+    node::Nodes,
     roster::{Change, Link, Roster, Said, Sentinel},
     snapshot::Hearing,
 };
@@ -46,7 +49,7 @@ pub(super) struct Candidate {
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
     pub(super) at: Instant,
-    pub(super) run_id: Option<String>,
+    pub(super) origin: Origin,
 }
 
 /// Follows the master of one service.
@@ -78,6 +81,24 @@ pub(crate) struct Machine {
     pub(super) failover: Option<u64>,
     /// Who ended the failover without a new master, and why.
     pub(super) abort: Option<(Address, String)>,
+    /// What the nodes say of themselves.
+    pub(super) nodes: Nodes,
+    /// The choice of a successor that was reported last, the one that commands wait for, and the one
+    /// that they waited for in vain.
+    pub(super) told: Option<Choice>,
+    pub(super) replacing: Option<Replacing>,
+    pub(super) spent: Option<Choice>,
+    pub(super) fence: Option<Fence>,
+    /// When the connections to the master will be cut, from and until.
+    pub(super) cut: Option<(Instant, Instant)>,
+    /// While the master rests on its promotion alone.
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    /// Since when a majority of the sentinels has been silent, until one names the master again.
+    pub(super) majority_lost: Option<Instant>,
+    /// The driver was told of a doubt, and of no trust since.
+    pub(super) doubtful: bool,
+    /// More than one sentinel has led a failover at the same time, and at least one still does.
+    pub(super) contested: bool,
     /// Since when sentinels have named different masters, and whether that was reported.
     pub(super) disagreeing: Option<(Instant, bool)>,
 }
@@ -103,6 +124,16 @@ impl Machine {
             down: BTreeSet::new(),
             failover: None,
             abort: None,
+            nodes: Nodes::default(),
+            told: None,
+            replacing: None,
+            spent: None,
+            fence: None,
+            cut: None,
+            unconfirmed: None,
+            majority_lost: None,
+            doubtful: false,
+            contested: false,
             disagreeing: None,
         }
     }
@@ -137,13 +168,18 @@ impl Machine {
             Input::Verified { address, verification } => {
                 self.verified(now, address, verification, &mut actions);
             }
+            Input::Node { node, report } => self.reported(now, &node, report, &mut actions),
             Input::Trouble { generation, what } => self.trouble(now, generation, what),
             Input::Refresh => self.ask_all(now),
         }
         if self.started.is_some() {
             self.review(now, &mut actions);
             self.follow(now, &mut actions);
+            self.watch_nodes(&mut actions);
+            self.doubt(now, &mut actions);
+            self.hold(now, &mut actions);
             self.observe(now, &mut actions);
+            self.pull_again(now);
             self.poll(now, &mut actions);
         }
         actions
@@ -221,7 +257,8 @@ impl Machine {
         else {
             return;
         };
-        sentinel.asking = None;
+        let asked = sentinel.asking.take().unwrap_or(now);
+        sentinel.proved = Some(asked);
         sentinel.answered = Some(now);
         sentinel.next_poll = None;
         if ended {
@@ -230,10 +267,11 @@ impl Machine {
         let moving = sentinel.moving;
         sentinel.moving = 0;
         sentinel.view = None;
+        sentinel.view_asked = None;
         match answer {
             Answer::Names(view) => {
                 sentinel.said = Said::Names;
-                sentinel.take(*view);
+                sentinel.take(*view, asked);
             }
             Answer::Unknown => {
                 if sentinel.said != Said::Unknown {
@@ -242,6 +280,7 @@ impl Machine {
                 sentinel.said = Said::Unknown;
                 sentinel.master_down = None;
                 sentinel.failing_over = false;
+                sentinel.selected = None;
             }
             Answer::Moving => {
                 sentinel.said = Said::Moving;
@@ -251,7 +290,11 @@ impl Machine {
             Answer::Refused(text) => sentinel.said = Said::Refused(text),
         }
         if std::mem::take(&mut sentinel.again) {
-            sentinel.ask_soon(now);
+            if std::mem::take(&mut sentinel.at_once) {
+                sentinel.ask_now(now);
+            } else {
+                sentinel.ask_soon(now);
+            }
         }
     }
 
@@ -322,7 +365,7 @@ impl Machine {
 
     /// The sentinels that count, and what they say, with each node's address spelled in one way.
     pub(super) fn electorate(&self) -> Electorate {
-        let mut electorate = Electorate::default();
+        let mut electorate = Electorate { contested: self.contested, ..Electorate::default() };
         for sentinel in self.roster.voters() {
             electorate.known += 1;
             let (Some(view), Some(at)) = (&sentinel.view, sentinel.answered) else {
@@ -345,7 +388,7 @@ impl Machine {
         electorate
     }
 
-    fn spelled(&self, address: &Address, electorate: &Electorate) -> Address {
+    pub(super) fn spelled(&self, address: &Address, electorate: &Electorate) -> Address {
         let master = self.master.as_ref().map(|master| &master.address);
         let candidate = self.candidate.as_ref().map(|candidate| &candidate.accepted.address);
         master
@@ -363,13 +406,30 @@ impl Machine {
         };
         let Acceptance { address: to, epoch, evidence, sentinel } = accepted;
         let generation = self.generation() + 1;
-        let from = self.master.take().map(|master| master.address);
-        self.left = from.clone();
+        let from = self.master.take().map(|master| (master.address, master.run_id));
+        let run_id = proof.origin.run_id.clone();
         self.master =
-            Some(Master { address: to.clone(), epoch, generation, run_id: proof.run_id.clone() });
+            Some(Master { address: to.clone(), epoch, generation, run_id: run_id.clone() });
+        let leader = match &evidence {
+            Evidence::Promotion { leader, .. } | Evidence::Ordered { leader, .. } => Some(leader),
+            _ => None,
+        };
+        self.unconfirmed =
+            leader.cloned().map(|leader| Unconfirmed { since: now, leader, held: false });
+        self.nodes.serve(&to, &proof.origin, leader.is_none());
+        if let Some((from, run_id)) = &from {
+            self.quarantine(from.clone(), run_id.clone());
+        }
+        let from = from.map(|(address, _)| address);
+        self.left = from.clone();
         self.reported = None;
         self.abort = None;
-        let run_id = proof.run_id;
+        self.doubtful = false;
+        self.cut = None;
+        if let Some(leader) = leader {
+            self.expect_cut(&to, leader);
+        }
+        let fence = self.fence_of_the_next(now);
         actions.push(Action::Switch {
             generation,
             from: from.clone(),
@@ -377,11 +437,14 @@ impl Machine {
             epoch,
             run_id,
             evidence: evidence.clone(),
+            fence: fence.clone(),
         });
+        self.held_over(now, fence, actions);
         let source = match evidence {
-            Evidence::Confirmation { .. } | Evidence::Unnumbered { .. } => {
-                Source::Sentinel(sentinel)
-            }
+            Evidence::Confirmation { .. }
+            | Evidence::Unnumbered { .. }
+            | Evidence::Promotion { .. }
+            | Evidence::Ordered { .. } => Source::Sentinel(sentinel),
             _ => Source::Factory,
         };
         actions.push(Action::Report(Event::Switched {
@@ -398,7 +461,7 @@ impl Machine {
 
 impl Sentinel {
     /// Takes an answer in. Lists are kept on empty ones: after a reset they fill again in seconds.
-    fn take(&mut self, view: View) {
+    fn take(&mut self, view: View, asked: Instant) {
         if let Some(replicas) = view.replicas.as_ref().filter(|list| !list.is_empty()) {
             self.replicas.clone_from(replicas);
         }
@@ -410,6 +473,13 @@ impl Sentinel {
             self.master_down = down.then(|| master.address.clone());
             self.failing_over = master.flags.has("failover_in_progress");
         }
+        match view.chosen() {
+            Some(node) => self.selected = Some((node.clone(), asked)),
+            // What was published after the question is newer than the answer.
+            None if self.selected.as_ref().is_some_and(|(_, at)| *at > asked) => {}
+            None => self.selected = None,
+        }
         self.view = Some(view);
+        self.view_asked = Some(asked);
     }
 }

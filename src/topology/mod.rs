@@ -10,9 +10,13 @@
 
 mod agreement;
 mod answer;
+mod doubt;
+mod evidence;
 mod explain;
+mod fence;
 mod machine;
 mod message;
+mod node;
 mod observe;
 mod poll;
 mod pursuit;
@@ -36,8 +40,9 @@ pub use snapshot::{
 
 use crate::{
     address::Address,
-    event::{Event, Evidence},
-    policy::SwitchOn,
+    event::{Event, Evidence, FenceReason, Source},
+    origin::Origin,
+    policy::{OnLostMajority, SwitchOn},
     trouble::Trouble,
 };
 
@@ -68,6 +73,20 @@ pub(crate) struct Rules {
     pub(crate) trouble_fades: Duration,
     /// A discovered sentinel that a majority has not listed for this long is let go.
     pub(crate) forget_after: Duration,
+    /// How long a promoted master is served before a sentinel names it.
+    pub(crate) confirm_within: Duration,
+    /// Whether commands wait while the master is being replaced, …
+    pub(crate) fence: bool,
+    /// … and for how long.
+    pub(crate) fence_timeout: Duration,
+    /// What to do when fewer than a majority of the sentinels is heard.
+    pub(crate) on_lost_majority: OnLostMajority,
+    /// A promotion is judged without the answers that have not come after this long.
+    pub(crate) pull_patience: Duration,
+    /// While a promotion is not judged and a failover is led, all are asked again this often …
+    pub(crate) pull_pause: Duration,
+    /// … for this long.
+    pub(crate) pull_for: Duration,
 }
 
 impl Rules {
@@ -85,7 +104,25 @@ impl Rules {
             verify_retry_max: Duration::from_millis(250),
             trouble_fades: Duration::from_secs(5),
             forget_after: Duration::from_secs(60),
+            confirm_within: Duration::from_millis(1500),
+            fence: true,
+            fence_timeout: Duration::from_secs(3),
+            on_lost_majority: OnLostMajority::Serve,
+            pull_patience: Duration::from_millis(50),
+            pull_pause: Duration::from_millis(50),
+            pull_for: Duration::from_secs(2),
         }
+    }
+
+    /// These rules, with every sentinel asked often enough to notice in time that it is silent.
+    pub(crate) fn on_lost_majority(mut self, policy: OnLostMajority) -> Rules {
+        self.on_lost_majority = policy;
+        if let OnLostMajority::Fence { after } = policy {
+            for pace in [&mut self.calm_poll, &mut self.troubled_poll, &mut self.lasting_poll] {
+                *pace = (*pace).min(after / 4);
+            }
+        }
+        self
     }
 }
 
@@ -115,6 +152,8 @@ pub(crate) enum Input {
     Answer { sentinel: Address, answer: Answer },
     /// The reply to [`Action::ListServices`].
     Services { sentinel: Address, names: Vec<String> },
+    /// What a node that is watched told, or that its link ended.
+    Node { node: Address, report: Report },
     /// The outcome of one [`Action::Verify`]. Each Verify is answered by one of these.
     Verified { address: Address, verification: Verification },
     /// A handle of this generation met trouble.
@@ -126,12 +165,52 @@ pub(crate) enum Input {
 /// What an address said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verification {
-    /// `ROLE` says master. The run id and the replication id are what `INFO` tells, where allowed.
-    Master { run_id: Option<String>, replid: Option<String> },
+    /// `ROLE` says master.
+    Master { origin: Origin },
     /// `ROLE` says something else.
     NotMaster { role: String },
     /// It could not be asked.
     Failed { reason: String },
+}
+
+/// What a promotion link brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The node answered.
+    Says(Identity),
+    /// The link stood, and ended.
+    Gone,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) standing: Standing,
+    pub(crate) origin: Origin,
+}
+
+/// What `ROLE` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Master,
+    Replica {
+        /// Whom it replicates.
+        of: Option<Address>,
+        /// Whether it is connected with that.
+        linked: bool,
+    },
+}
+
+/// How often a node is asked for its ROLE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pace {
+    /// Now and then: its link tells when anything happens to it.
+    #[default]
+    Calm,
+    /// A few times a second: it is not what the sentinels list it as.
+    Brisk,
+    /// Every few milliseconds: it was chosen to be promoted.
+    Close,
 }
 
 /// What the driver is to do.
@@ -155,7 +234,22 @@ pub(crate) enum Action {
         epoch: Option<u64>,
         run_id: Option<String>,
         evidence: Evidence,
+        /// Why commands have to wait there from the start.
+        fence: Option<FenceReason>,
     },
+    /// Keep a promotion link to this node. Said again when what is asked of it changes.
+    Watch { node: Address, pace: Pace },
+    /// Give the promotion link to a node up.
+    Unwatch { node: Address },
+    /// Commands wait from now on.
+    Fence { reason: FenceReason },
+    /// They wait no longer.
+    Unfence,
+    /// What runs on the master from now on may be lost: count it. Where so many sentinels are a
+    /// majority that fell silent, from when that many were heard last.
+    Doubt { majority: Option<usize> },
+    /// What was counted is safe: report it.
+    Trust { source: Source },
     /// Tell the user.
     Report(Event),
 }

@@ -82,21 +82,29 @@ impl Machine {
                 sentinel.sees(instance, down);
                 self.ask_all(now);
             }
-            Happening::Failover | Happening::Selected => {
+            Happening::Failover => {
                 sentinel.failing_over = true;
+                sentinel.ask_soon(now);
+            }
+            Happening::Selected => {
+                sentinel.failing_over = true;
+                sentinel.selected = Some((instance.address.clone(), now));
                 sentinel.ask_soon(now);
             }
             Happening::Promoted => {
                 sentinel.failing_over = true;
+                sentinel.selected = Some((instance.address.clone(), now));
                 self.ask_all(now);
                 self.verify_early(now, &instance.address, actions);
             }
             Happening::FailoverEnd => {
                 sentinel.failing_over = false;
+                sentinel.selected = None;
                 sentinel.ask_soon(now);
             }
             Happening::FailoverAbort(reason) => {
                 sentinel.failing_over = false;
+                sentinel.selected = None;
                 self.abort = Some((from.clone(), reason));
                 self.ask_all(now);
             }

@@ -11,6 +11,9 @@ use super::{
 /// A sentinel is not asked more often than this, whatever it publishes.
 const QUERY_GAP: Duration = Duration::from_millis(5);
 
+/// After the whole was asked at once, it is not asked so again within this time.
+pub(super) const ASK_ALL_GAP: Duration = Duration::from_millis(10);
+
 /// A query that was not answered for this long is sent again.
 const QUERY_LOST: Duration = Duration::from_secs(1);
 
@@ -26,6 +29,15 @@ impl Sentinel {
         } else {
             self.next_poll = Some(self.asked.map_or(now, |asked| (asked + QUERY_GAP).max(now)));
         }
+    }
+
+    /// Asks at once, however shortly after the last answer.
+    pub(super) fn ask_now(&mut self, now: Instant) {
+        self.ask_soon(now);
+        if self.asking.is_none() && self.is_up() {
+            self.next_poll = Some(now);
+        }
+        self.at_once = self.asking.is_some();
     }
 
     fn due(&self) -> Option<Instant> {
@@ -62,6 +74,7 @@ impl Machine {
         add(self.master.is_none(), "no master");
         add(self.candidate.is_some(), "candidate");
         add(self.is_reported(now), "reported");
+        add(self.unconfirmed.is_some(), "unconfirmed");
         add(self.master_is_down(), "master down");
         add(up().any(|sentinel| sentinel.failing_over), "failover");
         let differs = self.master.as_ref().is_some_and(|master| {
@@ -148,6 +161,11 @@ impl Machine {
             .chain(retry)
             .chain(fades.filter(|fades| *fades > now))
             .chain(disagreeing)
+            .chain(self.replacing.as_ref().map(|replacing| replacing.until))
+            .chain(self.next_doubt(now))
+            .chain(self.next_cut(now))
+            .chain(self.next_pull())
+            .chain(self.patience_ends(now))
             .chain(self.roster.next_farewell(&self.rules));
         times.chain([now + self.rules.calm_poll]).min()
     }

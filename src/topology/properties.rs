@@ -12,7 +12,7 @@ use redis::Value;
 use crate::{address::Address, event::Evidence};
 
 use super::{
-    Action, Answer, Hearing, Input, Machine, Rules, SwitchOn, Trouble, Verification,
+    Action, Answer, Hearing, Input, Machine, Origin, Rules, SwitchOn, Trouble, Verification,
     answer::{Flags, MasterFields, View},
     shorthand::{address, error},
 };
@@ -63,7 +63,7 @@ fn silent() -> impl Strategy<Value = Answer> {
 
 fn verification() -> impl Strategy<Value = Verification> {
     prop_oneof![
-        4 => Just(Verification::Master { run_id: None, replid: None }),
+        4 => Just(Verification::Master { origin: Origin::default() }),
         1 => Just(Verification::NotMaster { role: "slave".to_owned() }),
         1 => Just(Verification::Failed { reason: "refused".to_owned() }),
     ]
@@ -409,7 +409,7 @@ proptest! {
                     }
                     Action::Verify { address } => {
                         let number = (0..NODES).find(|n| node(*n) == address);
-                        let verification = Verification::Master { run_id: None, replid: None };
+                        let verification = Verification::Master { origin: Origin::default() };
                         replies.extend(
                             number.map(|node| Step::Verified { node, verification }),
                         );
@@ -443,7 +443,7 @@ proptest! {
             Step::Pass(250),
             Step::Verified {
                 node: 0,
-                verification: Verification::Master { run_id: None, replid: None },
+                verification: Verification::Master { origin: Origin::default() },
             },
         ] {
             let input = court.account(step);

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::{
     address::Address,
-    event::{Event, Source},
+    event::{Event, Evidence, Source},
+    policy::SwitchOn,
 };
 
 use super::{
-    Action, Verification,
+    Action, Identity, Origin, Standing, Verification,
     agreement::{Acceptance, Held},
+    evidence::{Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
 };
 
@@ -23,25 +25,69 @@ const EARLY_GAP: Duration = Duration::from_millis(10);
 const RUN_IDS: usize = 256;
 
 impl Machine {
+    /// A replica that was promoted by right, as the sentinels' answers of that moment prove.
+    fn promotion(&mut self, now: Instant) -> Option<Acceptance> {
+        if self.rules.switch_on != SwitchOn::Promotion {
+            return None;
+        }
+        let held = self.master.as_ref()?.epoch;
+        self.facts().into_iter().find_map(|(address, at, descends)| {
+            let witnesses = self.roster.voters().map(|own| Witness {
+                sentinel: &own.address,
+                run_id: own.run_id.as_deref(),
+                linked: own.is_up(),
+                view: own.answered_since(at),
+            });
+            let snapshot = Snapshot {
+                witnesses: witnesses.collect(),
+                epoch: held,
+                descends,
+                patience_over: now >= at + self.rules.pull_patience,
+            };
+            let (sentinel, epoch, evidence) =
+                match verdict(&snapshot, |other| self.same_node(other, &address)) {
+                    Verdict::Elected { leader, epoch, votes, of } => {
+                        let evidence = Evidence::Promotion { leader: leader.clone(), votes, of };
+                        (leader, Some(epoch), evidence)
+                    }
+                    // Its epoch is at least the next one.
+                    Verdict::Ordered { leader, of } => {
+                        let evidence = Evidence::Ordered { leader: leader.clone(), of };
+                        (leader, held.map(|held| held + 1), evidence)
+                    }
+                    Verdict::Open(_) => return None,
+                };
+            Some(Acceptance { address, epoch, evidence, sentinel })
+        })
+    }
+
     /// Weighs what the sentinels say, and pursues what follows.
     pub(super) fn follow(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.proofs.retain(|_, proof| now < proof.at + PROOF_HOLDS);
         // A switch, or the insight that two addresses are one node, changes what the same answers
         // mean. Either happens once for each address, so this ends; the bound is for certainty.
         for _ in 0..8 {
+            let leaders =
+                self.roster.sentinels.iter().filter(|own| own.is_up() && own.leads()).count();
+            self.contested = leaders > 1 || (self.contested && leaders > 0);
+            let promoted = self.promotion(now);
             let electorate = self.electorate();
+            let quarantined: Vec<Address> =
+                self.nodes.quarantined().map(|own| self.spelled(own, &electorate)).collect();
             let troubled = self.is_reported(now) || self.master_is_down();
             let held = self.master.as_ref().map(|master| Held {
                 address: &master.address,
                 epoch: master.epoch,
                 troubled,
                 left: self.left.as_ref(),
+                unconfirmed: self.unconfirmed.is_some(),
+                quarantined: &quarantined,
             });
             let decision = self.deliberation.decide(now, &self.rules, &electorate, held);
             if let Some(master) = &mut self.master {
                 master.epoch = decision.epoch;
             }
-            if !self.pursue(now, decision.accept, actions) {
+            if !self.pursue(now, promoted.or(decision.accept), actions) {
                 return;
             }
         }
@@ -122,8 +168,8 @@ impl Machine {
     ) {
         self.verifying.remove(&address);
         let reason = match verification {
-            Verification::Master { run_id, replid: _ } => {
-                self.proven(now, address, run_id);
+            Verification::Master { origin } => {
+                self.proven(now, &address, origin, actions);
                 return;
             }
             Verification::NotMaster { role } => {
@@ -152,21 +198,37 @@ impl Machine {
         }
     }
 
-    fn proven(&mut self, now: Instant, address: Address, run_id: Option<String>) {
+    fn proven(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        origin: Origin,
+        actions: &mut Vec<Action>,
+    ) {
+        self.remember_run_id(address, origin.run_id.as_ref());
+        match &mut self.master {
+            // The same address as before: at most the process is another one.
+            Some(master) if master.address == *address => master.run_id.clone_from(&origin.run_id),
+            _ => {
+                let proof = Proof { at: now, origin: origin.clone() };
+                self.proofs.insert(address.clone(), proof);
+            }
+        }
+        // What the sentinels have named is no news.
+        let named = self.candidate.as_ref().is_some_and(|own| own.accepted.address == *address);
+        if !named {
+            let identity = Identity { standing: Standing::Master, origin };
+            self.says(now, address, identity, actions);
+        }
+    }
+
+    pub(super) fn remember_run_id(&mut self, address: &Address, run_id: Option<&String>) {
         if self.run_ids.len() >= RUN_IDS {
             self.run_ids.clear();
         }
-        match &run_id {
+        match run_id {
             Some(id) => self.run_ids.insert(address.clone(), id.clone()),
-            None => self.run_ids.remove(&address),
+            None => self.run_ids.remove(address),
         };
-        if let Some(master) = &mut self.master
-            && master.address == address
-        {
-            // The same address as before: at most the process is another one.
-            master.run_id = run_id;
-            return;
-        }
-        self.proofs.insert(address, Proof { at: now, run_id });
     }
 }

@@ -52,6 +52,13 @@ pub(super) struct Sentinel {
     /// The last answer that named a master, while [`Sentinel::said`] is [`Said::Names`].
     pub(super) view: Option<View>,
     pub(super) answered: Option<Instant>,
+    /// When the question was asked that [`Sentinel::view`] answers.
+    pub(super) view_asked: Option<Instant>,
+    /// When the latest question was asked that was answered at all: it lived then. Kept when the
+    /// link ends.
+    pub(super) proved: Option<Instant>,
+    /// The replica that it chose to promote, and when we knew.
+    pub(super) selected: Option<(Address, Instant)>,
     /// The last list of replicas that was not empty.
     pub(super) replicas: Vec<ReplicaFields>,
     /// The last list of other sentinels that was not empty.
@@ -69,6 +76,8 @@ pub(super) struct Sentinel {
     pub(super) asked: Option<Instant>,
     /// Ask again as soon as the query that is under way is answered.
     pub(super) again: bool,
+    /// And without the pause between two queries.
+    pub(super) at_once: bool,
     /// How often in a row it answered [`super::Answer::Moving`].
     pub(super) moving: u32,
     pub(super) next_poll: Option<Instant>,
@@ -87,6 +96,9 @@ impl Sentinel {
             said: Said::Nothing,
             view: None,
             answered: None,
+            view_asked: None,
+            proved: None,
+            selected: None,
             replicas: Vec::new(),
             others: Vec::new(),
             services: None,
@@ -97,6 +109,7 @@ impl Sentinel {
             asking: None,
             asked: None,
             again: false,
+            at_once: false,
             moving: 0,
             next_poll: None,
             unlisted: None,
@@ -107,15 +120,35 @@ impl Sentinel {
         matches!(self.link, Link::Up { .. })
     }
 
+    /// Its view, if it is the answer to a question that was asked at that time or later.
+    pub(super) fn answered_since(&self, at: Instant) -> Option<&View> {
+        self.view
+            .as_ref()
+            .filter(|_| self.is_up() && self.view_asked.is_some_and(|asked| asked >= at))
+    }
+
+    /// The replica that it chose to promote, in the failover that it leads.
+    pub(super) fn chosen(&self) -> Option<&Address> {
+        self.selected.as_ref().map(|(node, _)| node)
+    }
+
+    /// It leads a failover: a rival that only hopes to does not.
+    pub(super) fn leads(&self) -> bool {
+        self.selected.is_some() || self.view.as_ref().is_some_and(|view| view.leads().is_some())
+    }
+
     /// What it said and heard holds no longer than its link; what it listed is kept.
     pub(super) fn silence(&mut self) {
         self.said = Said::Nothing;
         self.view = None;
+        self.view_asked = None;
+        self.selected = None;
         self.master_down = None;
         self.failing_over = false;
         self.tilt = false;
         self.asking = None;
         self.again = false;
+        self.at_once = false;
         self.moving = 0;
         self.next_poll = None;
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::address::Address;
 
 use super::{
-    Action, Machine, NodeRole, Rules, SwitchOn,
+    Action, Machine, NodeRole, Pace, Rules, SwitchOn,
     roster::{Link, Said, Sentinel},
     shorthand::{duration, inputs, short, shortened},
 };
@@ -47,17 +47,24 @@ struct State {
     nodes: String,
     trouble: String,
     wake: String,
+    /// Why commands wait.
+    fence: Option<String>,
+    /// `unconfirmed`, `majority lost`.
+    doubt: Option<String>,
     error: Option<String>,
 }
 
 /// Three sentinels that know each other name n1 at epoch 1, with replicas n2 and n3.
-const CALM: [&str; 6] = [
+const CALM: [&str; 9] = [
     "start s1 s2 s3",
     "up s1 s2 s3",
     "answer s1: n1@1 id=r1 replicas=n2(id=r2),n3(id=r3) sentinels=s2(id=id2),s3(id=id3)",
     "answer s2: n1@1 id=r1 replicas=n2(id=r2),n3(id=r3) sentinels=s1(id=id1),s3(id=id3)",
     "answer s3: n1@1 id=r1 replicas=n2(id=r2),n3(id=r3) sentinels=s1(id=id1),s2(id=id2)",
-    "verified n1: master id=r1",
+    "verified n1: master id=r1 replid=h1",
+    "node n1: master id=r1 replid=h1",
+    "node n2: replica of=n1 id=r2 replid=h1",
+    "node n3: replica of=n1 id=r3 replid=h1",
 ];
 
 #[test]
@@ -178,12 +185,25 @@ fn shown(actions: &[Action]) -> Vec<String> {
             },
             Action::ListServices { sentinel } => format!("list services of {sentinel}"),
             Action::Verify { address } => format!("verify {address}"),
-            Action::Switch { generation, from, to, epoch, run_id, evidence } => {
+            Action::Switch { generation, from, to, epoch, run_id, evidence, fence } => {
                 let from = from.as_ref().map_or("nobody".to_owned(), Address::to_string);
                 let epoch = epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
                 let id = run_id.as_deref().unwrap_or("?");
-                format!("switch {generation}: {from} -> {to}@{epoch} id={id} ({evidence})")
+                let fence =
+                    fence.as_ref().map_or(String::new(), |fence| format!(", fenced: {fence}"));
+                format!("switch {generation}: {from} -> {to}@{epoch} id={id} ({evidence}{fence})")
             }
+            Action::Watch { node, pace: Pace::Calm } => format!("watch {node}"),
+            Action::Watch { node, pace: Pace::Brisk } => format!("watch {node} briskly"),
+            Action::Watch { node, pace: Pace::Close } => format!("watch {node} closely"),
+            Action::Unwatch { node } => format!("unwatch {node}"),
+            Action::Fence { reason } => format!("fence: {reason}"),
+            Action::Unfence => "unfence".to_owned(),
+            Action::Doubt { majority: None } => "doubt".to_owned(),
+            Action::Doubt { majority: Some(majority) } => {
+                format!("doubt since {majority} sentinels were heard")
+            }
+            Action::Trust { source } => format!("trust [{source}]"),
             Action::Report(event) => format!("report {event}"),
         };
         lines.push(shortened(&line));
@@ -225,6 +245,13 @@ fn state(machine: &Machine, now: Instant) -> State {
             topology.troubles.join(", ")
         },
         wake: format!("+{}ms", wake.as_millis()),
+        fence: machine.fence.as_ref().map(|fence| shortened(&fence.reason.to_string())),
+        doubt: match (&machine.unconfirmed, &machine.majority_lost) {
+            (None, None) => None,
+            (Some(_), None) => Some("unconfirmed".to_owned()),
+            (None, Some(_)) => Some("majority lost".to_owned()),
+            (Some(_), Some(_)) => Some("unconfirmed, majority lost".to_owned()),
+        },
         error: topology.master.is_none().then(|| {
             let error = machine.why_no_master();
             shortened(&format!("{}: {error}", error.kind().as_str()))
@@ -259,6 +286,8 @@ impl State {
             format!("trouble = {}", quoted(&self.trouble)),
             format!("wake = {}", quoted(&self.wake)),
         ];
+        lines.extend(self.fence.iter().map(|fence| format!("fence = {}", quoted(fence))));
+        lines.extend(self.doubt.iter().map(|doubt| format!("doubt = {}", quoted(doubt))));
         lines.extend(self.error.iter().map(|error| format!("error = {}", quoted(error))));
         lines
     }

@@ -6,7 +6,7 @@ use redis::Value;
 
 use crate::address::Address;
 
-use super::{Answer, Hearing, Input, Trouble, Verification};
+use super::{Answer, Hearing, Identity, Input, Origin, Report, Standing, Trouble, Verification};
 
 /// The inputs that a line stands for: one for each address before the colon.
 pub(super) fn inputs(line: &str) -> Vec<Input> {
@@ -35,6 +35,7 @@ pub(super) fn inputs(line: &str) -> Vec<Input> {
             let names: Vec<String> = tail.split_whitespace().map(str::to_owned).collect();
             each().map(|sentinel| Input::Services { sentinel, names: names.clone() }).collect()
         }
+        "node" => each().map(|node| Input::Node { node, report: report(tail) }).collect(),
         "verified" => each()
             .map(|address| Input::Verified { address, verification: verification(tail) })
             .collect(),
@@ -77,13 +78,43 @@ fn up(sentinel: Address, tail: &str) -> Input {
 
 fn verification(text: &str) -> Verification {
     match text.split_once(' ').unwrap_or((text, "")) {
-        ("master", id) => {
-            Verification::Master { run_id: id.strip_prefix("id=").map(str::to_owned), replid: None }
-        }
+        ("master", rest) => Verification::Master { origin: identity(rest).1 },
         ("role", role) => Verification::NotMaster { role: role.to_owned() },
         ("failed", reason) => Verification::Failed { reason: reason.to_owned() },
         _ => panic!("{text:?} is no verification"),
     }
+}
+
+fn report(text: &str) -> Report {
+    match text.split_once(' ').unwrap_or((text, "")) {
+        ("gone", _) => Report::Gone,
+        ("master", rest) => {
+            Report::Says(Identity { standing: Standing::Master, origin: identity(rest).1 })
+        }
+        ("replica", rest) => {
+            let (standing, origin) = identity(rest);
+            Report::Says(Identity { standing, origin })
+        }
+        _ => panic!("{text:?} is no report of a node"),
+    }
+}
+
+/// `of=n1 id=r1 replid=a former=b`, and `broken` when a replica has lost its master.
+fn identity(text: &str) -> (Standing, Origin) {
+    let mut origin = Origin::default();
+    let (mut of, mut linked) = (None, true);
+    for word in text.split_whitespace() {
+        let owned = |text: &str| Some(text.to_owned());
+        match word.split_once('=') {
+            Some(("of", text)) => of = Some(address(text)),
+            Some(("id", id)) => origin.run_id = owned(id),
+            Some(("replid", id)) => origin.replid = owned(id),
+            Some(("former", id)) => origin.former = owned(id),
+            None if word == "broken" => linked = false,
+            _ => panic!("{word:?} says nothing of a node"),
+        }
+    }
+    (Standing::Replica { of, linked }, origin)
 }
 
 fn trouble(text: &str) -> Trouble {
@@ -161,6 +192,12 @@ fn instances(list: &str, kind: &str) -> Value {
                 Some(("id", id)) => fields.push(("runid", id.to_owned())),
                 Some(("link", link)) => fields.push(("master-link-status", link.to_owned())),
                 Some(("offset", offset)) => fields.push(("slave-repl-offset", offset.to_owned())),
+                Some(("refresh", ago)) => fields.push(("info-refresh", ago.to_owned())),
+                Some(("vote", vote)) => {
+                    let (leader, epoch) = vote.split_once('@').expect("vote=<run id>@<epoch>");
+                    fields.push(("voted-leader", leader.to_owned()));
+                    fields.push(("voted-leader-epoch", epoch.to_owned()));
+                }
                 Some(_) => panic!("{attribute:?} says nothing of an instance"),
             }
         }

@@ -14,16 +14,16 @@ use mio::{Events, Poll, Token};
 
 use crate::{
     address::Address,
-    broadcast::Broadcast,
-    connection::{Greeting, Role},
     error::{Error, ErrorKind},
-    event::Event,
-    metrics::Counters,
-    pool::{Alarm, Candidate, Pool},
-    topology::{Action, Answer, Input, Machine, Topology, Verification},
+    event::FenceReason,
+    origin::Origin,
+    pool::Alarm,
+    topology::{Action, Answer, Input, Pace, Report, Topology, Verification},
     trouble::Trouble,
     watch::{
-        Inbox, Order, SentinelSet,
+        Inbox, SentinelSet,
+        promotion::{self, PromotionLink},
+        service::Service,
         subscriber::{Link, News, TOKENS},
     },
     workers::Workers,
@@ -35,6 +35,9 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// The longest that the thread sleeps, whatever anybody asked for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
+/// While commands wait, blocking ones that are still under way are called back this often.
+const CALL_BACK_PAUSE: Duration = Duration::from_millis(3);
+
 /// What others tell the watch thread.
 pub(super) enum Command {
     Join { id: u64, service: Box<Service> },
@@ -42,39 +45,17 @@ pub(super) enum Command {
     Refresh { id: u64 },
     Topology { id: u64, reply: Sender<Topology> },
     Trouble { id: u64, generation: u64, trouble: Trouble },
-    Verified { id: u64, address: Address, result: Result<Greeting, Error> },
+    Verified { id: u64, address: Address, result: Result<Origin, Error> },
     Resolved { sentinel: Address, addresses: Result<Vec<SocketAddr>, String> },
+    NodeResolved { id: u64, node: Address, addresses: Result<Vec<SocketAddr>, String> },
     End,
 }
 
-/// One factory's service: its machine, and the pool and the listeners that it drives.
-pub(super) struct Service {
-    name: String,
-    machine: Machine,
-    pool: Arc<Pool>,
-    events: Arc<Broadcast>,
-    counters: Arc<Counters>,
-    /// Masters-to-be that are dialled or stand ready.
-    candidates: HashMap<Address, Arc<Candidate>>,
-    /// Candidates whose dial is under way: one at a time for each.
-    dialling: HashSet<Address>,
-    /// The sentinels that this service listens to.
-    wanted: HashSet<Address>,
-}
-
-impl Service {
-    pub(super) fn new(order: Order) -> Service {
-        Service {
-            name: order.rules.service.clone(),
-            machine: Machine::new(order.rules),
-            pool: order.pool,
-            events: order.events,
-            counters: order.counters,
-            candidates: HashMap::new(),
-            dialling: HashSet::new(),
-            wanted: HashSet::new(),
-        }
-    }
+/// Whose socket a token stands for.
+#[derive(Clone)]
+enum Owner {
+    Sentinel(Address),
+    Node { id: u64, node: Address },
 }
 
 pub(super) struct Driver {
@@ -84,7 +65,7 @@ pub(super) struct Driver {
     set: SentinelSet,
     workers: std::sync::Weak<Workers>,
     links: BTreeMap<Address, Link>,
-    tokens: HashMap<usize, Address>,
+    tokens: HashMap<usize, Owner>,
     next_token: usize,
     services: BTreeMap<u64, Service>,
     /// Inputs that wait to be handled.
@@ -135,7 +116,7 @@ impl Driver {
             for event in &events {
                 let token = event.token();
                 if token != WAKE {
-                    self.survive(|driver| driver.link_ready(token));
+                    self.survive(|driver| driver.ready(token));
                 }
             }
             self.survive(Driver::tick);
@@ -166,9 +147,13 @@ impl Driver {
         }
         let links = self.links.values().map(Link::next_wake);
         let machines = self.services.values().filter_map(|s| s.machine.next_wake());
+        let nodes = self.services.values().flat_map(|s| s.nodes.values());
         let now = Instant::now();
+        let calls = self.services.values().filter(|s| s.fenced && !s.pool.blocked().is_empty());
         links
             .chain(machines)
+            .chain(nodes.map(PromotionLink::next_wake))
+            .chain(calls.map(|_| now + CALL_BACK_PAUSE))
             .min()
             .map_or(LONGEST_SLEEP, |wake| wake.saturating_duration_since(now))
             .min(LONGEST_SLEEP)
@@ -191,6 +176,9 @@ impl Driver {
             Command::Leave { id, left } => {
                 if let Some(service) = self.services.remove(&id) {
                     service.candidates.values().for_each(|candidate| candidate.abandon());
+                    self.tokens.retain(
+                        |_, owner| !matches!(owner, Owner::Node { id: own, .. } if *own == id),
+                    );
                 }
                 self.drop_unwanted_links();
                 let _ = left.send(());
@@ -206,6 +194,11 @@ impl Driver {
             }
             Command::Verified { id, address, result } => self.verified(id, address, result),
             Command::Resolved { sentinel, addresses } => self.resolved(&sentinel, addresses),
+            Command::NodeResolved { id, node, addresses } => {
+                self.with_node(id, &node, |link, now, registry, news| {
+                    link.resolved(addresses, now, registry, news);
+                });
+            }
             Command::End => {}
         }
     }
@@ -214,16 +207,11 @@ impl Driver {
         self.pending.push_back((id, input));
     }
 
-    fn verified(&mut self, id: u64, address: Address, result: Result<Greeting, Error>) {
+    fn verified(&mut self, id: u64, address: Address, result: Result<Origin, Error>) {
         let Some(service) = self.services.get_mut(&id) else { return };
         service.dialling.remove(&address);
         let verification = match result {
-            Ok(greeting) => match greeting.role {
-                Some(Role::Master { .. }) | None => {
-                    Verification::Master { run_id: None, replid: None }
-                }
-                Some(other) => Verification::NotMaster { role: other.to_string() },
-            },
+            Ok(origin) => Verification::Master { origin },
             Err(error) if error.kind() == ErrorKind::WrongRole => {
                 Verification::NotMaster { role: error.to_string() }
             }
@@ -244,11 +232,23 @@ impl Driver {
         });
     }
 
-    fn link_ready(&mut self, token: Token) {
-        let Some(sentinel) = self.tokens.get(&(token.0 / TOKENS * TOKENS)).cloned() else { return };
-        self.with_link(&sentinel, |link, now, registry, news| {
-            link.ready(token, now, registry, news);
-        });
+    fn ready(&mut self, token: Token) {
+        match self.tokens.get(&(token.0 / TOKENS * TOKENS)).cloned() {
+            Some(Owner::Sentinel(sentinel)) => {
+                for id in self.listeners_of(&sentinel) {
+                    self.with_service(id, |service| service.heard(&sentinel));
+                }
+                self.with_link(&sentinel, |link, now, registry, news| {
+                    link.ready(token, now, registry, news);
+                });
+            }
+            Some(Owner::Node { id, node }) => {
+                self.with_node(id, &node, |link, now, registry, news| {
+                    link.ready(now, registry, news);
+                });
+            }
+            None => {}
+        }
     }
 
     fn tick(&mut self) {
@@ -261,6 +261,23 @@ impl Driver {
             .collect();
         for sentinel in due {
             self.with_link(&sentinel, |link, now, registry, news| link.tick(now, registry, news));
+        }
+        let due = |link: &PromotionLink| link.next_wake() <= now;
+        let nodes: Vec<(u64, Address)> = self
+            .services
+            .iter()
+            .flat_map(|(id, service)| {
+                let due = service.nodes.iter().filter(|(_, link)| due(link));
+                due.map(|(node, _)| (*id, node.clone()))
+            })
+            .collect();
+        for (id, node) in nodes {
+            self.with_node(id, &node, |link, now, registry, news| link.tick(now, registry, news));
+        }
+        let fenced: Vec<u64> =
+            self.services.iter().filter(|(_, s)| s.fenced).map(|(id, _)| *id).collect();
+        for id in fenced {
+            self.call_back(id);
         }
         for (id, service) in &self.services {
             if service.machine.next_wake().is_some_and(|wake| wake <= now) {
@@ -288,6 +305,40 @@ impl Driver {
                 self.tell(*id, sentinel, &news);
             }
         }
+    }
+
+    /// As [`Driver::with_link`], for the link to a node.
+    fn with_node(
+        &mut self,
+        id: u64,
+        node: &Address,
+        work: impl FnOnce(&mut PromotionLink, Instant, &mio::Registry, &mut Vec<promotion::News>),
+    ) {
+        let service = self.services.get_mut(&id);
+        let Some(link) = service.and_then(|service| service.nodes.get_mut(node)) else { return };
+        let mut news = Vec::new();
+        work(link, Instant::now(), self.poll.registry(), &mut news);
+        for news in news {
+            match news {
+                promotion::News::Resolve => self.resolve_node(id, node),
+                promotion::News::Report(report) => {
+                    if report == Report::Gone {
+                        self.with_service(id, |service| service.is_gone(node));
+                    }
+                    self.push(id, Input::Node { node: node.clone(), report });
+                }
+            }
+        }
+    }
+
+    /// Ends the blocking commands that are under way on a master behind the fence: what they still
+    /// took from it might be lost to everybody. A command that was about to be sent when the fence
+    /// went up may arrive there later, hence again and again.
+    fn call_back(&mut self, id: u64) {
+        let Some(service) = self.services.get(&id) else { return };
+        let (ids, current) = (service.pool.blocked(), service.pool.current());
+        let Some(master) = current.filter(|_| !ids.is_empty()) else { return };
+        self.with_node(id, master.address(), |link, now, _, news| link.call_back(&ids, now, news));
     }
 
     fn listeners_of(&self, sentinel: &Address) -> Vec<u64> {
@@ -338,18 +389,18 @@ impl Driver {
     fn act(&mut self, id: u64, action: Action) {
         match action {
             Action::Link { sentinel } => {
-                if let Some(service) = self.services.get_mut(&id) {
+                self.with_service(id, |service| {
                     service.wanted.insert(sentinel.clone());
-                }
+                });
                 self.link_to(&sentinel);
                 for (sentinel, news) in self.ups(&HashSet::from([sentinel])) {
                     self.tell(id, &sentinel, &news);
                 }
             }
             Action::Unlink { sentinel } => {
-                if let Some(service) = self.services.get_mut(&id) {
+                self.with_service(id, |service| {
                     service.wanted.remove(&sentinel);
-                }
+                });
                 self.drop_unwanted_links();
             }
             Action::Query { sentinel } => {
@@ -360,15 +411,30 @@ impl Driver {
                 self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
             }
             Action::Verify { address } => self.verify(id, address),
-            Action::Switch { generation, to, .. } => self.switch(id, generation, &to),
-            Action::Report(event) => {
-                if let Some(service) = self.services.get(&id) {
-                    if matches!(event, Event::Malformed { .. }) {
-                        service.counters.malformed_messages.add(1);
-                    }
-                    service.events.send(&event);
-                }
+            Action::Switch { generation, to, fence, .. } => {
+                self.switch(id, generation, &to, fence.as_ref());
             }
+            Action::Watch { node, pace } => self.watch(id, node, pace),
+            Action::Unwatch { node } => {
+                self.with_service(id, |service| drop(service.nodes.remove(&node)));
+                self.tokens.retain(
+                    |_, owner| !matches!(owner, Owner::Node { id: own, node: gone } if *own == id && *gone == node),
+                );
+            }
+            Action::Fence { reason } => {
+                self.with_service(id, |service| service.fence(&reason));
+                self.call_back(id);
+            }
+            Action::Unfence => self.with_service(id, Service::unfence),
+            Action::Doubt { majority } => self.with_service(id, |service| service.doubt(majority)),
+            Action::Trust { source } => self.with_service(id, |service| service.trust(source)),
+            Action::Report(event) => self.with_service(id, |service| service.report(&event)),
+        }
+    }
+
+    fn with_service(&mut self, id: u64, work: impl FnOnce(&mut Service)) {
+        if let Some(service) = self.services.get_mut(&id) {
+            work(service);
         }
     }
 
@@ -397,17 +463,43 @@ impl Driver {
         }
     }
 
-    fn switch(&mut self, id: u64, generation: u64, to: &Address) {
+    fn switch(&mut self, id: u64, generation: u64, to: &Address, fence: Option<&FenceReason>) {
         let Some(service) = self.services.get_mut(&id) else { return };
         let Some(candidate) = service.candidates.remove(to) else {
             error!("no candidate stands ready for {to}: the machine switched without verifying");
             return;
         };
-        service.pool.publish(generation, candidate);
-        service.pool.explain(None);
-        for (_, other) in service.candidates.drain() {
-            other.abandon();
+        service.switch(generation, candidate, fence);
+    }
+
+    fn watch(&mut self, id: u64, node: Address, pace: Pace) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        if !service.nodes.contains_key(&node) {
+            let token = self.next_token;
+            self.next_token += TOKENS;
+            let link = PromotionLink::new(
+                node.clone(),
+                self.set.map.map(&node),
+                service.pool.node_settings().clone(),
+                Token(token),
+                Instant::now(),
+            );
+            self.tokens.insert(token, Owner::Node { id, node: node.clone() });
+            service.nodes.insert(node.clone(), link);
         }
+        if let Some(link) = service.nodes.get_mut(&node) {
+            link.look(pace);
+        }
+    }
+
+    /// Resolves a node's name on a worker; the answer is [`Command::NodeResolved`].
+    fn resolve_node(&self, id: u64, node: &Address) {
+        let link = self.services.get(&id).and_then(|service| service.nodes.get(node));
+        let (Some(link), Some(workers)) = (link, self.workers.upgrade()) else { return };
+        let (node, name, inbox) = (node.clone(), link.dial_to().clone(), self.inbox.clone());
+        workers.run(move || {
+            inbox.send(Command::NodeResolved { id, node, addresses: look_up(&name) });
+        });
     }
 
     /// Resolves a sentinel's name on a worker; the answer is [`Command::Resolved`].
@@ -418,11 +510,7 @@ impl Driver {
         let (sentinel, name, inbox) =
             (sentinel.clone(), link.dial_to().clone(), self.inbox.clone());
         workers.run(move || {
-            let addresses = (name.host(), name.port())
-                .to_socket_addrs()
-                .map(Iterator::collect)
-                .map_err(|error| format!("its name cannot be resolved: {error}"));
-            inbox.send(Command::Resolved { sentinel, addresses });
+            inbox.send(Command::Resolved { sentinel, addresses: look_up(&name) });
         });
     }
 
@@ -439,7 +527,7 @@ impl Driver {
             token,
             Instant::now(),
         );
-        self.tokens.insert(token, sentinel.clone());
+        self.tokens.insert(token, Owner::Sentinel(sentinel.clone()));
         self.links.insert(sentinel.clone(), link);
     }
 
@@ -450,7 +538,10 @@ impl Driver {
             seeds.contains(sentinel) || services.values().any(|s| s.wanted.contains(sentinel))
         });
         let links = &self.links;
-        self.tokens.retain(|_, sentinel| links.contains_key(sentinel));
+        self.tokens.retain(|_, owner| match owner {
+            Owner::Sentinel(sentinel) => links.contains_key(sentinel),
+            Owner::Node { .. } => true,
+        });
     }
 
     /// What the established ones among these links would say to a newcomer.
@@ -458,4 +549,11 @@ impl Driver {
         let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
         sentinels.iter().filter_map(of).collect()
     }
+}
+
+fn look_up(name: &Address) -> Result<Vec<SocketAddr>, String> {
+    (name.host(), name.port())
+        .to_socket_addrs()
+        .map(Iterator::collect)
+        .map_err(|error| format!("its name cannot be resolved: {error}"))
 }

@@ -6,6 +6,9 @@
 
 mod channel;
 mod driver;
+mod promotion;
+mod reach;
+mod service;
 mod subscriber;
 
 use std::{
@@ -31,7 +34,8 @@ use crate::{
     topology::{Rules, Topology},
     workers::Workers,
 };
-use driver::{Command, Driver, Service};
+use driver::{Command, Driver};
+use service::Service;
 
 /// How long a question to the watch thread may take. It answers within a turn of its loop.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);

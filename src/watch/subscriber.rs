@@ -6,7 +6,6 @@
 
 use std::{
     collections::VecDeque,
-    hash::{BuildHasher, RandomState},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -21,16 +20,15 @@ use crate::{
     connection::{Greeting, Role, Settings},
     error::{Error, ErrorKind},
     topology::{Hearing, QUERY},
-    watch::channel::{Arrival, Channel},
+    watch::{
+        channel::{Arrival, Channel},
+        reach::{Reach, Step},
+    },
 };
 
 /// A link that carried nothing for this long is asked PING, and one whose answer is out for this
 /// long is given up: a half-open or frozen sentinel is noticed within twice this.
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// Pauses between attempts to reach a sentinel: the first, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tokens per link: one for asking, one for hearing.
 pub(crate) const TOKENS: usize = 2;
@@ -62,12 +60,9 @@ pub(crate) enum News {
 
 pub(crate) struct Link {
     address: Address,
-    settings: Arc<Settings>,
-    /// Where to dial: the address after the address map.
-    dial_to: Address,
+    reach: Reach,
     token: usize,
     state: State,
-    failures: u32,
     ask: Option<Channel>,
     listen: Option<Channel>,
     awaited: VecDeque<Awaited>,
@@ -80,14 +75,8 @@ pub(crate) struct Link {
 }
 
 enum State {
-    Paused {
-        until: Instant,
-    },
-    Resolving,
-    Dialling {
-        others: VecDeque<SocketAddr>,
-        deadline: Instant,
-    },
+    /// There is no connection, or it is not greeted: [`Reach`] sees to that.
+    Away,
     /// Greeted; the subscription and the run id are on their way.
     Settling {
         deadline: Instant,
@@ -118,12 +107,10 @@ impl Link {
         now: Instant,
     ) -> Link {
         Link {
+            reach: Reach::new(address.clone(), dial_to, settings, Token(token), now),
             address,
-            settings,
-            dial_to,
             token,
-            state: State::Paused { until: now },
-            failures: 0,
+            state: State::Away,
             ask: None,
             listen: None,
             awaited: VecDeque::new(),
@@ -135,7 +122,7 @@ impl Link {
     }
 
     pub(crate) fn dial_to(&self) -> &Address {
-        &self.dial_to
+        self.reach.dial_to()
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -152,9 +139,9 @@ impl Link {
     /// When the link wants to be looked at although nothing arrived.
     pub(crate) fn next_wake(&self) -> Instant {
         match &self.state {
-            State::Paused { until } => *until,
-            State::Resolving => self.last_heard + Duration::from_secs(60),
-            State::Dialling { deadline, .. } | State::Settling { deadline } => *deadline,
+            // Reached and not greeted: the dial's own deadline holds until then.
+            State::Away => self.reach.next_wake().unwrap_or(self.last_heard + SILENCE),
+            State::Settling { deadline } => *deadline,
             State::Up => match self.awaited.front() {
                 Some(awaited) => awaited.since + SILENCE,
                 None => self.last_heard + SILENCE,
@@ -168,26 +155,12 @@ impl Link {
             return;
         }
         match &self.state {
-            State::Paused { .. } => {
-                self.last_heard = now;
-                match self.dial_to.ip() {
-                    Some(ip) => {
-                        let address = SocketAddr::new(ip, self.dial_to.port());
-                        self.resolved(Ok(vec![address]), now, registry, news);
-                    }
-                    None => {
-                        self.state = State::Resolving;
-                        news.push(News::Resolve);
-                    }
-                }
-            }
-            State::Resolving => self.down("its name was not resolved within 60 s", now, news),
-            State::Dialling { .. } => {
-                let within = self.settings.dial_timeout;
-                self.dial_next(format!("no answer within {within:?}"), now, registry, news);
+            State::Away => {
+                let step = self.reach.tick(now, registry);
+                self.step(step, now, news);
             }
             State::Settling { .. } => {
-                let within = self.settings.dial_timeout;
+                let within = self.reach.settings().dial_timeout;
                 self.down(format!("no answer to SUBSCRIBE within {within:?}"), now, news);
             }
             State::Up if self.awaited.is_empty() => {
@@ -211,41 +184,18 @@ impl Link {
         registry: &Registry,
         news: &mut Vec<News>,
     ) {
-        match addresses {
-            Err(reason) => self.down(reason, now, news),
-            Ok(addresses) => {
-                self.state = State::Dialling { others: addresses.into(), deadline: now };
-                self.dial_next("the name stands for no address".into(), now, registry, news);
-            }
-        }
+        let step = self.reach.resolved(addresses, now, registry);
+        self.step(step, now, news);
     }
 
-    /// Tries the next address; `reason` is why the one before it failed.
-    fn dial_next(
-        &mut self,
-        mut reason: String,
-        now: Instant,
-        registry: &Registry,
-        news: &mut Vec<News>,
-    ) {
-        while let State::Dialling { others, deadline } = &mut self.state {
-            let Some(address) = others.pop_front() else { break };
-            *deadline = now + self.settings.dial_timeout;
-            match Channel::connect(
-                address,
-                &self.address,
-                &self.settings,
-                registry,
-                Token(self.token),
-            ) {
-                Ok(channel) => {
-                    self.ask = Some(channel);
-                    return;
-                }
-                Err(error) => reason = error.to_string(),
-            }
+    fn step(&mut self, step: Step, now: Instant, news: &mut Vec<News>) {
+        match step {
+            Step::Nothing => {}
+            Step::Resolve => news.push(News::Resolve),
+            Step::Dialling(channel) => self.ask = Some(*channel),
+            Step::Failed(reason) => self.cleared(reason, news),
         }
-        self.down(reason, now, news);
+        self.last_heard = now;
     }
 
     /// One of the two sockets is ready.
@@ -287,9 +237,10 @@ impl Link {
                 self.hearing = Some(Hearing::Denied);
                 self.settle(now, news);
             }
-            Err(error) if matches!(self.state, State::Dialling { .. }) => {
+            Err(error) if self.reach.is_dialling() => {
                 self.ask = None;
-                self.dial_next(error.to_string(), now, registry, news);
+                let step = self.reach.refused(error.to_string(), now, registry);
+                self.step(step, now, news);
             }
             Err(error) => self.down(error.to_string(), now, news),
         }
@@ -312,7 +263,9 @@ impl Link {
                 ),
             ));
         }
-        self.state = State::Settling { deadline: now + self.settings.dial_timeout };
+        self.reach.reached();
+        let deadline = now + self.reach.settings().dial_timeout;
+        self.state = State::Settling { deadline };
         match greeting.protocol {
             Protocol::Resp3 => {
                 let subscribe = cmd("PSUBSCRIBE").arg("*").get_packed_command();
@@ -322,7 +275,7 @@ impl Link {
                 let peer = self.ask.as_ref().map(Channel::peer);
                 let token = Token(self.token + 1);
                 match peer.map(|peer| {
-                    Channel::connect(peer, &self.address, &self.settings, registry, token)
+                    Channel::connect(peer, &self.address, self.reach.settings(), registry, token)
                 }) {
                     Some(Ok(channel)) => self.listen = Some(channel),
                     _ => self.hearing = Some(Hearing::Denied),
@@ -416,7 +369,7 @@ impl Link {
         let open = self.ask.as_ref().is_some_and(Channel::is_open);
         if settling && open && self.hearing.is_some() && self.awaited.is_empty() {
             self.state = State::Up;
-            self.failures = 0;
+            self.reach.proven();
             self.last_heard = now;
             news.extend(self.up());
         }
@@ -462,23 +415,19 @@ impl Link {
     }
 
     fn down(&mut self, reason: impl Into<String>, now: Instant, news: &mut Vec<News>) {
+        self.reach.lost(now);
+        self.cleared(reason.into(), news);
+    }
+
+    fn cleared(&mut self, reason: String, news: &mut Vec<News>) {
         self.ask = None;
         self.listen = None;
         self.awaited.clear();
         self.again.clear();
         self.hearing = None;
-        self.state = State::Paused { until: now + pause(self.failures) };
-        self.failures = self.failures.saturating_add(1);
-        news.push(News::Down { reason: reason.into() });
+        self.state = State::Away;
+        news.push(News::Down { reason });
     }
-}
-
-/// The pause before attempt `failures + 1`: doubling, capped, and up to a quarter shorter or
-/// longer, so that many programs do not knock at a restarted sentinel in the same instant.
-fn pause(failures: u32) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
-    let random = RandomState::new().hash_one(failures) as u32;
-    doubled.mul_f64(0.75 + 0.5 * f64::from(random) / f64::from(u32::MAX))
 }
 
 /// `pattern channel payload`
@@ -523,17 +472,6 @@ fn names(reply: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_cap_and_differ() {
-        for failures in 0..100 {
-            let middle = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
-            let pause = pause(failures);
-            assert!(pause >= middle.mul_f64(0.74) && pause <= middle.mul_f64(1.26), "{failures}");
-        }
-        let different: std::collections::BTreeSet<_> = (0..50).map(|_| pause(3)).collect();
-        assert!(different.len() > 10);
-    }
 
     #[test]
     fn service_names_are_read_in_both_protocols() {

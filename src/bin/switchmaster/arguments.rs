@@ -1,6 +1,6 @@
 //! What can be written on the command line: [`Arguments`].
 
-use std::time::Duration;
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -79,10 +79,11 @@ pub(crate) struct TopologyArguments {
 #[command(after_help = "Examples:\n  \
     switchmaster drill\n  \
     switchmaster drill --fault kill --runs 10 --json\n  \
+    switchmaster drill --switch-on promotion,announcement --runs 20 --targets\n  \
     switchmaster drill --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster --fault planned")]
 pub(crate) struct DrillArguments {
-    /// What happens to the master; several are separated by commas. [default: all, and planned
-    /// alone with --url]
+    /// What happens to the master; several are separated by commas. [default: kill, freeze and
+    /// planned, and planned alone with --url]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT")]
     pub(crate) fault: Vec<Fault>,
     /// How many times each fault happens.
@@ -100,9 +101,22 @@ pub(crate) struct DrillArguments {
     /// Threads that wait in BLPOP without a limit, each on a list that is fed.
     #[arg(long, default_value_t = 2, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=200))]
     pub(crate) blocked: u32,
-    /// What it takes to switch to another master. [default: promotion, or what --url says]
-    #[arg(long, value_enum, value_name = "EVIDENCE")]
-    pub(crate) switch_on: Option<SwitchOn>,
+    /// What it takes to switch to another master. Several, separated by commas, are compared in
+    /// the same failovers: each has a factory, all these threads and keys of its own. [default:
+    /// promotion, or what --url says]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "EVIDENCE")]
+    pub(crate) switch_on: Vec<SwitchOn>,
+    /// Hold what was measured against the targets. The exit code is 1 when one is missed.
+    #[arg(long)]
+    pub(crate) targets: bool,
+    /// The server program of the throw-away cluster, which is its sentinels' too (from Redis 6 or
+    /// Valkey 7.2 on). [default: redis-server]
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    pub(crate) server: Option<PathBuf>,
+    /// Let the throw-away cluster's sentinels refuse SUBSCRIBE, as the rights do that Redis
+    /// documents for clients.
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) deny_subscribe: bool,
     /// Draw with ASCII characters only (and also where the output is no terminal).
     #[arg(long)]
     pub(crate) ascii: bool,
@@ -126,6 +140,22 @@ pub(crate) enum SwitchOn {
     Confirmation,
     /// Most of the sentinels name the new master.
     Announcement,
+}
+
+impl SwitchOn {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            SwitchOn::Promotion => "promotion",
+            SwitchOn::Confirmation => "confirmation",
+            SwitchOn::Announcement => "announcement",
+        }
+    }
+}
+
+impl fmt::Display for SwitchOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl From<SwitchOn> for switchmaster::SwitchOn {

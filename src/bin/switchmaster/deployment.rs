@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use percent_encoding::percent_decode_str;
 use redis::{
     Client, Connection, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
 };
 use switchmaster::{Address, Builder};
 
-use crate::failure::Failure;
+use crate::{arguments::SwitchOn, failure::Failure};
 
 const SENTINEL_PORT: u16 = 26379;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,6 +25,7 @@ pub(crate) struct Deployment {
     sentinels: Vec<Address>,
     username: Option<String>,
     password: Option<String>,
+    switch_on: Option<SwitchOn>,
 }
 
 impl Deployment {
@@ -51,6 +53,7 @@ impl Deployment {
             sentinels: sentinels?,
             username: option("sentinel_username"),
             password: option("sentinel_password"),
+            switch_on: option("switch_on").and_then(|name| SwitchOn::from_str(&name, false).ok()),
         })
     }
 
@@ -60,6 +63,11 @@ impl Deployment {
 
     pub(crate) fn service(&self) -> &str {
         &self.service
+    }
+
+    /// What it takes to switch, if the URL says.
+    pub(crate) fn switch_on(&self) -> Option<SwitchOn> {
+        self.switch_on
     }
 
     pub(crate) fn sentinels(&self) -> &[Address] {
@@ -83,12 +91,14 @@ impl Deployment {
         Ok(connection)
     }
 
-    /// Has the first sentinel that will start a failover although the master is well.
-    pub(crate) fn failover(&self) -> Result<(), Failure> {
+    /// Has the first sentinel that will start a failover although the master is well. What follows
+    /// the service's name are words of `SENTINEL FAILOVER`.
+    pub(crate) fn failover(&self, words: &[&str]) -> Result<(), Failure> {
         let mut refusals = Vec::new();
         for sentinel in &self.sentinels {
             let ordered = self.connect(sentinel).and_then(|mut connection| {
-                redis::cmd("SENTINEL").arg("FAILOVER").arg(&self.service).exec(&mut connection)
+                let mut command = redis::cmd("SENTINEL");
+                command.arg("FAILOVER").arg(&self.service).arg(words).exec(&mut connection)
             });
             match ordered {
                 Ok(()) => return Ok(()),
@@ -121,8 +131,9 @@ mod tests {
         assert_eq!(sentinels, ["a:26379", "b:2", "[::1]:26379"]);
         assert_eq!(deployment.service(), "my/s");
         assert_eq!(deployment.password.as_deref(), Some("p w"));
-        assert_eq!(deployment.username, None);
-        let deployment = Deployment::of("redis-sentinel://a/0#svc").unwrap();
+        assert_eq!((deployment.username.as_deref(), deployment.switch_on()), (None, None));
+        let deployment = Deployment::of("redis-sentinel://a/0?switch_on=confirmation#svc").unwrap();
         assert_eq!(deployment.service(), "svc");
+        assert_eq!(deployment.switch_on(), Some(SwitchOn::Confirmation));
     }
 }

@@ -141,15 +141,18 @@ impl Builder {
         self
     }
 
-    /// The server program, instead of `SWITCHMASTER_REDIS_SERVER` or `redis-server` on `PATH`.
-    pub fn server_binary(mut self, path: impl Into<PathBuf>) -> Builder {
+    /// The server program, instead of `SWITCHMASTER_REDIS_SERVER` or `redis-server` on `PATH`. It runs the sentinels
+    /// too, with `--sentinel`, unless [`sentinel_program`](Builder::sentinel_program) names another one.
+    ///
+    /// So one process can run Redis for one cluster and Valkey for another: [`valkey_server`](crate::valkey_server).
+    pub fn server(mut self, path: impl Into<PathBuf>) -> Builder {
         self.server = Some(path.into());
         self
     }
 
-    /// The sentinel program, instead of `SWITCHMASTER_REDIS_SENTINEL` or the server program, which
-    /// becomes a sentinel with `--sentinel`.
-    pub fn sentinel_binary(mut self, path: impl Into<PathBuf>) -> Builder {
+    /// The sentinel program, instead of the [`server`](Builder::server) or, where that is not named either,
+    /// `SWITCHMASTER_REDIS_SENTINEL`. It becomes a sentinel with `--sentinel`.
+    pub fn sentinel_program(mut self, path: impl Into<PathBuf>) -> Builder {
         self.sentinel = Some(path.into());
         self
     }

@@ -81,7 +81,11 @@ impl Cluster {
     }
 
     /// Cuts the clients off from these members, by a black hole in each one's proxy, while the members go on
-    /// talking with each other: `cluster.partition_client_from(cluster.sentinels())`.
+    /// talking with each other: `cluster.partition_client_from(cluster.sentinels())`. Connections that are there
+    /// stay and hear nothing more until [`heal`](Cluster::heal), new ones likewise.
+    ///
+    /// All [`members`](Cluster::members) but the master shut the clients in with it; a
+    /// [`failover`](Cluster::failover) then replaces it without them.
     ///
     /// # Errors
     ///
@@ -295,8 +299,8 @@ impl Cluster {
         health::wait_settled(self, Instant::now() + timeout)
     }
 
-    /// Resumes whatever is frozen, restarts whatever is down, points all nodes to their master and
-    /// waits until everything has [settled](Cluster::wait_settled).
+    /// Resumes whatever is frozen, restarts whatever is down, has no sentinel crash at a failover any more, points all
+    /// nodes to their master and waits until everything has [settled](Cluster::wait_settled).
     ///
     /// Call it when the sentinels agree on a master. It does by hand and at once what the sentinels would
     /// do in some ten seconds, and has them ask PING and INFO more often meanwhile.
@@ -312,6 +316,9 @@ impl Cluster {
             } else if member.is_frozen() {
                 member.resume()?;
             }
+        }
+        for sentinel in &self.sentinels {
+            sentinel.crash_never()?;
         }
         self.hurried(|| {
             Patience::until(deadline).try_for(
@@ -376,6 +383,6 @@ impl Cluster {
     }
 }
 
-fn answers(member: &Member) -> bool {
+pub(crate) fn answers(member: &Member) -> bool {
     member.is_running() && !member.is_frozen()
 }

@@ -2,17 +2,20 @@
 //!
 //! * [`Cluster`] starts masters, replicas and sentinels on free ports within a fraction of a second. Its members can be
 //!   killed, frozen, resumed and restarted, and failed over; [`Cluster::repair`] makes it whole for the next round.
+//!   Sentinels that lead a failover can be killed at the promotion, and two of them can lead at once.
 //!   Nothing of a cluster outlives the process that started it, whichever way that ends.
 //! * [`Probe`] watches a cluster and says when a promoted replica accepted its first write (the instant P), and when
 //!   each sentinel announced it. It shares no code with the clients that are compared with it.
 //! * [`FaultProxy`] stands between a client and a server: delays, black holes, resets, half-open links, cut replies, connects that hang.
 //!   [`Builder::proxied`] puts one in front of every member.
-//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say.
+//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say, and go through
+//!   a failover step by step.
 //! * [`Client`] is the small blocking client that all of these use, and [`wait_until`] how tests wait: for a
 //!   condition, with a deadline.
 //!
 //! It needs `redis-server` 6 or newer on `PATH`, or named by `SWITCHMASTER_REDIS_SERVER` (and, for another program as
 //! sentinel, `SWITCHMASTER_REDIS_SENTINEL`), a POSIX `sh`, and Linux: processes are looked up in `/proc`.
+//! [`Builder::server`] names another server for one cluster, and [`valkey_server`] finds a Valkey for it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,11 +46,14 @@ mod client;
 mod cluster;
 mod error;
 mod fake;
+mod fake_failover;
 mod fake_node;
 mod fake_sentinel;
+mod fake_service;
 pub mod frame;
 mod guardian;
 mod health;
+mod leader;
 mod member;
 mod node;
 mod patience;
@@ -63,12 +69,15 @@ pub use client::Client;
 pub use cluster::Cluster;
 pub use error::{Error, ErrorKind, Result};
 pub use fake::Place;
+pub use fake_failover::FailoverKind;
 pub use fake_node::{FakeNode, NodeModel};
-pub use fake_sentinel::{FakePeer, FakeReplica, FakeSentinel, FakeService, SentinelModel};
+pub use fake_sentinel::{FakeSentinel, SentinelModel};
+pub use fake_service::{FakePeer, FakeReplica, FakeService};
+pub use leader::{KilledLeader, Rival};
 pub use member::Member;
 pub use node::{Node, Role};
 pub use patience::wait_until;
 pub use probe::{Announcement, Probe, Promotion};
-pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE};
+pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE, VALKEY_VARIABLE, valkey_server};
 pub use proxy::FaultProxy;
 pub use sentinel::Sentinel;

@@ -50,6 +50,7 @@ pub struct Announcement {
 /// It watches from [`start`](Probe::start) until it is dropped, with a thread per replica and per sentinel. For the next
 /// failover start another one, since the candidates are the nodes that were not the master at the start.
 pub struct Probe {
+    service: String,
     seen: Arc<Seen>,
     /// Dropped first, which ends the threads.
     stop: Option<Sender<()>>,
@@ -88,7 +89,12 @@ impl Probe {
         let seen = Arc::new(Seen::default());
         let (stop, stopped) = bounded(0);
         let (ready, readiness) = unbounded();
-        let mut probe = Probe { seen: seen.clone(), stop: Some(stop), threads: Vec::new() };
+        let mut probe = Probe {
+            service: service.to_owned(),
+            seen: seen.clone(),
+            stop: Some(stop),
+            threads: Vec::new(),
+        };
         for node in cluster.nodes_of(service).iter().filter(|node| node.port() != master) {
             let watch = Watch { seen: seen.clone(), stop: stopped.clone(), ready: ready.clone() };
             let node = node.clone();
@@ -116,6 +122,11 @@ impl Probe {
             .map_err(|error| Error::io("start a thread of the probe", &error))?;
         self.threads.push(thread);
         Ok(())
+    }
+
+    /// The name of the service that it watches.
+    pub fn service(&self) -> &str {
+        &self.service
     }
 
     /// The first promotion, waiting for it at most for `timeout`.

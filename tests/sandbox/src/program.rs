@@ -12,6 +12,11 @@ use crate::{Error, ErrorKind, Result};
 pub const SERVER_VARIABLE: &str = "SWITCHMASTER_REDIS_SERVER";
 /// The environment variable that names the sentinel program.
 pub const SENTINEL_VARIABLE: &str = "SWITCHMASTER_REDIS_SENTINEL";
+/// The environment variable that names the Valkey server.
+pub const VALKEY_VARIABLE: &str = "SWITCHMASTER_VALKEY_SERVER";
+
+/// What `tests/valkey` puts in place.
+const VALKEY_VERSION: &str = "9.1.2";
 
 const HELP: &str = "install it (apt-get install redis-server redis-sentinel) or name it with";
 
@@ -25,6 +30,7 @@ pub(crate) struct Programs {
 
 impl Programs {
     pub(crate) fn find(server: Option<&Path>, sentinel: Option<&Path>) -> Result<Programs> {
+        let named = server.is_some();
         let server = match server.map(Path::to_path_buf).or_else(|| variable(SERVER_VARIABLE)) {
             Some(path) => existing(path, SERVER_VARIABLE)?,
             None => on_path("redis-server").ok_or_else(|| {
@@ -32,8 +38,9 @@ impl Programs {
                 Error::new(ErrorKind::Missing, message)
             })?,
         };
-        let sentinel = match sentinel.map(Path::to_path_buf).or_else(|| variable(SENTINEL_VARIABLE))
-        {
+        // A server that a test names comes with its sentinels, whatever the environment has for the rest.
+        let other = || variable(SENTINEL_VARIABLE).filter(|_| !named);
+        let sentinel = match sentinel.map(Path::to_path_buf).or_else(other) {
             Some(path) => existing(path, SENTINEL_VARIABLE)?,
             None => server.clone(),
         };
@@ -47,6 +54,43 @@ impl Programs {
         }
         Ok(Programs { server, sentinel, major })
     }
+}
+
+/// The Valkey server that `make setup` has put in place, or the one that `SWITCHMASTER_VALKEY_SERVER` names: for
+/// [`Builder::server`](crate::Builder::server).
+///
+/// ```no_run
+/// use switchmaster_sandbox::{Cluster, valkey_server};
+///
+/// let cluster = Cluster::builder().server(valkey_server()?).start()?;
+/// cluster.sentinels()[0].failover_coordinated(cluster.service())?;
+/// # Ok::<(), switchmaster_sandbox::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Missing`] when there is none.
+pub fn valkey_server() -> Result<PathBuf> {
+    let missing = |path: &Path, next: &str| {
+        let message = format!("no Valkey server: {} is not a program: {next}", path.display());
+        Error::new(ErrorKind::Missing, message)
+    };
+    if let Some(path) = variable(VALKEY_VARIABLE) {
+        let next = format!("change {VALKEY_VARIABLE}, or unset it and run `make setup`");
+        return Some(path.clone())
+            .filter(|path| path.is_file())
+            .ok_or_else(|| missing(&path, &next));
+    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = variable("CARGO_TARGET_DIR").unwrap_or_else(|| PathBuf::from("target"));
+    let file = format!("servers/valkey-{VALKEY_VERSION}/valkey-server");
+    // Cargo and the script take a relative directory from where they run, which is the workspace.
+    let path = workspace.canonicalize().unwrap_or(workspace).join(target).join(file);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let next = format!("run `make setup` in the workspace, or name one in {VALKEY_VARIABLE}");
+    Err(missing(&path, &next))
 }
 
 fn variable(name: &str) -> Option<PathBuf> {

@@ -68,4 +68,58 @@ impl Sentinel {
     pub fn failover(&self, service: &str) -> Result<()> {
         self.ask(&["SENTINEL", "FAILOVER", service]).map(|_| ())
     }
+
+    /// Starts a failover in which the master hands over by itself: it pauses its writes, lets the replica catch up and
+    /// changes roles with it (`SENTINEL FAILOVER … COORDINATED`). Valkey 9 or newer.
+    ///
+    /// Nobody's connections are cut at the promotion; that comes up to a second later.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`failover`](Sentinel::failover); servers that cannot do it refuse, too.
+    pub fn failover_coordinated(&self, service: &str) -> Result<()> {
+        self.ask(&["SENTINEL", "FAILOVER", service, "COORDINATED"]).map(|_| ())
+    }
+
+    /// Makes its process end by itself when it is elected to lead a failover
+    /// (`SENTINEL SIMULATE-FAILURE crash-after-election`): nobody is promoted.
+    ///
+    /// To hit the leader, whoever that will be, say it to all sentinels. The setting lives in the process: one that
+    /// crashed and was [restarted](Member::restart) is without it. So is one that [forgets](Sentinel::crash_never) it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Member::ask`].
+    pub fn crash_after_election(&self) -> Result<()> {
+        self.simulate("crash-after-election")
+    }
+
+    /// Makes its process end by itself when, leading a failover, it notices that the replica is promoted
+    /// (`SENTINEL SIMULATE-FAILURE crash-after-promotion`), some 0.8 s after the replica was and before anybody else
+    /// is told. Otherwise like [`crash_after_election`](Sentinel::crash_after_election).
+    ///
+    /// [`Cluster::kill_leader_at_promotion`](crate::Cluster::kill_leader_at_promotion) ends it at the promotion itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Member::ask`].
+    pub fn crash_after_promotion(&self) -> Result<()> {
+        self.simulate("crash-after-promotion")
+    }
+
+    /// Takes [`crash_after_election`](Sentinel::crash_after_election) and
+    /// [`crash_after_promotion`](Sentinel::crash_after_promotion) back, which a process otherwise keeps for its life.
+    /// [`Cluster::repair`](crate::Cluster::repair) does it for all sentinels.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Member::ask`].
+    pub fn crash_never(&self) -> Result<()> {
+        // The command begins with an empty set of failures, and this word adds none.
+        self.simulate("help")
+    }
+
+    fn simulate(&self, failure: &str) -> Result<()> {
+        self.ask(&["SENTINEL", "SIMULATE-FAILURE", failure]).map(|_| ())
+    }
 }

@@ -208,7 +208,7 @@ fn settings_that_cannot_work_are_refused_with_the_reason() {
     assert_eq!(refused(builder().quorum(4)).0, ErrorKind::Config);
     assert_eq!(refused(builder().service("two words")).0, ErrorKind::Config);
     assert_eq!(refused(builder().service_also("mymaster")).0, ErrorKind::Config);
-    let (kind, text) = refused(builder().server_binary("/nowhere/redis-server"));
+    let (kind, text) = refused(builder().server("/nowhere/redis-server"));
     assert_eq!(kind, ErrorKind::Missing);
     assert!(text.contains("apt-get install redis-server"), "{text}");
     let (kind, text) = refused(builder().node_line("no-such-setting yes"));

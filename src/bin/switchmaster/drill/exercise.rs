@@ -6,26 +6,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::Commands;
+use crossbeam_channel::Receiver;
+use redis::{Commands, RedisResult};
 use switchmaster::{Event, Factory};
 
 use super::{
     fault::Fault,
     ground::Ground,
+    identity::Identity,
     keys::Keys,
     load::{Load, Strength},
     operation::{Duty, Track},
+    side::Side,
 };
-use crate::failure::Failure;
+use crate::{arguments::SwitchOn, failure::Failure};
 
 /// From the fault until everyone works again.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long everyone goes on after that.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
-/// What happened, as instants.
+/// What happened to one side, as instants.
 pub(crate) struct Record {
     pub(crate) fault: Fault,
+    pub(crate) switch_on: SwitchOn,
+    /// Whether the sentinels refuse SUBSCRIBE.
+    pub(crate) subscribe_denied: bool,
     pub(crate) from: String,
     pub(crate) to: String,
     /// The generation before the fault.
@@ -40,124 +46,156 @@ pub(crate) struct Record {
     /// What is wrong with the server that a handle leads to after the switch.
     pub(crate) stale: Option<String>,
     /// Writes that were acknowledged and are missing in the end.
-    pub(crate) lost: Vec<String>,
+    pub(crate) lost: Vec<Lost>,
 }
 
-/// Does it once.
+/// An acknowledged write that is missing.
+pub(crate) struct Lost {
+    pub(crate) writer: String,
+    pub(crate) number: u64,
+    /// When it was acknowledged.
+    pub(crate) at: Instant,
+}
+
+/// Does it once, for all sides at the same time: a record for each of them.
 pub(crate) fn exercise(
     ground: &Ground,
-    factory: &Factory,
+    sides: &[Side],
     fault: Fault,
     strength: Strength,
-) -> Result<Record, Failure> {
-    let keys = Keys::new(strength.writers, strength.blocked);
-    let done = with_keys(ground, factory, fault, strength, &keys);
-    let removed = keys.remove(factory);
-    let record = done?;
-    removed?;
-    Ok(record)
+) -> Result<Vec<Record>, Failure> {
+    let keys: Vec<Keys> = sides.iter().map(|side| Keys::new(side.switch_on, strength)).collect();
+    let done = with_keys(ground, sides, fault, strength, &keys);
+    let removed: Vec<RedisResult<()>> =
+        sides.iter().zip(&keys).map(|(side, keys)| keys.remove(&side.factory)).collect();
+    let records = done?;
+    removed.into_iter().collect::<RedisResult<()>>()?;
+    Ok(records)
 }
 
 fn with_keys(
     ground: &Ground,
-    factory: &Factory,
+    sides: &[Side],
     fault: Fault,
     strength: Strength,
-    keys: &Keys,
-) -> Result<Record, Failure> {
-    factory.run_idempotent(|redis| redis.set::<_, _, ()>(keys.read(), "a value"))?;
-    let generation = factory.generation();
-    let old = Identity::of(factory)?;
-    let from = named_master(factory);
-    let events = factory.events();
+    keys: &[Keys],
+) -> Result<Vec<Record>, Failure> {
     let witness = ground.witness()?;
-    let load = Load::start(factory, keys, strength)?;
-    load.warm_up()?;
+    let contenders: Result<Vec<Contender>, Failure> =
+        sides.iter().zip(keys).map(|(side, keys)| Contender::start(side, keys, strength)).collect();
+    let contenders = contenders?;
+    for contender in &contenders {
+        contender.load.warm_up()?;
+    }
 
     let struck = ground.strike(fault)?;
     let deadline = struck + PATIENCE;
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let switch = loop {
-        match events.recv_deadline(deadline) {
-            Ok(Event::Switched { at, generation: new, .. }) if new > generation => break Some(at),
-            Ok(_) => {}
-            Err(_) => break None,
-        }
-    };
-    if let Some(switch) = switch {
-        load.wait_through(switch, deadline);
-    }
-    let announcement = witness.announcement(left());
+    let switches: Vec<Option<Instant>> =
+        contenders.iter().map(|contender| contender.follow(deadline)).collect();
+    let announcement = witness.announcement(deadline.saturating_duration_since(Instant::now()));
     let promotion = witness.promotion(Duration::ZERO);
-    let stale = match Identity::of(factory) {
-        Ok(new) => new.staleness(&old),
-        Err(error) => Some(format!("it does not answer: {error}")),
-    };
+    let stale: Vec<Option<String>> = contenders.iter().map(Contender::staleness).collect();
     thread::sleep(AFTERWARDS);
     let stopped = Instant::now();
-    let tracks = load.stop();
+    contenders.iter().for_each(|contender| contender.load.wind_down());
+    let tracks: Vec<Vec<Track>> =
+        contenders.iter().map(|contender| contender.load.stop()).collect();
     drop(witness);
 
-    ground.restore()?;
-    let to = named_master(factory);
-    let lost = lost(factory, keys, &tracks)?;
-    Ok(Record {
-        fault,
-        from,
-        to,
-        generation,
-        struck,
-        promotion,
-        announcement,
-        switch,
-        stopped,
-        tracks,
-        stale,
-        lost,
-    })
+    ground.restore(sides)?;
+    let found = switches.into_iter().zip(stale).zip(tracks);
+    let records = contenders.iter().zip(found).map(|(contender, ((switch, stale), tracks))| {
+        let factory = &contender.side.factory;
+        Ok(Record {
+            fault,
+            switch_on: contender.side.switch_on,
+            subscribe_denied: ground.denies_subscribe(),
+            from: contender.from.clone(),
+            to: named_master(factory),
+            generation: contender.generation,
+            struck,
+            promotion,
+            announcement,
+            switch,
+            stopped,
+            lost: lost(factory, contender.keys, &tracks)?,
+            tracks,
+            stale,
+        })
+    });
+    records.collect()
+}
+
+/// A side in one failover.
+struct Contender<'a> {
+    side: &'a Side,
+    keys: &'a Keys,
+    generation: u64,
+    old: Identity,
+    from: String,
+    events: Receiver<Event>,
+    load: Load,
+}
+
+impl Contender<'_> {
+    fn start<'a>(
+        side: &'a Side,
+        keys: &'a Keys,
+        strength: Strength,
+    ) -> Result<Contender<'a>, Failure> {
+        let factory = &side.factory;
+        factory.run_idempotent(|redis| redis.set::<_, _, ()>(keys.read(), "a value"))?;
+        Ok(Contender {
+            generation: factory.generation(),
+            old: Identity::of(factory)?,
+            from: named_master(factory),
+            events: factory.events(),
+            load: Load::start(factory, keys, strength)?,
+            side,
+            keys,
+        })
+    }
+
+    /// Waits for the switch and then until every worker is through, and says when the switch was.
+    fn follow(&self, deadline: Instant) -> Option<Instant> {
+        let switch = loop {
+            match self.events.recv_deadline(deadline) {
+                Ok(Event::Switched { at, generation, .. }) if generation > self.generation => {
+                    break at;
+                }
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        };
+        self.load.wait_through(switch, deadline);
+        Some(switch)
+    }
+
+    fn staleness(&self) -> Option<String> {
+        match Identity::of(&self.side.factory) {
+            Ok(new) => new.staleness(&self.old),
+            Err(error) => Some(format!("it does not answer: {error}")),
+        }
+    }
 }
 
 fn named_master(factory: &Factory) -> String {
     factory.master().map_or_else(|| "none".to_owned(), |master| master.to_string())
 }
 
-/// What the server that a handle leads to says of itself.
-struct Identity {
-    role: String,
-    run_id: String,
-}
-
-impl Identity {
-    fn of(factory: &Factory) -> redis::RedisResult<Identity> {
-        factory.run_idempotent(|redis| {
-            let role: Vec<redis::Value> = redis::cmd("ROLE").query(redis)?;
-            let role = role.first().map(redis::from_redis_value_ref).transpose()?;
-            let info: String = redis::cmd("INFO").arg("server").query(redis)?;
-            let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-            Ok(Identity {
-                role: role.unwrap_or_default(),
-                run_id: run_id.unwrap_or_default().trim().to_owned(),
-            })
-        })
-    }
-
-    fn staleness(&self, old: &Identity) -> Option<String> {
-        if self.role != "master" {
-            return Some(format!("its role is {:?}", self.role));
-        }
-        (self.run_id == old.run_id).then(|| format!("it is the old one, run id {}", old.run_id))
-    }
-}
-
 /// Acknowledged writes that the master does not have.
-fn lost(factory: &Factory, keys: &Keys, tracks: &[Track]) -> Result<Vec<String>, Failure> {
+fn lost(factory: &Factory, keys: &Keys, tracks: &[Track]) -> Result<Vec<Lost>, Failure> {
     let mut lost = Vec::new();
     for track in tracks.iter().filter(|track| track.duty == Duty::Write) {
         let key = keys.written_by(track.index);
         let there: Vec<u64> = factory.run_idempotent(|redis| redis.lrange(&key, 0, -1))?;
         let there: HashSet<u64> = there.into_iter().collect();
         let missing = track.done().filter(|done| !there.contains(&done.number));
-        lost.extend(missing.map(|done| format!("{}: {}", track.name(), done.number)));
+        lost.extend(missing.map(|done| Lost {
+            writer: track.name(),
+            number: done.number,
+            at: done.ended,
+        }));
     }
     Ok(lost)
 }

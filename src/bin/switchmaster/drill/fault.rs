@@ -12,17 +12,26 @@ pub(crate) enum Fault {
     Freeze,
     /// SENTINEL FAILOVER: the master is well, and becomes a replica.
     Planned,
+    /// SENTINEL FAILOVER … COORDINATED (Valkey 9 on): the master itself hands over.
+    Coordinated,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 3] = [Fault::Kill, Fault::Freeze, Fault::Planned];
+    /// Those that every server knows.
+    pub(crate) const USUAL: [Fault; 3] = [Fault::Kill, Fault::Freeze, Fault::Planned];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Fault::Kill => "kill",
             Fault::Freeze => "freeze",
             Fault::Planned => "planned",
+            Fault::Coordinated => "coordinated",
         }
+    }
+
+    /// Whether the master is well until it is replaced.
+    pub(crate) fn is_ordered(self) -> bool {
+        matches!(self, Fault::Planned | Fault::Coordinated)
     }
 }
 

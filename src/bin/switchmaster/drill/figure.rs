@@ -1,5 +1,6 @@
-//! The numbers of a drill, and how they spread over several: [`FIGURES`], [`Spread`].
+//! The numbers of a drill, and how they spread over several: [`FIGURES`], [`Spread`], [`Statistic`].
 
+use Unit::{Count, Milliseconds, Part};
 use serde_json::{Value, json};
 
 use super::report::Report;
@@ -8,39 +9,115 @@ use super::report::Report;
 pub(crate) struct Figure {
     pub(crate) key: &'static str,
     pub(crate) label: &'static str,
-    /// Whether it is a count, and not milliseconds.
-    pub(crate) whole: bool,
+    unit: Unit,
+    /// Whether it differs with what it takes to switch.
+    pub(crate) compared: bool,
     pub(crate) of: fn(&Report) -> Option<f64>,
 }
 
-const fn ms(key: &'static str, label: &'static str, of: fn(&Report) -> Option<f64>) -> Figure {
-    Figure { key, label, whole: false, of }
+#[derive(Clone, Copy)]
+enum Unit {
+    Milliseconds,
+    Count,
+    Part,
 }
 
-const fn count(key: &'static str, label: &'static str, of: fn(&Report) -> Option<f64>) -> Figure {
-    Figure { key, label, whole: true, of }
+impl Figure {
+    const fn new(
+        key: &'static str,
+        label: &'static str,
+        unit: Unit,
+        of: fn(&Report) -> Option<f64>,
+    ) -> Figure {
+        Figure { key, label, unit, compared: true, of }
+    }
+
+    const fn not_compared(self) -> Figure {
+        Figure { compared: false, ..self }
+    }
+
+    pub(crate) fn named(key: &str) -> Option<&'static Figure> {
+        FIGURES.iter().find(|figure| figure.key == key)
+    }
+
+    /// The number as it is printed.
+    pub(crate) fn text(&self, value: Option<f64>) -> String {
+        match (value, self.unit) {
+            (None, _) => "-".to_owned(),
+            (Some(value), Unit::Milliseconds) => format!("{value:.1}"),
+            (Some(value), Unit::Count) => format!("{value:.0}"),
+            (Some(value), Unit::Part) => format!("{value:.3}"),
+        }
+    }
 }
 
 pub(crate) const FIGURES: &[Figure] = &[
-    ms("fault_ms", "F fault", |report| Some(report.struck)),
-    ms("promotion_ms", "P promotion", |report| report.promotion),
-    ms("switch_ms", "S switch of the factory", |report| report.switch),
-    ms("first_write_ms", "first acknowledged write", |report| report.first_write),
-    ms("last_writer_ms", "last writer through", |report| report.last_writer),
-    ms("announcement_ms", "A first +switch-master", |report| report.announcement),
-    ms("longest_wait_ms", "longest wait of a worker", |report| {
-        report.waits.iter().map(|(_, ms)| *ms).reduce(f64::max)
+    Figure::new("fault_ms", "F fault", Milliseconds, |report| Some(report.struck)).not_compared(),
+    Figure::new("promotion_ms", "P promotion", Milliseconds, |report| report.promotion)
+        .not_compared(),
+    Figure::new("switch_ms", "S switch of the factory", Milliseconds, |report| report.switch),
+    Figure::new("first_write_ms", "first acknowledged write", Milliseconds, |report| {
+        report.first_write
     }),
-    count("blocked_served", "blocked readers served", |report| Some(report.served as f64)),
-    count("errors", "errors", |report| Some(report.errors() as f64)),
-    count("acknowledged", "writes acknowledged", |report| Some(report.acknowledged as f64)),
-    count("lost", "writes acknowledged and lost", |report| Some(report.lost.len() as f64)),
-    count("stuck", "threads stuck", |report| Some(report.stuck.len() as f64)),
+    Figure::new("last_writer_ms", "last writer through", Milliseconds, |report| report.last_writer),
+    Figure::new("announcement_ms", "A first +switch-master", Milliseconds, |report| {
+        report.announcement
+    }),
+    Figure::new("first_write_part", "first write as part of A", Part, |report| {
+        report.part_of_announcement(report.first_write)
+    }),
+    Figure::new("last_writer_part", "last writer as part of A", Part, |report| {
+        report.part_of_announcement(report.last_writer)
+    }),
+    Figure::new("longest_wait_ms", "longest wait of a worker", Milliseconds, |report| {
+        report.waits.iter().map(|(_, ms)| *ms).reduce(f64::max)
+    })
+    .not_compared(),
+    Figure::new("longest_pause_ms", "longest pause of a writer", Milliseconds, |report| {
+        report.pause
+    }),
+    Figure::new("blocked_served", "blocked readers served", Count, |report| {
+        Some(report.served as f64)
+    })
+    .not_compared(),
+    Figure::new("woken", "blocked readers woken", Count, |report| Some(report.errors.woken as f64)),
+    Figure::new("errors", "errors of all others", Count, |report| {
+        Some(report.errors.total() as f64)
+    }),
+    Figure::new("acknowledged", "writes acknowledged", Count, |report| {
+        Some(report.acknowledged as f64)
+    })
+    .not_compared(),
+    Figure::new("lost", "acknowledged writes lost", Count, |report| Some(report.lost.len() as f64)),
+    Figure::new("lost_over_ms", "lost: from first to last", Milliseconds, |report| {
+        Some(report.lost_over)
+    }),
+    Figure::new("stuck", "threads stuck", Count, |report| Some(report.stuck.len() as f64)),
 ];
 
 /// Microseconds are all that is meant.
 pub(crate) fn rounded(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1000.0
+}
+
+/// What is taken of several values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statistic {
+    P50,
+    P99,
+    Max,
+}
+
+impl Statistic {
+    pub(crate) const ALL: [Statistic; 3] = [Statistic::P50, Statistic::P99, Statistic::Max];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Statistic::P50 => "p50",
+            Statistic::P99 => "p99",
+            Statistic::Max => "max",
+        }
+    }
 }
 
 /// Several values of one figure.
@@ -60,6 +137,14 @@ impl Spread {
         let rank = |part: f64| (part * values.len() as f64).ceil() as usize;
         let at = |part: f64| values[rank(part).clamp(1, values.len()) - 1];
         Some(Spread { p50: at(0.5), p99: at(0.99), max })
+    }
+
+    pub(crate) fn get(&self, statistic: Statistic) -> f64 {
+        match statistic {
+            Statistic::P50 => self.p50,
+            Statistic::P99 => self.p99,
+            Statistic::Max => self.max,
+        }
     }
 
     pub(crate) fn to_json(&self) -> Value {

@@ -9,7 +9,10 @@ use std::{
 use redis::{Commands, RedisResult};
 use switchmaster::Factory;
 
-/// Names that begin with `switchmaster:drill:` and that no other drill uses.
+use super::load::Strength;
+use crate::arguments::SwitchOn;
+
+/// Names that begin with `switchmaster:drill:` and that no other drill or side uses.
 #[derive(Clone)]
 pub(crate) struct Keys {
     prefix: Arc<str>,
@@ -18,10 +21,10 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(writers: usize, lists: usize) -> Keys {
+    pub(crate) fn new(side: SwitchOn, strength: Strength) -> Keys {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let prefix = format!("switchmaster:drill:{}:{}", process::id(), now.as_nanos());
-        Keys { prefix: prefix.into(), writers, lists }
+        let prefix = format!("switchmaster:drill:{}:{}:{side}", process::id(), now.as_nanos());
+        Keys { prefix: prefix.into(), writers: strength.writers, lists: strength.blocked }
     }
 
     /// The list that a writer appends to.

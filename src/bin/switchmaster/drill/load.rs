@@ -22,7 +22,7 @@ const WARM_UP: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(2);
 
-/// How many of each.
+/// How many of each, for every side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strength {
     pub(crate) writers: usize,
@@ -107,11 +107,23 @@ impl Load {
         }
     }
 
+    /// Asks the workers to end, without waiting for them.
+    pub(crate) fn wind_down(&self) {
+        self.workers.iter().for_each(Worker::stop);
+    }
+
     /// Ends the workers and gives what they did. One that does not end is left to itself.
-    pub(crate) fn stop(self) -> Vec<Track> {
+    pub(crate) fn stop(&self) -> Vec<Track> {
         end(&self.workers);
         end(self.feeder.as_slice());
         self.all().map(Worker::track).collect()
+    }
+}
+
+impl Drop for Load {
+    /// Nobody may use the keys any more when they are removed.
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -1,17 +1,22 @@
 //! `switchmaster drill`: real failovers under load.
 
 mod contract;
+mod delay;
+mod errors;
 mod exercise;
 mod fault;
 mod figure;
 mod ground;
+mod identity;
 mod keys;
 mod listener;
 mod load;
 mod operation;
 mod picture;
 mod report;
+mod side;
 mod table;
+mod target;
 mod witness;
 mod worker;
 
@@ -21,26 +26,31 @@ mod tests;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
-use switchmaster::{Builder, Factory};
-use switchmaster_sandbox::Cluster;
 
 pub(crate) use fault::Fault;
 use figure::{FIGURES, Spread};
 use ground::Ground;
 use load::Strength;
 use report::Report;
+use side::Side;
+use target::Target;
 
-use crate::{arguments::DrillArguments, deployment::Deployment, failure::Failure};
+use crate::{
+    arguments::{DrillArguments, SwitchOn},
+    deployment::Deployment,
+    failure::Failure,
+};
 
 /// The width of everything that is printed.
 const WIDTH: usize = 80;
 
 pub(crate) fn run(arguments: &DrillArguments) -> Result<(), Failure> {
+    let deployment = arguments.url.as_deref().map(Deployment::of).transpose()?;
     let faults = faults(arguments)?;
-    let ground = match &arguments.url {
-        None => Ground::Sandbox(Box::new(Cluster::builder().start()?)),
-        Some(url) => {
-            let deployment = Deployment::of(url)?;
+    let ways = ways(arguments, deployment.as_ref())?;
+    let ground = match deployment {
+        None => Ground::sandbox(arguments)?,
+        Some(deployment) => {
             if !arguments.yes {
                 ask(&deployment, arguments.runs)?;
             }
@@ -52,52 +62,104 @@ pub(crate) fn run(arguments: &DrillArguments) -> Result<(), Failure> {
         readers: arguments.readers as usize,
         blocked: arguments.blocked as usize,
     };
-    let factory = factory(&ground, arguments, strength)?;
-    let mut reports = Vec::new();
+    let sides: Result<Vec<Side>, Failure> =
+        ways.iter().map(|way| side(&ground, *way, strength)).collect();
+    let sides = sides?;
+    let mut results = Vec::new();
     for &fault in &faults {
-        let first = reports.len();
+        let mut reports = Vec::new();
         for run in 1..=arguments.runs {
             if arguments.runs > 1 && io::stderr().is_terminal() {
                 eprintln!("{fault}, run {run} of {}", arguments.runs);
             }
-            reports.push(Report::of(exercise::exercise(&ground, &factory, fault, strength)?));
+            let records = exercise::exercise(&ground, &sides, fault, strength)?;
+            reports.extend(records.into_iter().map(Report::of));
         }
+        let targets = match arguments.targets {
+            true => Target::of(fault, ground.denies_subscribe()),
+            false => &[],
+        };
+        let result = Series { fault, reports, targets };
         if !arguments.json {
-            show(arguments, fault, &reports[first..])?;
+            show(arguments, &ways, &result)?;
         }
+        results.push(result);
     }
-    factory.close();
+    sides.iter().for_each(|side| side.factory.close());
     if arguments.json {
-        writeln!(io::stdout().lock(), "{}", document(arguments, &faults, &reports))?;
+        writeln!(io::stdout().lock(), "{}", document(arguments, &ways, &results))?;
     }
-    match reports.iter().all(|report| contract::broken(report).is_empty()) {
+    match results.iter().all(Series::is_good) {
         true => Ok(()),
         false => Err(Failure::told()),
     }
 }
 
+/// What became of all runs of one fault.
+struct Series {
+    fault: Fault,
+    /// Those of each run together, in the order of the sides.
+    reports: Vec<Report>,
+    targets: &'static [Target],
+}
+
+impl Series {
+    fn of_side(&self, way: SwitchOn) -> Vec<&Report> {
+        self.reports.iter().filter(|report| report.switch_on == way).collect()
+    }
+
+    fn is_good(&self) -> bool {
+        let promoted = self.of_side(SwitchOn::Promotion);
+        self.reports.iter().all(|report| contract::broken(report).is_empty())
+            && self.targets.iter().all(|target| target.is_met(&promoted))
+    }
+}
+
 fn faults(arguments: &DrillArguments) -> Result<Vec<Fault>, Failure> {
-    let mut faults = arguments.fault.clone();
-    if arguments.url.is_some() {
-        if let Some(fault) = faults.iter().find(|fault| **fault != Fault::Planned) {
-            return Err(Failure::usage(format!(
-                "--fault {fault}: with --url only planned failovers are drilled, since nothing \
-                 here could bring that master back; use --fault planned, or drill a sandbox \
-                 (without --url)"
-            )));
+    if arguments.url.is_some()
+        && let Some(fault) = arguments.fault.iter().find(|fault| !fault.is_ordered())
+    {
+        return Err(Failure::usage(format!(
+            "--fault {fault}: with --url only planned and coordinated failovers are drilled, since \
+             nothing here could bring that master back; use --fault planned, or drill a sandbox \
+             (without --url)"
+        )));
+    }
+    Ok(match (&arguments.fault[..], &arguments.url) {
+        ([], None) => Fault::USUAL.to_vec(),
+        ([], Some(_)) => vec![Fault::Planned],
+        (faults, _) => each_once(faults),
+    })
+}
+
+/// The ways to switch that are compared.
+fn ways(
+    arguments: &DrillArguments,
+    deployment: Option<&Deployment>,
+) -> Result<Vec<SwitchOn>, Failure> {
+    let ways = match &arguments.switch_on[..] {
+        [] => {
+            let said = deployment.and_then(Deployment::switch_on);
+            vec![said.unwrap_or(SwitchOn::Promotion)]
         }
-        faults.push(Fault::Planned);
+        ways => each_once(ways),
+    };
+    if arguments.targets && !ways.contains(&SwitchOn::Promotion) {
+        return Err(Failure::usage(
+            "--targets: they are for a switch at the promotion; add it to --switch-on",
+        ));
     }
-    if faults.is_empty() {
-        faults.extend(Fault::ALL);
-    }
+    Ok(ways)
+}
+
+fn each_once<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
     let mut once = Vec::new();
-    for fault in faults {
-        if !once.contains(&fault) {
-            once.push(fault);
+    for item in items {
+        if !once.contains(item) {
+            once.push(*item);
         }
     }
-    Ok(once)
+    once
 }
 
 fn ask(deployment: &Deployment, runs: u32) -> Result<(), Failure> {
@@ -123,38 +185,38 @@ fn ask(deployment: &Deployment, runs: u32) -> Result<(), Failure> {
     }
 }
 
-/// A pool in which every thread finds a handle, so that what is measured is the failover.
-fn factory(
-    ground: &Ground,
-    arguments: &DrillArguments,
-    strength: Strength,
-) -> Result<Factory, Failure> {
-    let mut builder = Builder::from_url(&ground.url())?.max_size(strength.threads() as u32 + 1);
-    if let Some(evidence) = arguments.switch_on {
-        builder = builder.switch_on(evidence.into());
-    }
-    Ok(builder.build()?)
+/// Its pool is one in which every thread finds a handle, so that what is measured is the failover.
+fn side(ground: &Ground, way: SwitchOn, strength: Strength) -> Result<Side, Failure> {
+    let builder = ground.factory()?.max_size(strength.threads() as u32 + 1).switch_on(way.into());
+    Ok(Side { switch_on: way, factory: builder.build()? })
 }
 
-fn show(arguments: &DrillArguments, fault: Fault, reports: &[Report]) -> Result<(), Failure> {
+fn show(arguments: &DrillArguments, ways: &[SwitchOn], result: &Series) -> Result<(), Failure> {
+    let Series { fault, reports, targets } = result;
     let mut output = io::stdout().lock();
-    if let [report] = reports {
-        writeln!(output, "{}", table::single(report))?;
-        if arguments.ascii || arguments.picture || output.is_terminal() {
+    let text = if arguments.targets || ways.len() > 1 && arguments.runs > 1 {
+        table::compared(*fault, ways, reports, targets)
+    } else if arguments.runs > 1 {
+        table::spread(*fault, reports)
+    } else {
+        table::single(reports)
+    };
+    writeln!(output, "{text}")?;
+    let drawn = arguments.ascii || arguments.picture || output.is_terminal();
+    if arguments.runs == 1 && drawn {
+        for report in reports {
             writeln!(output, "{}", picture::draw(report, arguments.ascii))?;
         }
-    } else {
-        writeln!(output, "{}", table::spread(fault, reports))?;
     }
     output.flush()?;
     Ok(())
 }
 
-fn document(arguments: &DrillArguments, faults: &[Fault], reports: &[Report]) -> Value {
-    let faults: Vec<Value> = faults
-        .iter()
-        .map(|fault| {
-            let runs: Vec<&Report> = reports.iter().filter(|run| run.fault == *fault).collect();
+fn document(arguments: &DrillArguments, ways: &[SwitchOn], results: &[Series]) -> Value {
+    let sides = results.iter().flat_map(|result| ways.iter().map(move |way| (result, *way)));
+    let faults: Vec<Value> = sides
+        .map(|(result, way)| {
+            let runs = result.of_side(way);
             let spread: serde_json::Map<String, Value> = FIGURES
                 .iter()
                 .map(|figure| {
@@ -163,14 +225,26 @@ fn document(arguments: &DrillArguments, faults: &[Fault], reports: &[Report]) ->
                     (figure.key.to_owned(), json!(spread))
                 })
                 .collect();
+            let targets: &[Target] = match way {
+                SwitchOn::Promotion => result.targets,
+                SwitchOn::Confirmation | SwitchOn::Announcement => &[],
+            };
             json!({
-                "fault": fault.as_str(),
+                "fault": result.fault.as_str(),
+                "switch_on": way.as_str(),
                 "runs": runs.iter().map(|run| run.to_json()).collect::<Vec<_>>(),
                 "spread": spread,
+                "targets": targets.iter().map(|target| target.to_json(&runs)).collect::<Vec<_>>(),
             })
         })
         .collect();
-    let broken: Vec<String> = reports.iter().flat_map(contract::broken).collect();
+    let reports = results.iter().flat_map(|result| &result.reports);
+    let broken: Vec<String> = reports
+        .flat_map(|report| {
+            let side = table::side(report, ways.len() > 1);
+            contract::broken(report).into_iter().map(move |breach| format!("{side}{breach}"))
+        })
+        .collect();
     json!({
         "writers": arguments.writers,
         "readers": arguments.readers,

@@ -6,7 +6,7 @@ use redis::RedisError;
 use switchmaster::{Error, Outcome};
 
 /// What a worker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Duty {
     /// RPUSH of a value that nobody else writes.
     Write,
@@ -23,6 +23,16 @@ impl Duty {
         match self {
             Duty::Write => "writer",
             Duty::Read => "reader",
+            Duty::Block => "blocked",
+            Duty::Feed => "feeder",
+        }
+    }
+
+    /// All of them, as they are named when there are several.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Duty::Write => "writers",
+            Duty::Read => "readers",
             Duty::Block => "blocked",
             Duty::Feed => "feeder",
         }

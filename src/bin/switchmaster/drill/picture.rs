@@ -21,7 +21,7 @@ const ASCII: [char; 8] = ['.', ':', '-', '=', '+', '*', '%', '@'];
 pub(crate) fn draw(report: &Report, ascii: bool) -> String {
     let axis = Axis::of(report);
     let levels = if ascii { &ASCII } else { &BLOCKS };
-    let mut text = String::new();
+    let mut text = format!("{}, switch on {}\n", report.fault, report.switch_on);
     for track in &report.tracks {
         let _ = writeln!(text, "{:<NAMES$}{}", track.name(), lane(track, &axis, levels));
     }

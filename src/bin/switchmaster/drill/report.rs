@@ -1,32 +1,33 @@
-//! What a drill found, in milliseconds: [`Report`].
+//! What a drill found of one side, in milliseconds: [`Report`].
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
-use switchmaster::Outcome;
 
 use super::{
     contract,
+    delay::{self, longest_pause, longest_wait, stuck},
+    errors::Errors,
     exercise::Record,
     fault::Fault,
     figure::{self, FIGURES},
     operation::{Duty, Track},
 };
-
-/// A thread that goes on this much later than it could is stuck.
-pub(crate) const STUCK: f64 = 100.0;
-/// Messages of errors that are quoted, each kind once.
-const QUOTED: usize = 5;
+use crate::arguments::SwitchOn;
 
 /// Times are milliseconds after the promotion, or after the fault where nobody saw the promotion.
 pub(crate) struct Report {
     pub(crate) fault: Fault,
+    pub(crate) switch_on: SwitchOn,
+    pub(crate) subscribe_denied: bool,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) zero: Instant,
     pub(crate) struck: f64,
     pub(crate) promotion: Option<f64>,
     pub(crate) announcement: Option<f64>,
+    /// When this side could know of the new master.
+    pub(crate) knowable: Option<f64>,
     pub(crate) switch: Option<f64>,
     /// The first write that the new master acknowledged.
     pub(crate) first_write: Option<f64>,
@@ -37,14 +38,14 @@ pub(crate) struct Report {
     pub(crate) served: usize,
     /// The longest time of each worker without a success, from just before the fault on.
     pub(crate) waits: Vec<(String, f64)>,
+    /// The longest of the writers' times between two acknowledged writes.
+    pub(crate) pause: Option<f64>,
     pub(crate) threads: usize,
-    /// Errors by outcome and kind.
-    pub(crate) errors: BTreeMap<(&'static str, &'static str), usize>,
-    pub(crate) messages: Vec<String>,
-    /// Every error: the worker, when its operation began and when it ended, and what it was.
-    pub(crate) each: Vec<Value>,
+    pub(crate) errors: Errors,
     pub(crate) acknowledged: usize,
     pub(crate) lost: Vec<String>,
+    /// From the first to the last acknowledgement of a write that was lost.
+    pub(crate) lost_over: f64,
     /// Threads that went on too late, and how late.
     pub(crate) stuck: Vec<(String, f64)>,
     pub(crate) stale: Option<String>,
@@ -64,38 +65,26 @@ impl Report {
         let blocked = firsts(Duty::Block);
         let last_writer: Option<Vec<Instant>> = writers.iter().copied().collect();
         let waits = record.tracks.iter().map(|track| (track.name(), longest_wait(track, &record)));
-        let mut errors = BTreeMap::new();
-        let mut messages: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut each = Vec::new();
-        for track in &record.tracks {
-            for (operation, trouble) in track.failed() {
-                *errors.entry((trouble.outcome.as_str(), trouble.kind)).or_default() += 1;
-                messages.entry(trouble.kind).or_insert(&trouble.message);
-                each.push(json!({
-                    "worker": track.name(),
-                    "began_ms": figure::rounded(at(operation.began)),
-                    "ended_ms": figure::rounded(at(operation.ended)),
-                    "outcome": trouble.outcome.as_str(),
-                    "kind": trouble.kind,
-                }));
-            }
-        }
+        let lost = record.lost.iter().map(|lost| lost.at);
+        let lost_over = lost.clone().min().zip(lost.max()).map(|(first, last)| millis(first, last));
         Report {
             fault: record.fault,
+            switch_on: record.switch_on,
+            subscribe_denied: record.subscribe_denied,
             zero,
             struck: at(record.struck),
             promotion: record.promotion.map(at),
             announcement: record.announcement.map(at),
+            knowable: delay::knowable(&record).map(at),
             switch: record.switch.map(at),
             first_write: writers.iter().flatten().min().copied().map(at),
             last_writer: last_writer.and_then(|all| all.into_iter().max()).map(at),
             served: blocked.iter().flatten().count(),
             blocked: blocked.len(),
             waits: waits.collect(),
+            pause: longest_pause(&record),
             threads: record.tracks.len(),
-            errors,
-            messages: messages.into_values().take(QUOTED).map(str::to_owned).collect(),
-            each,
+            errors: Errors::of(&record.tracks, zero),
             acknowledged: record
                 .tracks
                 .iter()
@@ -104,21 +93,24 @@ impl Report {
                 .sum(),
             stuck: stuck(&record),
             stopped: at(record.stopped),
+            lost_over: lost_over.unwrap_or(0.0),
+            lost: record
+                .lost
+                .iter()
+                .map(|lost| format!("{}: {}", lost.writer, lost.number))
+                .collect(),
             from: record.from,
             to: record.to,
-            lost: record.lost,
             stale: record.stale,
             tracks: record.tracks,
         }
     }
 
-    pub(crate) fn errors(&self) -> usize {
-        self.errors.values().sum()
-    }
-
-    fn errors_with(&self, outcome: Outcome) -> usize {
-        let with = self.errors.iter().filter(|((of, _), _)| *of == outcome.as_str());
-        with.map(|(_, count)| count).sum()
+    /// A time as part of the time that passes until the first `+switch-master`.
+    pub(crate) fn part_of_announcement(&self, ms: Option<f64>) -> Option<f64> {
+        self.promotion?;
+        let announcement = self.announcement.filter(|ms| *ms > 0.0)?;
+        Some(ms? / announcement)
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -131,6 +123,7 @@ impl Report {
         };
         json!({
             "fault": self.fault.as_str(),
+            "switch_on": self.switch_on.as_str(),
             "from": self.from,
             "to": self.to,
             "times_after": if self.promotion.is_some() { "promotion" } else { "fault" },
@@ -138,13 +131,7 @@ impl Report {
             "waits_ms": named(&self.waits),
             "threads": self.threads,
             "blocked": { "served": self.served, "of": self.blocked },
-            "errors": {
-                "not_sent": self.errors_with(Outcome::NotSent),
-                "unknown": self.errors_with(Outcome::Unknown),
-                "replied": self.errors_with(Outcome::Replied),
-                "messages": self.messages,
-                "each": self.each,
-            },
+            "errors": self.errors.to_json(),
             "writes": { "acknowledged": self.acknowledged, "lost": self.lost },
             "stuck_ms": named(&self.stuck),
             "broken": contract::broken(self),
@@ -161,46 +148,4 @@ pub(crate) fn millis(from: Instant, to: Instant) -> f64 {
 
 fn first_on_new(track: &Track, old: u64) -> Option<Instant> {
     track.done().find(|done| done.generation > old).map(|done| done.ended)
-}
-
-fn longest_wait(track: &Track, record: &Record) -> f64 {
-    let before = track.done().rev().find(|done| done.ended <= record.struck);
-    let mut last = before.map_or(record.struck, |done| done.ended);
-    let mut longest = 0.0_f64;
-    let after = track.done().map(|done| done.ended).filter(|ended| *ended > record.struck);
-    for ended in after.chain([record.stopped]) {
-        longest = longest.max(millis(last, ended));
-        last = ended;
-    }
-    longest
-}
-
-/// The workers that went on later after the announcement than they could have.
-fn stuck(record: &Record) -> Vec<(String, f64)> {
-    let Some(announcement) = record.announcement else { return Vec::new() };
-    let late = |track: &Track| {
-        let ended = track.operations.iter().map(|done| (done.began, done.ended));
-        let running = track.running.map(|began| (began, record.stopped));
-        ended
-            .chain(running)
-            .filter_map(|(began, ended)| {
-                let could = match track.duty {
-                    Duty::Block => fed(record, track.index, began)?,
-                    _ => began,
-                };
-                Some(millis(could.max(announcement), ended))
-            })
-            .fold(0.0, f64::max)
-    };
-    let all = record.tracks.iter().map(|track| (track.name(), late(track)));
-    all.filter(|(_, ms)| *ms > STUCK).collect()
-}
-
-/// When, from `began` on, the list of a blocked reader first got something on the new master.
-fn fed(record: &Record, list: usize, began: Instant) -> Option<Instant> {
-    let feeder = record.tracks.iter().find(|track| track.duty == Duty::Feed)?;
-    let mut meals = feeder.done().filter(|meal| {
-        meal.number == list as u64 && meal.generation > record.generation && meal.ended >= began
-    });
-    meals.next().map(|meal| meal.ended)
 }

@@ -6,13 +6,18 @@ use switchmaster::Outcome;
 
 use super::{
     WIDTH, contract,
-    exercise::Record,
+    exercise::{Lost, Record},
     fault::Fault,
+    figure::Statistic,
     operation::{Duty, Operation, Track, Trouble},
     picture,
     report::Report,
     table,
+    target::Target,
 };
+use crate::arguments::SwitchOn;
+
+const WAYS: [SwitchOn; 3] = [SwitchOn::Promotion, SwitchOn::Confirmation, SwitchOn::Announcement];
 
 /// The clock of a record: its fault is at 1000 ms, its promotion at 2000, its announcement at 3000.
 struct Clock(Instant);
@@ -39,6 +44,8 @@ impl Clock {
     fn record(&self, fault: Fault, tracks: Vec<Track>) -> Record {
         Record {
             fault,
+            switch_on: SwitchOn::Promotion,
+            subscribe_denied: false,
             from: "a:1".to_owned(),
             to: "b:2".to_owned(),
             generation: 1,
@@ -51,6 +58,10 @@ impl Clock {
             stale: None,
             lost: Vec::new(),
         }
+    }
+
+    fn lost(&self, at: u64) -> Lost {
+        Lost { writer: "writer 0".to_owned(), number: at, at: self.at(at) }
     }
 }
 
@@ -78,27 +89,145 @@ fn a_good_failover_breaks_nothing() {
     assert_eq!(report.first_write, Some(12.0));
     assert_eq!(report.last_writer, Some(12.0));
     assert_eq!(report.waits, [("writer 0".to_owned(), 1021.0)]);
-    assert_eq!((report.acknowledged, report.errors()), (4, 1));
+    assert_eq!(report.pause, Some(1021.0));
+    assert_eq!(report.part_of_announcement(report.first_write), Some(0.012));
+    assert_eq!((report.acknowledged, report.errors.total()), (4, 1));
+}
+
+fn assert_broken(record: Record, parts: &[&str]) {
+    let (fault, broken) = (record.fault, contract::broken(&Report::of(record)));
+    assert_eq!(broken.len(), parts.len(), "{broken:?}");
+    for (breach, part) in broken.iter().zip(parts) {
+        assert!(breach.starts_with(&format!("{fault}: ")), "{breach}");
+        assert!(breach.contains(part), "{part} in {breach}");
+    }
 }
 
 #[test]
 fn each_broken_promise_is_told() {
     let clock = clock();
     let late =
-        vec![clock.failed(1000, 1001), clock.failed(1001, 1002), clock.done(1005, 3200, 2, 1)];
+        vec![clock.failed(1000, 1001), clock.failed(1001, 1002), clock.done(1005, 2400, 2, 1)];
     let mut record = clock.record(Fault::Freeze, vec![track(Duty::Write, late)]);
     record.stale = Some("its role is \"slave\"".to_owned());
-    let broken = contract::broken(&Report::of(record));
-    let parts = ["200.0 ms after the first announcement", "writer 0 by 200", "2 errors", "slave"];
-    assert_eq!(broken.len(), parts.len(), "{broken:?}");
-    for (breach, part) in broken.iter().zip(parts) {
-        assert!(breach.starts_with("freeze: ") && breach.contains(part), "{part} in {breach}");
-    }
+    assert_broken(
+        record,
+        &[
+            "first acknowledged write came 400.0 ms after the promotion",
+            "last writer's first acknowledged write came 400.0 ms",
+            "after the promotion, late: writer 0 by 400 ms",
+            "2 errors",
+            "slave",
+        ],
+    );
 
     let mut record = clock.record(Fault::Planned, Vec::new());
     record.switch = None;
-    let broken = contract::broken(&Report::of(record));
-    assert_eq!(broken, ["planned: the factory did not switch in time"]);
+    assert_broken(record, &["the factory did not switch in time", "acknowledged no write"]);
+}
+
+#[test]
+fn whoever_waits_for_the_sentinels_is_judged_by_their_word() {
+    let clock = clock();
+    let record = |way, ended| {
+        let writes = vec![clock.done(1005, ended, 2, 1)];
+        let record = clock.record(Fault::Kill, vec![track(Duty::Write, writes)]);
+        Record { switch_on: way, ..record }
+    };
+    for way in [SwitchOn::Confirmation, SwitchOn::Announcement] {
+        assert_broken(record(way, 3050), &[]);
+        let parts = ["200.0 ms after the first announcement", "announcement, late: writer 0"];
+        assert_broken(record(way, 3200), &parts);
+    }
+    // A deployment's promotion is seen by nobody.
+    let unseen = |ended| Record { promotion: None, ..record(SwitchOn::Promotion, ended) };
+    assert_broken(unseen(3050), &[]);
+    assert_broken(unseen(3200), &["the first announcement", "the first announcement"]);
+}
+
+#[test]
+fn a_planned_failover_at_the_promotion_costs_no_write_and_no_error() {
+    let clock = clock();
+    let record = |way| {
+        let writes = vec![clock.failed(1990, 1991), clock.done(1995, 2005, 2, 1)];
+        let mut record = clock.record(Fault::Planned, vec![track(Duty::Write, writes)]);
+        record.switch_on = way;
+        record.lost = vec![clock.lost(1880), clock.lost(1800), clock.lost(1820)];
+        record
+    };
+    assert_broken(record(SwitchOn::Promotion), &["1 errors", "3 acknowledged writes are lost"]);
+    assert_broken(record(SwitchOn::Confirmation), &[]);
+
+    // Where nobody hears of it, the last few are lost.
+    let unheard = || Record { subscribe_denied: true, ..record(SwitchOn::Promotion) };
+    assert_broken(unheard(), &["1 errors", "those of 80.0 ms"]);
+    let mut few = unheard();
+    few.lost.remove(0);
+    assert_broken(few, &["1 errors"]);
+}
+
+#[test]
+fn a_blocked_reader_that_is_woken_has_no_error() {
+    let clock = clock();
+    let readers = vec![
+        track(Duty::Block, vec![clock.failed(1500, 2010)]),
+        track(Duty::Read, vec![clock.failed(1500, 2010)]),
+    ];
+    let report = Report::of(clock.record(Fault::Freeze, readers));
+    assert_eq!((report.errors.total(), report.errors.woken), (1, 1));
+    let json = report.errors.to_json();
+    assert_eq!(
+        (&json["readers"], &json["blocked"], &json["woken"]),
+        (&1.into(), &0.into(), &1.into())
+    );
+
+    let mut unsent = clock.failed(1500, 2010);
+    unsent.trouble.as_mut().unwrap().outcome = Outcome::NotSent;
+    let report = Report::of(clock.record(Fault::Freeze, vec![track(Duty::Block, vec![unsent])]));
+    assert_eq!((report.errors.total(), report.errors.woken), (1, 0));
+}
+
+#[test]
+fn a_target_is_missed_when_a_run_has_no_value() {
+    let clock = clock();
+    let run = |ended: Option<u64>| {
+        let writes = ended.map(|ended| clock.done(1005, ended, 2, 1));
+        Report::of(
+            clock.record(Fault::Kill, vec![track(Duty::Write, writes.into_iter().collect())]),
+        )
+    };
+    let target = |figure, statistic| {
+        let mut targets = Target::of(Fault::Kill, false).iter();
+        targets.find(|t| t.figure == figure && t.statistic == statistic).expect("a target")
+    };
+    let (fast, slow, never) = (run(Some(2003)), run(Some(2028)), run(None));
+    let p50 = target("first_write_ms", Statistic::P50);
+    let p99 = target("first_write_ms", Statistic::P99);
+    let all = target("last_writer_ms", Statistic::P99);
+    for (runs, met) in [
+        (vec![&fast], [true, true, true]),
+        (vec![&fast, &slow], [true, false, true]),
+        (vec![&slow], [false, false, true]),
+        (vec![&fast, &never], [false, false, false]),
+    ] {
+        assert_eq!([p50, p99, all].map(|target| target.is_met(&runs)), met);
+    }
+    assert_eq!(p50.value(&[&fast, &slow]), Some(3.0));
+}
+
+#[test]
+fn every_target_is_for_a_figure_that_is_compared() {
+    let clock = clock();
+    for fault in [Fault::Kill, Fault::Freeze, Fault::Planned, Fault::Coordinated] {
+        for denied in [false, true] {
+            let targets = Target::of(fault, denied);
+            let report = Report::of(clock.record(fault, Vec::new()));
+            let text = table::compared(fault, &WAYS, &[report], targets);
+            let verdicts =
+                text.lines().filter(|line| line.ends_with(" ok") || line.ends_with(" MISSED"));
+            assert_eq!(verdicts.count(), targets.len(), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -107,7 +236,8 @@ fn a_blocked_reader_is_stuck_only_while_there_is_something_to_read() {
     let stuck = |fed: u64| {
         let reader = Track { running: Some(clock.at(2020)), ..track(Duty::Block, Vec::new()) };
         let feeder = track(Duty::Feed, vec![clock.done(fed, fed, 2, 0)]);
-        Report::of(clock.record(Fault::Kill, vec![reader, feeder])).stuck
+        let record = clock.record(Fault::Kill, vec![reader, feeder]);
+        Report::of(Record { switch_on: SwitchOn::Confirmation, ..record }).stuck
     };
     assert_eq!(stuck(3200), [("blocked 0".to_owned(), 800.0)]);
     assert_eq!(stuck(2030), [("blocked 0".to_owned(), 1000.0)]);
@@ -124,7 +254,7 @@ fn a_worker_that_never_goes_on_is_stuck() {
         ..track(Duty::Write, vec![clock.done(900, 901, 1, 0)])
     };
     let report = Report::of(clock.record(Fault::Kill, vec![writer]));
-    assert_eq!(report.stuck, [("writer 0".to_owned(), 1000.0)]);
+    assert_eq!(report.stuck, [("writer 0".to_owned(), 2000.0)]);
     assert_eq!((report.first_write, report.last_writer), (None, None));
     assert_eq!(report.waits, [("writer 0".to_owned(), 3099.0)]);
 }
@@ -136,12 +266,33 @@ fn what_is_printed_fits_the_width() {
         let each = (0..400).map(|n| clock.done(n * 10, n * 10 + 5, 1 + n / 201, n));
         track(duty, each.collect())
     };
-    let mut writer = steady(Duty::Write);
-    writer.operations.push(clock.failed(1000, 1001));
-    let report = Report::of(clock.record(Fault::Planned, vec![writer, steady(Duty::Read)]));
-    let picture = picture::draw(&report, false);
+    let report = |switch_on| {
+        let mut writer = steady(Duty::Write);
+        writer.operations.retain(|done| !(clock.at(2000)..clock.at(2300)).contains(&done.ended));
+        writer.operations.push(clock.failed(1000, 1001));
+        let mut late = clock.done(2010, 3900, 2, 0);
+        late.trouble = clock.failed(0, 0).trouble.map(|trouble| Trouble {
+            outcome: Outcome::NotSent,
+            kind: "unknown-service",
+            ..trouble
+        });
+        let mut reader = steady(Duty::Read);
+        reader.operations.push(late);
+        let mut record = clock.record(Fault::Planned, vec![writer, reader]);
+        record.lost = vec![clock.lost(1880), clock.lost(2800)];
+        Report::of(Record { switch_on, ..record })
+    };
+    let reports = WAYS.map(report);
+    let picture = picture::draw(&reports[0], false);
     assert!(picture.contains('x') && picture.contains('█'), "{picture}");
-    assert!(picture::draw(&report, true).is_ascii());
-    let text = table::single(&report) + &picture + &table::spread(Fault::Planned, &[report]);
+    assert!(picture::draw(&reports[0], true).is_ascii());
+    let targets = Target::of(Fault::Planned, false);
+    let text = table::single(&reports)
+        + &table::single(&reports[..1])
+        + &picture
+        + &table::spread(Fault::Planned, &reports[..1])
+        + &table::compared(Fault::Planned, &WAYS, &reports, targets);
+    assert!(text.contains("BROKEN: promotion: planned: "), "{text}");
+    assert!(text.contains("at most") && text.contains("  120 MISSED"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
 }

@@ -21,6 +21,9 @@ use crate::failure::Failure;
 
 /// Between two operations of a writer or reader.
 const PACE: Duration = Duration::from_millis(5);
+/// After an error, so that one that comes at once does not become a busy loop. What is measured
+/// contains it, so it is short.
+const AFTER_ERROR: Duration = Duration::from_millis(1);
 /// Between two rounds of the feeder.
 const FEED: Duration = Duration::from_millis(10);
 
@@ -91,20 +94,18 @@ impl Work {
         while !self.stop.load(Ordering::Relaxed) {
             match self.duty {
                 Duty::Feed => {
-                    (0..lists as u64).for_each(|list| self.operate(list));
+                    (0..lists as u64).for_each(|list| self.operate(list, Duration::ZERO));
                     thread::sleep(FEED);
                 }
-                Duty::Block => self.operate(number),
-                Duty::Write | Duty::Read => {
-                    self.operate(number);
-                    thread::sleep(PACE);
-                }
+                Duty::Block => self.operate(number, Duration::ZERO),
+                Duty::Write | Duty::Read => self.operate(number, PACE),
             }
             number += 1;
         }
     }
 
-    fn operate(&self, number: u64) {
+    /// Does it once, and pauses: as it is told after a success, shortly after an error.
+    fn operate(&self, number: u64, pace: Duration) {
         let began = Instant::now();
         self.log.lock().running = Some(began);
         let (generation, result) = self.attempt(number);
@@ -112,12 +113,11 @@ impl Work {
         let trouble = result.err().map(Into::into);
         let mut log = self.log.lock();
         log.running = None;
-        let failed = trouble.is_some();
+        let pause = if trouble.is_some() { AFTER_ERROR } else { pace };
         log.operations.push(Operation { began, ended, generation, number, trouble });
         drop(log);
-        if failed && self.duty == Duty::Block {
-            // An error that comes at once must not become a busy loop.
-            thread::sleep(PACE);
+        if !pause.is_zero() {
+            thread::sleep(pause);
         }
     }
 

@@ -1,0 +1,72 @@
+//! How long workers were kept from working: [`longest_wait`], [`longest_pause`], [`stuck`].
+
+use std::time::Instant;
+
+use super::{
+    exercise::Record,
+    operation::{Duty, Track},
+    report::millis,
+};
+use crate::arguments::SwitchOn;
+
+/// A thread that goes on this much later than it could is stuck.
+pub(crate) const STUCK: f64 = 100.0;
+
+/// The longest time of a worker without a success, from just before the fault to the end.
+pub(crate) fn longest_wait(track: &Track, record: &Record) -> f64 {
+    let before = track.done().rev().find(|done| done.ended <= record.struck);
+    let mut last = before.map_or(record.struck, |done| done.ended);
+    let mut longest = 0.0_f64;
+    let after = track.done().map(|done| done.ended).filter(|ended| *ended > record.struck);
+    for ended in after.chain([record.stopped]) {
+        longest = longest.max(millis(last, ended));
+        last = ended;
+    }
+    longest
+}
+
+/// The longest time between two acknowledged writes of one writer that follow each other, from its
+/// last one before the fault to the end of the load.
+pub(crate) fn longest_pause(record: &Record) -> Option<f64> {
+    let writers = record.tracks.iter().filter(|track| track.duty == Duty::Write);
+    writers.map(|track| longest_wait(track, record)).reduce(f64::max)
+}
+
+/// When a side can know of the new master: at the promotion, or where it waits for the sentinels
+/// (and where nobody saw the promotion) at the first announcement.
+pub(crate) fn knowable(record: &Record) -> Option<Instant> {
+    match record.switch_on {
+        SwitchOn::Promotion => record.promotion.or(record.announcement),
+        SwitchOn::Confirmation | SwitchOn::Announcement => record.announcement,
+    }
+}
+
+/// The workers that went on later than they could have, and how late.
+pub(crate) fn stuck(record: &Record) -> Vec<(String, f64)> {
+    let Some(known) = knowable(record) else { return Vec::new() };
+    let late = |track: &Track| {
+        let ended = track.operations.iter().map(|done| (done.began, done.ended));
+        let running = track.running.map(|began| (began, record.stopped));
+        ended
+            .chain(running)
+            .filter_map(|(began, ended)| {
+                let could = match track.duty {
+                    Duty::Block => fed(record, track.index, began)?,
+                    _ => began,
+                };
+                Some(millis(could.max(known), ended))
+            })
+            .fold(0.0, f64::max)
+    };
+    let all = record.tracks.iter().map(|track| (track.name(), late(track)));
+    all.filter(|(_, ms)| *ms > STUCK).collect()
+}
+
+/// When, from `began` on, the list of a blocked reader first got something on the new master.
+fn fed(record: &Record, list: usize, began: Instant) -> Option<Instant> {
+    let feeder = record.tracks.iter().find(|track| track.duty == Duty::Feed)?;
+    let mut meals = feeder.done().filter(|meal| {
+        meal.number == list as u64 && meal.generation > record.generation && meal.ended >= began
+    });
+    meals.next().map(|meal| meal.ended)
+}

@@ -1,0 +1,138 @@
+//! Whether the master that is served will stay: not before a sentinel confirmed a promotion, and not
+//! while a majority of the sentinels is silent.
+
+use std::time::Instant;
+
+use crate::{
+    address::Address,
+    event::{Event, Source},
+    policy::OnLostMajority,
+};
+
+use super::{
+    Action,
+    machine::Machine,
+    roster::{Link, Sentinel},
+};
+
+/// A switch that rests on a promotion alone.
+#[derive(Debug)]
+pub(super) struct Unconfirmed {
+    pub(super) since: Instant,
+    /// The sentinel that promoted it, and will be the first to say so.
+    pub(super) leader: Address,
+    /// Commands wait until it is confirmed: for good, once begun.
+    pub(super) held: bool,
+}
+
+impl Machine {
+    /// Looks whether what was in doubt is settled, and whether anything has come into doubt.
+    pub(super) fn doubt(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let confirmed = self.confirm(now);
+        let back = self.count_the_heard(now, actions);
+        let doubtful = self.unconfirmed.is_some() || self.majority_lost.is_some();
+        match (self.doubtful, doubtful) {
+            (false, true) => {
+                // A switch starts in doubt; a silence began when the majority was last heard.
+                let majority = self.majority_lost.map(|_| self.electorate().majority());
+                let majority = majority.filter(|_| self.unconfirmed.is_none());
+                actions.push(Action::Doubt { majority });
+            }
+            (true, false) => {
+                let source = confirmed.map_or(Source::Factory, Source::Sentinel);
+                actions.push(Action::Trust { source });
+            }
+            _ => {}
+        }
+        self.doubtful = doubtful;
+        if back && !doubtful {
+            self.nodes.confirm();
+        }
+    }
+
+    /// Returns the sentinel that confirms the master now.
+    fn confirm(&mut self, now: Instant) -> Option<Address> {
+        let unconfirmed = self.unconfirmed.as_ref()?;
+        let (since, leader) = (unconfirmed.since, unconfirmed.leader.clone());
+        let names_it = |own: &&Sentinel| {
+            own.answered_since(since).is_some_and(|view| self.is_served(&view.address))
+        };
+        let by = self.roster.sentinels.iter().find(names_it).map(|own| own.address.clone());
+        if by.is_some() {
+            self.unconfirmed = None;
+            self.nodes.confirm();
+            return by;
+        }
+        let leader = self.roster.get(&leader);
+        // Lost, or it no longer leads and does not name what it promoted either.
+        let gone = leader.is_none_or(|own| !own.is_up());
+        let gave_up = leader
+            .and_then(|own| own.answered_since(since))
+            .is_some_and(|view| view.leads().is_none());
+        let late = now >= since + self.rules.confirm_within;
+        let contested = self.contested;
+        if let Some(unconfirmed) = &mut self.unconfirmed {
+            unconfirmed.held |= gone || gave_up || late || contested;
+        }
+        None
+    }
+
+    /// Returns whether a majority is back that names the master.
+    fn count_the_heard(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
+        let voters: Vec<&Sentinel> = self.roster.voters().collect();
+        let of = voters.len();
+        let heard = voters.iter().filter(|own| self.is_heard(now, own)).count();
+        let silent = self.master.is_some() && of > 0 && heard <= of / 2;
+        let source = Source::Factory;
+        match self.majority_lost {
+            None if silent => {
+                self.majority_lost = Some(now);
+                let event = Event::MajorityLost { at: now, source, heard, of };
+                actions.push(Action::Report(event));
+                false
+            }
+            Some(since) if !silent => {
+                let agree = voters
+                    .iter()
+                    .filter_map(|own| own.answered_since(since))
+                    .filter(|view| self.is_served(&view.address))
+                    .count();
+                if of > 0 && agree <= of / 2 {
+                    return false;
+                }
+                self.majority_lost = None;
+                let event = Event::MajorityRegained { at: now, source, heard, of };
+                actions.push(Action::Report(event));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this sentinel counts as heard: its link stands, or, where commands are to wait for
+    /// it, it answered a question that was asked within the time.
+    fn is_heard(&self, now: Instant, sentinel: &Sentinel) -> bool {
+        match self.silent_from(sentinel) {
+            Some(from) => now < from,
+            None => !matches!(sentinel.link, Link::Down { .. }),
+        }
+    }
+
+    /// When it will count as silent unless it answers.
+    fn silent_from(&self, sentinel: &Sentinel) -> Option<Instant> {
+        let OnLostMajority::Fence { after } = self.rules.on_lost_majority else { return None };
+        let heard = sentinel.proved.or(self.started)?;
+        Some(heard + after)
+    }
+
+    /// When doubt changes by itself.
+    pub(super) fn next_doubt(&self, now: Instant) -> Option<Instant> {
+        let late = self
+            .unconfirmed
+            .as_ref()
+            .filter(|unconfirmed| !unconfirmed.held)
+            .map(|unconfirmed| unconfirmed.since + self.rules.confirm_within);
+        let silent = self.roster.sentinels.iter().filter_map(|own| self.silent_from(own));
+        silent.filter(|from| *from > now).chain(late).min()
+    }
+}

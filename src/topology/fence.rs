@@ -1,0 +1,204 @@
+//! When commands wait: while the master is being replaced, while it is not confirmed for too long,
+//! and, where that is wished, while a majority of the sentinels is silent.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    address::Address,
+    event::{Event, FenceEnd, FenceReason, Source},
+    policy::OnLostMajority,
+};
+
+use super::{Action, machine::Machine};
+
+/// How often a sentinel that leads a failover asks a replica for INFO.
+const INFO_PERIOD: Duration = Duration::from_secs(1);
+
+/// The fence before a cut goes up so long before it is due, and stands so long after: the sentinel's
+/// timer ticks every 52 to 100 ms.
+const CUT_LEAD: Duration = Duration::from_millis(10);
+const CUT_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The fence as it stands.
+#[derive(Debug)]
+pub(super) struct Fence {
+    pub(super) reason: FenceReason,
+    since: Instant,
+}
+
+/// A replica that a sentinel chose in the failover that it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) leader: Address,
+    pub(super) node: Address,
+}
+
+/// A master that is about to be replaced.
+#[derive(Debug)]
+pub(super) struct Replacing {
+    pub(super) choice: Choice,
+    pub(super) until: Instant,
+}
+
+impl Machine {
+    /// Raises or lifts the fence as what is known demands.
+    pub(super) fn hold(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let end = self.replace(now, actions);
+        let wanted = self.reason_to_hold(now);
+        match (&self.fence, wanted) {
+            (None, Some(reason)) => self.raise(now, reason, now, actions),
+            (Some(fence), Some(reason)) if fence.reason != reason => {
+                let since = fence.since;
+                self.raise(now, reason, since, actions);
+            }
+            (Some(fence), None) => {
+                let end = match fence.reason {
+                    FenceReason::Replacing { .. } => end.unwrap_or(FenceEnd::Aborted),
+                    FenceReason::Unconfirmed => FenceEnd::Confirmed,
+                    FenceReason::Cut => FenceEnd::Cut,
+                    FenceReason::LostMajority => FenceEnd::MajorityBack,
+                };
+                actions.push(Action::Unfence);
+                self.lifted(now, end, actions);
+            }
+            _ => {}
+        }
+    }
+
+    fn raise(
+        &mut self,
+        now: Instant,
+        reason: FenceReason,
+        since: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        actions.push(Action::Fence { reason: reason.clone() });
+        self.raised(now, reason, since, actions);
+    }
+
+    fn raised(
+        &mut self,
+        now: Instant,
+        reason: FenceReason,
+        since: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let source = match (&reason, &self.replacing) {
+            (FenceReason::Replacing { .. }, Some(replacing)) => {
+                Source::Sentinel(replacing.choice.leader.clone())
+            }
+            _ => Source::Factory,
+        };
+        self.fence = Some(Fence { reason: reason.clone(), since });
+        actions.push(Action::Report(Event::FenceRaised { at: now, source, reason }));
+    }
+
+    fn lifted(&mut self, now: Instant, end: FenceEnd, actions: &mut Vec<Action>) {
+        if let Some(fence) = self.fence.take() {
+            let stood = now - fence.since;
+            let source = Source::Factory;
+            actions.push(Action::Report(Event::FenceLifted { at: now, source, end, stood }));
+        }
+    }
+
+    /// A new master is served: says whether commands have to wait on that one too.
+    pub(super) fn fence_of_the_next(&mut self, now: Instant) -> Option<FenceReason> {
+        self.replacing = None;
+        self.spent = None;
+        self.reason_to_hold(now)
+    }
+
+    /// As [`Machine::hold`], for a switch that has been ordered with this fence.
+    pub(super) fn held_over(
+        &mut self,
+        now: Instant,
+        next: Option<FenceReason>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.lifted(now, FenceEnd::Switched, actions);
+        if let Some(reason) = next {
+            self.raised(now, reason, now, actions);
+        }
+    }
+
+    fn reason_to_hold(&self, now: Instant) -> Option<FenceReason> {
+        self.master.as_ref()?;
+        if self.majority_lost.is_some() && self.rules.on_lost_majority != OnLostMajority::Serve {
+            return Some(FenceReason::LostMajority);
+        }
+        if self.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.held) {
+            return Some(FenceReason::Unconfirmed);
+        }
+        if self.cut.is_some_and(|(from, until)| now >= from && now < until) {
+            return Some(FenceReason::Cut);
+        }
+        let replacing = self.replacing.as_ref()?;
+        Some(FenceReason::Replacing { by: replacing.choice.node.clone() })
+    }
+
+    /// Follows the choice of a successor: from the moment it is told to the switch, the abort or the
+    /// deadline. A leader that is lost may have promoted it all the same.
+    fn replace(&mut self, now: Instant, actions: &mut Vec<Action>) -> Option<FenceEnd> {
+        let choice = self.choice();
+        if let Some(choice) = choice.as_ref().filter(|choice| self.told.as_ref() != Some(*choice)) {
+            actions.push(Action::Report(Event::Chosen {
+                at: now,
+                source: Source::Sentinel(choice.leader.clone()),
+                node: choice.node.clone(),
+            }));
+        }
+        self.told.clone_from(&choice);
+        if self.spent.is_some() && self.spent != choice {
+            self.spent = None;
+        }
+        if let Some(replacing) = &mut self.replacing {
+            if now >= replacing.until {
+                self.spent = self.replacing.take().map(|replacing| replacing.choice);
+                return Some(FenceEnd::Deadline);
+            }
+            match choice {
+                Some(choice) => replacing.choice = choice,
+                None => {
+                    let leader = self.roster.get(&replacing.choice.leader);
+                    if leader.is_some_and(|leader| leader.is_up()) {
+                        self.replacing = None;
+                        return Some(FenceEnd::Aborted);
+                    }
+                }
+            }
+        } else if let Some(choice) = choice.filter(|_| self.rules.fence && self.spent.is_none()) {
+            self.replacing = Some(Replacing { choice, until: now + self.rules.fence_timeout });
+        }
+        None
+    }
+
+    /// When the sentinel that promoted this node without cutting its connections will cut them: it
+    /// does when it asks for INFO, a second after the last time, and learns of the promotion.
+    pub(super) fn expect_cut(&mut self, node: &Address, leader: &Address) {
+        let quiet = self.nodes.watched.get(node).is_some_and(|node| node.quiet);
+        let leader = self.roster.get(leader).filter(|_| quiet && self.rules.fence);
+        self.cut = leader.and_then(|leader| {
+            let replicas = leader.view.as_ref()?.replicas.as_ref()?;
+            let asked = replicas.iter().find(|own| self.same_node(&own.address, node))?;
+            let ago = Duration::from_millis(asked.info_refresh?);
+            let due = leader.view_asked? + INFO_PERIOD.saturating_sub(ago);
+            Some((due - CUT_LEAD, due + CUT_PATIENCE))
+        });
+    }
+
+    /// When the fence before a cut goes up or comes down.
+    pub(super) fn next_cut(&self, now: Instant) -> Option<Instant> {
+        let (from, until) = self.cut?;
+        [from, until].into_iter().find(|at| *at > now)
+    }
+
+    /// Who is to replace the master that is served, according to whoever leads.
+    fn choice(&self) -> Option<Choice> {
+        self.master.as_ref()?;
+        let up = self.roster.sentinels.iter().filter(|own| own.is_up());
+        up.filter_map(|own| {
+            Some(Choice { leader: own.address.clone(), node: own.chosen()?.clone() })
+        })
+        .find(|choice| !self.is_served(&choice.node))
+    }
+}

@@ -1,0 +1,279 @@
+//! What the nodes say of themselves, over the promotion links: facts, lineage and quarantine.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use crate::{
+    address::Address,
+    event::{Event, Source},
+};
+
+use super::{
+    Action, Identity, Origin, Pace, Report, Standing, machine::Machine, poll::ASK_ALL_GAP,
+};
+
+/// More nodes than this are not watched, whatever the sentinels list.
+const MOST: usize = 64;
+
+/// A node that a link is kept to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    /// How often its ROLE is asked.
+    pace: Pace,
+    /// What it said last.
+    identity: Option<Identity>,
+    /// When its link ended, while it has not spoken since. A promotion cuts every connection.
+    gone: Option<Instant>,
+    /// Since when it has been a master, though it is not the one that is served.
+    pub(super) fact: Option<Instant>,
+    /// It became a master without its connections being cut.
+    pub(super) quiet: bool,
+}
+
+/// The nodes that are watched, and what follows from what they said.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    pub(super) watched: BTreeMap<Address, Node>,
+    /// Masters that were replaced and have not been seen as replicas since, with the run id that
+    /// each had. One sentinel's word does not lead back to them.
+    quarantine: BTreeMap<Address, Option<String>>,
+    /// The replication id of the master that is served, and of the last one that the sentinels
+    /// have confirmed. A replica that is promoted carries on one of them: after a switch that
+    /// nobody confirms, the next one may descend from the master before.
+    served: Option<String>,
+    confirmed: Option<String>,
+    /// When a fact or the end of a link last made us ask all sentinels.
+    pulled: Option<Instant>,
+}
+
+impl Nodes {
+    /// Whether a promoted node that tells its history continues that of the master.
+    fn descends(&self, origin: &Origin) -> Option<bool> {
+        let former = origin.former.as_ref()?;
+        let known = [&self.served, &self.confirmed];
+        if known.iter().all(|id| id.is_none()) {
+            return None;
+        }
+        Some(known.into_iter().flatten().any(|id| id == former))
+    }
+
+    /// The sentinels confirm the master that is served.
+    pub(super) fn confirm(&mut self) {
+        self.confirmed.clone_from(&self.served);
+    }
+
+    /// Another master is served.
+    pub(super) fn serve(&mut self, address: &Address, origin: &Origin, confirmed: bool) {
+        self.quarantine.remove(address);
+        if confirmed || self.confirmed.is_none() {
+            self.confirmed.clone_from(&origin.replid);
+        }
+        self.served.clone_from(&origin.replid);
+    }
+
+    pub(super) fn quarantined(&self) -> impl Iterator<Item = &Address> {
+        self.quarantine.keys()
+    }
+}
+
+impl Machine {
+    /// A promotion link brought something.
+    pub(super) fn reported(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        report: Report,
+        actions: &mut Vec<Action>,
+    ) {
+        if !self.nodes.watched.contains_key(address) {
+            return;
+        }
+        match report {
+            Report::Says(identity) => self.says(now, address, identity, actions),
+            Report::Gone => self.is_gone(now, address, actions),
+        }
+    }
+
+    /// The end of a link is what a promotion looks like, and many other things: ask at once, and
+    /// dial at once, so that the answers are there together.
+    fn is_gone(&mut self, now: Instant, address: &Address, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.watched.get_mut(address) else { return };
+        node.gone = Some(now);
+        if self.is_served(address) {
+            self.cut = None;
+            self.reported = Some(now);
+            self.ask_all(now);
+            return;
+        }
+        self.pull(now);
+        self.verify_early(now, address, actions);
+    }
+
+    /// A node told its role: over its promotion link, or when it was verified.
+    pub(super) fn says(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        identity: Identity,
+        actions: &mut Vec<Action>,
+    ) {
+        self.remember_run_id(address, identity.origin.run_id.as_ref());
+        let served = self.is_served(address);
+        let quarantined = self.nodes.quarantine.contains_key(address);
+        self.learn(address, &identity, served);
+        let Some(node) = self.nodes.watched.get_mut(address) else { return };
+        let gone = node.gone.take();
+        let changed = node.identity.as_ref().is_none_or(|last| {
+            std::mem::discriminant(&last.standing) != std::mem::discriminant(&identity.standing)
+        });
+        let standing = identity.standing.clone();
+        node.identity = Some(identity);
+        match standing {
+            Standing::Master if served || quarantined => node.fact = None,
+            Standing::Master if node.fact.is_none() => {
+                node.fact = Some(gone.unwrap_or(now));
+                node.quiet = gone.is_none();
+                let node = address.clone();
+                let source = Source::Node(node.clone());
+                actions.push(Action::Report(Event::Promoted { at: now, source, node }));
+                self.pull(now);
+            }
+            Standing::Master => {}
+            Standing::Replica { .. } => {
+                node.fact = None;
+                if served && changed {
+                    self.reported = Some(now);
+                    self.ask_all(now);
+                }
+            }
+        }
+    }
+
+    /// Takes from what a node says whom the others replicate, and who may leave quarantine.
+    fn learn(&mut self, address: &Address, identity: &Identity, served: bool) {
+        let origin = &identity.origin;
+        match &identity.standing {
+            Standing::Master if served && origin.replid.is_some() => {
+                self.nodes.served.clone_from(&origin.replid);
+            }
+            Standing::Master => return,
+            Standing::Replica { of, linked } => {
+                let of_ours = of.as_ref().is_some_and(|of| self.is_served(of));
+                if of_ours && *linked && origin.replid.is_some() {
+                    self.nodes.served.clone_from(&origin.replid);
+                }
+                let another = |known: &Option<String>| {
+                    known.is_some() && origin.run_id.is_some() && *known != origin.run_id
+                };
+                if of_ours || self.nodes.quarantine.get(address).is_some_and(another) {
+                    self.nodes.quarantine.remove(address);
+                }
+            }
+        }
+        if self.unconfirmed.is_none() {
+            self.nodes.confirm();
+        }
+    }
+
+    pub(crate) fn is_served(&self, address: &Address) -> bool {
+        self.master.as_ref().is_some_and(|master| self.same_node(&master.address, address))
+    }
+
+    /// The master that was replaced is not believed again before it has been a replica.
+    pub(super) fn quarantine(&mut self, address: Address, run_id: Option<String>) {
+        self.nodes.quarantine.insert(address, run_id);
+    }
+
+    /// What is known of a node that says that it is a master: since when, and whether it descends
+    /// from the master that is served.
+    pub(super) fn facts(&self) -> Vec<(Address, Instant, Option<bool>)> {
+        let nodes = self.nodes.watched.iter();
+        nodes
+            .filter_map(|(address, node)| {
+                let origin = &node.identity.as_ref()?.origin;
+                Some((address.clone(), node.fact?, self.nodes.descends(origin)))
+            })
+            .filter(|(address, ..)| {
+                !self.is_served(address) && !self.nodes.quarantine.contains_key(address)
+            })
+            .collect()
+    }
+
+    /// Keeps a link to every node that the sentinels list, and looks closely at one that is chosen.
+    pub(super) fn watch_nodes(&mut self, actions: &mut Vec<Action>) {
+        let mut wanted: Vec<Address> = Vec::new();
+        let Some(master) = &self.master else { return };
+        let listed = self.roster.sentinels.iter().flat_map(|own| &own.replicas);
+        let listed = listed.map(|replica| &replica.address);
+        // Whoever left stays until it is known again, or somebody else has left since.
+        let candidates = std::iter::once(&master.address).chain(listed).chain(&self.left);
+        for address in candidates {
+            if wanted.len() < MOST && !wanted.iter().any(|own| self.same_node(own, address)) {
+                let known = self.nodes.watched.keys().find(|own| self.same_node(own, address));
+                wanted.push(known.unwrap_or(address).clone());
+            }
+        }
+        self.nodes.watched.retain(|address, _| {
+            let keep = wanted.contains(address);
+            if !keep {
+                actions.push(Action::Unwatch { node: address.clone() });
+            }
+            keep
+        });
+        self.nodes.quarantine.retain(|address, _| wanted.contains(address));
+        let chosen: Vec<Address> =
+            self.roster.sentinels.iter().filter_map(|own| own.chosen().cloned()).collect();
+        for address in wanted {
+            let known = self.nodes.watched.get(&address);
+            let odd = self.nodes.quarantine.contains_key(&address)
+                || known.is_some_and(|node| node.fact.is_some());
+            let pace = if self.is_served(&address) {
+                Pace::Calm
+            } else if chosen.iter().any(|chosen| self.same_node(chosen, &address)) {
+                Pace::Close
+            } else if odd {
+                Pace::Brisk
+            } else {
+                Pace::Calm
+            };
+            if known.map(|node| node.pace) != Some(pace) {
+                self.nodes.watched.entry(address.clone()).or_default().pace = pace;
+                actions.push(Action::Watch { node: address, pace });
+            }
+        }
+    }
+
+    /// Asks every sentinel now, though it may just have been asked: what counts is what it says
+    /// after the fact.
+    fn pull(&mut self, now: Instant) {
+        if self.nodes.pulled.is_some_and(|last| now < last + ASK_ALL_GAP) {
+            self.ask_all(now);
+            return;
+        }
+        self.nodes.pulled = Some(now);
+        for sentinel in &mut self.roster.sentinels {
+            sentinel.ask_now(now);
+        }
+    }
+
+    /// Asks again for as long as a fact is not judged and somebody leads a failover.
+    pub(super) fn pull_again(&mut self, now: Instant) {
+        if self.next_pull().is_some_and(|next| now >= next) {
+            self.nodes.pulled = Some(now);
+            self.ask_all(now);
+        }
+    }
+
+    pub(super) fn next_pull(&self) -> Option<Instant> {
+        let leads = self.roster.sentinels.iter().any(|own| own.is_up() && own.failing_over);
+        let recent =
+            |at: &Instant| self.last.is_some_and(|now| now < *at + self.rules.pull_for) && leads;
+        self.facts().iter().map(|(_, at, _)| at).find(|at| recent(at))?;
+        self.nodes.pulled.map(|last| last + self.rules.pull_pause)
+    }
+
+    /// When facts that wait for a late answer are judged without it.
+    pub(super) fn patience_ends(&self, now: Instant) -> Option<Instant> {
+        let ends = |(_, at, _): (_, Instant, _)| at + self.rules.pull_patience;
+        self.facts().into_iter().map(ends).filter(|ends| *ends > now).min()
+    }
+}

@@ -1,0 +1,287 @@
+//! The link to a node: its end, or another answer to ROLE on it, is the fact of a promotion.
+//!
+//! Sentinel promotes a replica by one transaction that also cuts every connection to it, so an idle
+//! connection that ends is the earliest sign there is. Where nobody is cut (`FAILOVER`), ROLE tells:
+//! it is asked every few milliseconds once the node was chosen. The link to the master shows its
+//! end to a program that sends nothing, and carries the calls that end blocking commands there.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Registry, Token};
+use redis::{Value, cmd};
+
+use crate::{
+    address::Address,
+    connection::{Role, Settings},
+    error::{Error, ErrorKind},
+    origin::{ORIGIN, Origin},
+    topology::{Identity, Pace, Report, Standing},
+    watch::{
+        channel::{Arrival, Channel},
+        reach::{Reach, Step},
+    },
+};
+
+/// How often ROLE is asked, by [`Pace`].
+const CLOSELY: Duration = Duration::from_millis(2);
+const BRISKLY: Duration = Duration::from_millis(250);
+const CALMLY: Duration = Duration::from_secs(10);
+
+/// A node that does not answer for this long is gone.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// A link that ends sooner is not made again at once: the node may be turning connections away.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// What a link tells the driver.
+pub(crate) enum News {
+    /// The host name has to be resolved; the driver answers with [`PromotionLink::resolved`].
+    Resolve,
+    Report(Report),
+}
+
+enum Question {
+    Role {
+        /// Its reply is told although nothing has changed.
+        tell: bool,
+    },
+    Origin {
+        standing: Standing,
+        replies: Vec<Value>,
+    },
+    CallBack,
+}
+
+pub(crate) struct PromotionLink {
+    node: Address,
+    reach: Reach,
+    channel: Option<Channel>,
+    pace: Pace,
+    awaited: VecDeque<Question>,
+    /// When something was asked last, or since when the link has stood.
+    asked: Instant,
+    /// What ROLE said last, while the link stands, and since when it has stood.
+    standing: Option<Standing>,
+    since: Instant,
+}
+
+impl PromotionLink {
+    pub(crate) fn new(
+        node: Address,
+        dial_to: Address,
+        settings: Arc<Settings>,
+        token: Token,
+        now: Instant,
+    ) -> PromotionLink {
+        PromotionLink {
+            reach: Reach::new(node.clone(), dial_to, settings, token, now),
+            node,
+            channel: None,
+            pace: Pace::Calm,
+            awaited: VecDeque::new(),
+            asked: now,
+            standing: None,
+            since: now,
+        }
+    }
+
+    pub(crate) fn dial_to(&self) -> &Address {
+        self.reach.dial_to()
+    }
+
+    /// Has ROLE asked so often.
+    pub(crate) fn look(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    fn is_up(&self) -> bool {
+        self.standing.is_some()
+    }
+
+    /// When the link wants to be looked at although nothing arrived.
+    pub(crate) fn next_wake(&self) -> Instant {
+        if !self.is_up() {
+            return self.reach.next_wake().unwrap_or(self.asked + SILENCE);
+        }
+        let pause = match self.pace {
+            _ if !self.awaited.is_empty() => SILENCE,
+            Pace::Close => CLOSELY,
+            Pace::Brisk => BRISKLY,
+            Pace::Calm => CALMLY,
+        };
+        self.asked + pause
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, now: Instant, registry: &Registry, news: &mut Vec<News>) {
+        if now < self.next_wake() {
+            return;
+        }
+        if !self.is_up() {
+            let step = self.reach.tick(now, registry);
+            self.step(step, now, news);
+        } else if self.awaited.is_empty() {
+            self.awaited.push_back(Question::Role { tell: self.pace != Pace::Close });
+            self.ask(&cmd("ROLE").get_packed_command(), now, news);
+        } else {
+            self.down(now, news);
+        }
+    }
+
+    /// The addresses that the name stands for now, or why there are none.
+    pub(crate) fn resolved(
+        &mut self,
+        addresses: Result<Vec<SocketAddr>, String>,
+        now: Instant,
+        registry: &Registry,
+        news: &mut Vec<News>,
+    ) {
+        let step = self.reach.resolved(addresses, now, registry);
+        self.step(step, now, news);
+    }
+
+    fn step(&mut self, step: Step, now: Instant, news: &mut Vec<News>) {
+        self.asked = now;
+        match step {
+            Step::Nothing => {}
+            Step::Resolve => news.push(News::Resolve),
+            Step::Dialling(channel) => self.channel = Some(*channel),
+            Step::Failed(reason) => {
+                self.channel = None;
+                log::debug!("no link to node {}: {reason}", self.node);
+            }
+        }
+    }
+
+    /// The socket is ready.
+    pub(crate) fn ready(&mut self, now: Instant, registry: &Registry, news: &mut Vec<News>) {
+        let Some(channel) = &mut self.channel else { return };
+        let mut arrivals = Vec::new();
+        let outcome = channel.ready(&mut arrivals);
+        for arrival in arrivals {
+            let taken = match arrival {
+                Arrival::Opened(greeting) => {
+                    self.reach.reached();
+                    self.since = now;
+                    self.standing(greeting.role.as_ref(), true, now, news)
+                }
+                Arrival::Value(Value::Push { .. }) => Ok(()),
+                Arrival::Value(value) => self.answered(value, now, news),
+            };
+            if let Err(error) = taken {
+                log::debug!("the link to node {} is given up: {error}", self.node);
+                return self.down(now, news);
+            }
+        }
+        match outcome {
+            Ok(()) => {}
+            Err(error) if self.reach.is_dialling() => {
+                self.channel = None;
+                let step = self.reach.refused(error.to_string(), now, registry);
+                self.step(step, now, news);
+            }
+            Err(_) => self.down(now, news),
+        }
+    }
+
+    fn answered(&mut self, value: Value, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {
+        match self.awaited.pop_front() {
+            Some(Question::Role { tell }) => {
+                self.standing(Role::from_reply(&value).as_ref(), tell, now, news)
+            }
+            Some(Question::Origin { standing, mut replies }) => {
+                replies.push(value);
+                if replies.len() < ORIGIN.len() {
+                    self.awaited.push_front(Question::Origin { standing, replies });
+                } else {
+                    self.reach.proven();
+                    let identity = Identity { standing, origin: Origin::read(&replies) };
+                    news.push(News::Report(Report::Says(identity)));
+                }
+                Ok(())
+            }
+            Some(Question::CallBack) => {
+                if let Value::ServerError(refusal) = value {
+                    let (node, code) = (&self.node, refusal.code());
+                    log::debug!("node {node} does not call blocked commands back: {code}");
+                }
+                Ok(())
+            }
+            None => Err(self.error("it answered more than it was asked")),
+        }
+    }
+
+    /// ROLE was answered. What changes with the role is asked next, and told together with it.
+    fn standing(
+        &mut self,
+        role: Option<&Role>,
+        tell: bool,
+        now: Instant,
+        news: &mut Vec<News>,
+    ) -> Result<(), Error> {
+        let standing = match role {
+            Some(Role::Master { .. }) => Standing::Master,
+            Some(Role::Replica { master, link, .. }) => {
+                Standing::Replica { of: master.clone(), linked: link == "connected" }
+            }
+            Some(Role::Sentinel) | None => return Err(self.error("it is no node")),
+        };
+        let changed = self.standing.as_ref() != Some(&standing);
+        self.standing = Some(standing.clone());
+        if changed || tell {
+            let mut packed = Vec::with_capacity(64);
+            for section in ORIGIN {
+                cmd("INFO").arg(section).write_packed_command(&mut packed);
+            }
+            self.awaited.push_back(Question::Origin { standing, replies: Vec::new() });
+            self.ask(&packed, now, news);
+        }
+        Ok(())
+    }
+
+    /// Ends the blocking commands of these connections: `CLIENT UNBLOCK id ERROR`. Each is answered
+    /// there with an error that says that it has done nothing.
+    pub(crate) fn call_back(&mut self, ids: &[i64], now: Instant, news: &mut Vec<News>) {
+        if !self.is_up() {
+            return;
+        }
+        let mut packed = Vec::with_capacity(ids.len() * 64);
+        for id in ids {
+            cmd("CLIENT").arg("UNBLOCK").arg(id).arg("ERROR").write_packed_command(&mut packed);
+        }
+        self.awaited.extend(ids.iter().map(|_| Question::CallBack));
+        self.ask(&packed, now, news);
+    }
+
+    fn ask(&mut self, packed: &[u8], now: Instant, news: &mut Vec<News>) {
+        self.asked = now;
+        if let Some(Err(_)) = self.channel.as_mut().map(|channel| channel.send(packed)) {
+            self.down(now, news);
+        }
+    }
+
+    /// It stood and ended, so whatever the node is now is to be known at once; or it never stood.
+    fn down(&mut self, now: Instant, news: &mut Vec<News>) {
+        self.channel = None;
+        self.awaited.clear();
+        if self.standing.take().is_some() {
+            if now >= self.since + SETTLED {
+                self.reach.again(now);
+            } else {
+                self.reach.lost(now);
+            }
+            news.push(News::Report(Report::Gone));
+        } else {
+            self.reach.lost(now);
+        }
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Protocol, format!("node {}: {what}", self.node))
+    }
+}

@@ -1,0 +1,187 @@
+//! How a link gets its connection: resolve the name, dial each of its addresses, pause, and again.
+
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Registry, Token};
+
+use crate::{address::Address, connection::Settings, watch::channel::Channel};
+
+/// Pauses between attempts to reach a server: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// `getaddrinfo` has no deadline of its own.
+const RESOLVING: Duration = Duration::from_secs(60);
+
+/// The way to one server.
+pub(crate) struct Reach {
+    name: Address,
+    /// Where to dial: the name after the address map.
+    dial_to: Address,
+    settings: Arc<Settings>,
+    token: Token,
+    state: State,
+    failures: u32,
+}
+
+enum State {
+    Paused { until: Instant },
+    Resolving { until: Instant },
+    Dialling { others: VecDeque<SocketAddr>, until: Instant },
+    Reached,
+}
+
+/// What came of it.
+pub(crate) enum Step {
+    Nothing,
+    /// The host name has to be resolved; the outcome goes to [`Reach::resolved`].
+    Resolve,
+    /// A connection is being made. [`Reach::reached`] or [`Reach::refused`] is to follow.
+    Dialling(Box<Channel>),
+    /// Nothing more to try for now.
+    Failed(String),
+}
+
+impl Reach {
+    pub(crate) fn new(
+        name: Address,
+        dial_to: Address,
+        settings: Arc<Settings>,
+        token: Token,
+        now: Instant,
+    ) -> Reach {
+        let state = State::Paused { until: now };
+        Reach { name, dial_to, settings, token, state, failures: 0 }
+    }
+
+    pub(crate) fn dial_to(&self) -> &Address {
+        &self.dial_to
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn is_dialling(&self) -> bool {
+        matches!(self.state, State::Dialling { .. })
+    }
+
+    /// When [`Reach::tick`] has something to do; `None` while the server is reached.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        match &self.state {
+            State::Paused { until }
+            | State::Resolving { until }
+            | State::Dialling { until, .. } => Some(*until),
+            State::Reached => None,
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant, registry: &Registry) -> Step {
+        match &self.state {
+            State::Paused { until } if now >= *until => match self.dial_to.ip() {
+                Some(ip) => {
+                    let address = SocketAddr::new(ip, self.dial_to.port());
+                    self.resolved(Ok(vec![address]), now, registry)
+                }
+                None => {
+                    self.state = State::Resolving { until: now + RESOLVING };
+                    Step::Resolve
+                }
+            },
+            State::Resolving { until } if now >= *until => {
+                self.fail(format!("its name was not resolved within {RESOLVING:?}"), now)
+            }
+            State::Dialling { until, .. } if now >= *until => {
+                let within = self.settings.dial_timeout;
+                self.refused(format!("no answer within {within:?}"), now, registry)
+            }
+            _ => Step::Nothing,
+        }
+    }
+
+    /// The addresses that the name stands for now, or why there are none.
+    pub(crate) fn resolved(
+        &mut self,
+        addresses: Result<Vec<SocketAddr>, String>,
+        now: Instant,
+        registry: &Registry,
+    ) -> Step {
+        match addresses {
+            Err(reason) => self.fail(reason, now),
+            Ok(addresses) => {
+                self.state = State::Dialling { others: addresses.into(), until: now };
+                self.refused("the name stands for no address".to_owned(), now, registry)
+            }
+        }
+    }
+
+    /// The attempt failed: tries the next address. `reason` is told when there is none.
+    pub(crate) fn refused(&mut self, reason: String, now: Instant, registry: &Registry) -> Step {
+        let mut reason = reason;
+        while let State::Dialling { others, until } = &mut self.state {
+            let Some(address) = others.pop_front() else { break };
+            *until = now + self.settings.dial_timeout;
+            match Channel::connect(address, &self.name, &self.settings, registry, self.token) {
+                Ok(channel) => return Step::Dialling(Box::new(channel)),
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        self.fail(reason, now)
+    }
+
+    /// The connection stands.
+    pub(crate) fn reached(&mut self) {
+        self.state = State::Reached;
+    }
+
+    /// It proved itself: the next loss is the first one again.
+    pub(crate) fn proven(&mut self) {
+        self.failures = 0;
+    }
+
+    /// It ended, or cannot be had: tries again after a pause.
+    pub(crate) fn lost(&mut self, now: Instant) {
+        self.state = State::Paused { until: now + pause(self.failures) };
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// It ended, and whether it can be had again is to be known at once.
+    pub(crate) fn again(&mut self, now: Instant) {
+        self.state = State::Paused { until: now };
+    }
+
+    fn fail(&mut self, reason: String, now: Instant) -> Step {
+        self.lost(now);
+        Step::Failed(reason)
+    }
+}
+
+/// The pause before attempt `failures + 1`: doubling, capped, and up to a quarter shorter or
+/// longer, so that many programs do not knock at a restarted server in the same instant.
+fn pause(failures: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+    let random = RandomState::new().hash_one(failures) as u32;
+    doubled.mul_f64(0.75 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_cap_and_differ() {
+        for failures in 0..100 {
+            let middle = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+            let pause = pause(failures);
+            assert!(pause >= middle.mul_f64(0.74) && pause <= middle.mul_f64(1.26), "{failures}");
+        }
+        let different: std::collections::BTreeSet<_> = (0..50).map(|_| pause(3)).collect();
+        assert!(different.len() > 10);
+    }
+}

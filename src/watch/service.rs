@@ -1,0 +1,165 @@
+//! One factory's service within a watch: its machine, and what the machine drives.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    address::Address,
+    broadcast::Broadcast,
+    event::{Event, FenceReason, Source},
+    metrics::Counters,
+    pool::{Candidate, Pool},
+    topology::Machine,
+    watch::{Order, promotion::PromotionLink},
+};
+
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) machine: Machine,
+    pub(super) pool: Arc<Pool>,
+    pub(super) events: Arc<Broadcast>,
+    pub(super) counters: Arc<Counters>,
+    /// Masters-to-be that are dialled or stand ready.
+    pub(super) candidates: HashMap<Address, Arc<Candidate>>,
+    /// Candidates whose dial is under way: one at a time for each.
+    pub(super) dialling: HashSet<Address>,
+    /// The sentinels that this service listens to.
+    pub(super) wanted: HashSet<Address>,
+    /// The promotion links.
+    pub(super) nodes: BTreeMap<Address, PromotionLink>,
+    /// Commands wait; blocking ones that are under way are called back.
+    pub(super) fenced: bool,
+    account: Account,
+}
+
+/// How many commands ran on the current master, and how many of them may be lost.
+#[derive(Default)]
+struct Account {
+    /// How many had run when each sentinel was heard last.
+    heard: HashMap<Address, u64>,
+    /// How many had run when the doubt began that is open now.
+    doubt: Option<u64>,
+}
+
+impl Service {
+    pub(super) fn new(order: Order) -> Service {
+        Service {
+            name: order.rules.service.clone(),
+            machine: Machine::new(order.rules),
+            pool: order.pool,
+            events: order.events,
+            counters: order.counters,
+            candidates: HashMap::new(),
+            dialling: HashSet::new(),
+            wanted: HashSet::new(),
+            nodes: BTreeMap::new(),
+            fenced: false,
+            account: Account::default(),
+        }
+    }
+
+    /// Tells the user.
+    pub(super) fn report(&self, event: &Event) {
+        if matches!(event, Event::Malformed { .. }) {
+            self.counters.malformed_messages.add(1);
+        }
+        self.events.send(event);
+    }
+
+    pub(super) fn fence(&mut self, reason: &FenceReason) {
+        if !std::mem::replace(&mut self.fenced, true) {
+            self.counters.fences.add(1);
+        }
+        self.pool.raise(why(reason));
+    }
+
+    pub(super) fn unfence(&mut self) {
+        self.fenced = false;
+        self.pool.lift();
+    }
+
+    /// A sentinel was heard.
+    pub(super) fn heard(&mut self, sentinel: &Address) {
+        self.account.heard.insert(sentinel.clone(), self.pool.commands());
+    }
+
+    /// The link to a node ended. If it leads to the master, its other connections have to prove
+    /// themselves before they are used again.
+    pub(super) fn is_gone(&self, node: &Address) {
+        if let Some(generation) = self.pool.current().filter(|_| self.machine.is_served(node)) {
+            generation.note_breakage();
+        }
+    }
+
+    /// What runs on the master may be lost: from its beginning, or from when so many sentinels
+    /// were heard last.
+    pub(super) fn doubt(&mut self, majority: Option<usize>) {
+        let since = match majority {
+            None => 0,
+            Some(majority) => {
+                let mut heard: Vec<u64> = self.account.heard.values().copied().collect();
+                heard.sort_unstable_by(|one, other| other.cmp(one));
+                let last = majority.checked_sub(1).and_then(|index| heard.get(index).copied());
+                last.unwrap_or_else(|| self.pool.commands())
+            }
+        };
+        self.account.doubt = Some(since);
+    }
+
+    /// What ran meanwhile is safe.
+    pub(super) fn trust(&mut self, source: Source) {
+        let Some(since) = self.account.doubt.take() else { return };
+        let Some(generation) = self.pool.current() else { return };
+        let commands = generation.gate().commands().saturating_sub(since);
+        self.counters.doubtful_commands.add(commands);
+        self.report(&Event::Confirmed {
+            at: Instant::now(),
+            source,
+            generation: generation.number(),
+            master: generation.address().clone(),
+            commands,
+        });
+    }
+
+    /// The switch: publishes the next generation, and tells what may be lost with the one before.
+    pub(super) fn switch(
+        &mut self,
+        number: u64,
+        candidate: Arc<Candidate>,
+        fence: Option<&FenceReason>,
+    ) {
+        let previous = self.pool.current();
+        self.pool.publish(number, candidate, fence.map(why));
+        self.pool.explain(None);
+        for (_, other) in self.candidates.drain() {
+            other.abandon();
+        }
+        self.fenced = fence.is_some();
+        let Account { doubt, .. } = std::mem::take(&mut self.account);
+        if let (Some(since), Some(previous)) = (doubt, previous) {
+            let commands = previous.gate().commands().saturating_sub(since);
+            self.counters.doubtful_commands.add(commands);
+            self.counters.overruled_commands.add(commands);
+            self.report(&Event::Overruled {
+                at: Instant::now(),
+                source: Source::Factory,
+                generation: previous.number(),
+                master: previous.address().clone(),
+                commands,
+            });
+        }
+    }
+}
+
+/// For the error of a command that waited in vain.
+fn why(reason: &FenceReason) -> &'static str {
+    match reason {
+        FenceReason::Replacing { .. } => "its successor has been chosen",
+        FenceReason::Unconfirmed => "no sentinel has confirmed yet that it is the master",
+        FenceReason::Cut => "the sentinel that promoted it is about to cut every connection",
+        FenceReason::LostMajority => "fewer than a majority of the sentinels can be heard",
+    }
+}
