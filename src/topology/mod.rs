@@ -27,6 +27,8 @@ mod snapshot;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod recordings;
+#[cfg(test)]
 mod scenarios;
 
 use std::time::Duration;

@@ -2,11 +2,15 @@
 //!
 //! `tests/recordings/README.md` describes the lines.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    collections::HashMap,
+    time::{Instant, SystemTime},
+};
 
 use crossbeam_channel::{Sender, TrySendError};
 
 use crate::{
+    address::Address,
     config::Config,
     options,
     topology::{Action, Input, millis, shown, written},
@@ -24,6 +28,8 @@ pub(crate) struct Recorder {
     rules: Vec<String>,
     /// When the first input came, from which times are counted.
     began: Option<Instant>,
+    /// The last answer of each sentinel: most are like the one before.
+    answers: HashMap<Address, String>,
     /// How many lines did not fit.
     lost: u64,
 }
@@ -32,7 +38,7 @@ impl Recorder {
     pub(crate) fn new(lines: Sender<String>, config: &Config) -> Recorder {
         let rule = |name: &&str| Some(format!("# {name}={}", options::printed(config, name)?));
         let rules = RULES.iter().filter_map(rule).collect();
-        Recorder { lines: Some(lines), rules, began: None, lost: 0 }
+        Recorder { lines: Some(lines), rules, began: None, answers: HashMap::new(), lost: 0 }
     }
 
     /// What the machine is about to be told.
@@ -49,12 +55,21 @@ impl Recorder {
             Input::Message { sentinel, channel, .. } if channel == "+set" => {
                 format!("message {sentinel} +set ***")
             }
+            Input::Answer { sentinel, .. } => self.answer(sentinel, written(input)),
             input => written(input),
         };
         self.write(format!("{} {text}", millis(now.saturating_duration_since(began))));
     }
 
-    /// What it answered.
+    fn answer(&mut self, sentinel: &Address, text: String) -> String {
+        if self.answers.get(sentinel) == Some(&text) {
+            return format!("answer {sentinel}: as before");
+        }
+        self.answers.insert(sentinel.clone(), text.clone());
+        text
+    }
+
+    /// What it does about it.
     pub(super) fn actions(&mut self, actions: &[Action]) {
         if self.lines.is_some() {
             for line in shown(actions) {
@@ -84,6 +99,8 @@ impl Recorder {
         }
         if !self.send(line) {
             self.lost += 1;
+            // It may have been what another answer is to be compared with.
+            self.answers.clear();
         }
     }
 
@@ -137,7 +154,7 @@ mod tests {
 
     use crossbeam_channel::{bounded, unbounded};
 
-    use crate::{address::Address, config::Builder, event::FenceReason};
+    use crate::{config::Builder, event::FenceReason, topology::Answer};
 
     use super::*;
 
@@ -201,6 +218,29 @@ mod tests {
         lines.recv().unwrap();
         drop(recorder);
         assert_eq!(lines.iter().last().as_deref(), Some("# lost 2 lines"));
+    }
+
+    #[test]
+    fn an_answer_like_the_one_before_is_not_repeated_unless_that_was_lost() {
+        let (sender, lines) = bounded(9);
+        let mut recorder = Recorder::new(sender, &config());
+        let mut say = |text: &str| {
+            let answer = Answer::Refused(text.to_owned());
+            recorder.input(Instant::now(), &Input::Answer { sentinel: sentinel(), answer });
+        };
+        let heard = || {
+            let lines = lines.try_iter().filter(|line| line.contains("answer"));
+            let texts = lines.map(|line| line.split_once(": ").unwrap().1.to_owned());
+            texts.collect::<Vec<_>>()
+        };
+        say("ERR a");
+        assert_eq!(heard(), ["error ERR a"]);
+        ["ERR a", "ERR b", "ERR b"].map(&mut say);
+        assert_eq!(heard(), ["as before", "error ERR b", "as before"]);
+        (1..=12).for_each(|number| say(&format!("ERR {number}")));
+        assert_eq!(heard().len(), 9);
+        say("ERR 12");
+        assert_eq!(heard(), ["error ERR 12"]);
     }
 
     #[test]
