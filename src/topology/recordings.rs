@@ -173,8 +173,11 @@ impl Outcome {
                 }
                 self.first.get_or_insert(to.clone());
                 self.last = Some(to.clone());
+                // A fence that stood for the same reason before goes on.
+                let fence = fence.as_ref().map(fence_word);
+                let new = |word: &&str| !self.fenced || self.fences.last() != Some(word);
+                self.fences.extend(fence.filter(new));
                 self.fenced = fence.is_some();
-                self.fences.extend(fence.as_ref().map(fence_word));
                 self.doubtful = false;
             }
             Action::Fence { reason } => {
@@ -201,8 +204,7 @@ impl Outcome {
             "none" => list.is_empty(),
             words => words.split(' ').eq(list.iter().copied()),
         };
-        let mut words_hold =
-            |holds: &dyn Fn(&str) -> bool| words.split(' ').all(|word| holds(word));
+        let words_hold = |holds: &dyn Fn(&str) -> bool| words.split(' ').all(|word| holds(word));
         match what {
             "generation" => words == self.generation.to_string(),
             "switches" => are(&self.switches),

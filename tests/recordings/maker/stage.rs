@@ -52,7 +52,7 @@ impl Case {
     pub fn record(&self) -> Result<String, Failure> {
         let cluster = (self.cluster)(Cluster::builder()).start()?;
         let (recorder, lines) = crossbeam_channel::unbounded();
-        let mut builder = switchmaster::Builder::from_url(&cluster.proxied_url())?.record(recorder);
+        let mut builder = switchmaster::Builder::from_url(&cluster.url())?.record(recorder);
         for (direct, proxied) in cluster.address_map() {
             builder = builder.address_map(direct, proxied);
         }
@@ -67,7 +67,7 @@ impl Case {
         }
         stage.factory.close();
         drop(writer);
-        played.map_err(|failure| format!("{failure}\n{}", stage.cluster.logs()))?;
+        played?;
         let lines: Vec<String> = lines.iter().collect();
         let head = [
             format!("# about={}", self.about),
@@ -137,6 +137,18 @@ impl Stage {
         });
     }
 
+    /// Waits until no sentinel that runs leads a failover.
+    pub fn wait_for_the_end(&self) -> Result<(), Failure> {
+        let leads = |sentinel: &Sentinel| {
+            let about = sentinel.describe(self.cluster.service());
+            about.is_ok_and(|about| !matches!(&*about.field_text("failover-state"), "" | "none"))
+        };
+        match wait_until(PATIENCE, || !self.cluster.sentinels().iter().any(leads)) {
+            true => Ok(()),
+            false => Err("the failover does not end".into()),
+        }
+    }
+
     /// Lets it go on.
     pub fn go_on(&self, time: Duration) {
         thread::sleep(time);
@@ -157,13 +169,8 @@ impl Stage {
         found.ok_or_else(|| format!("{address} is no node of the cluster").into())
     }
 
-    /// A sentinel by its own address, or by that of its proxy.
     pub fn sentinel(&self, address: &Address) -> Result<Sentinel, Failure> {
-        let is_it = |sentinel: &&Sentinel| {
-            let proxy = sentinel.proxy().map(|proxy| proxy.address().port());
-            sentinel.port() == address.port() || proxy == Some(address.port())
-        };
-        let found = self.cluster.sentinels().iter().find(is_it).cloned();
+        let found = self.cluster.sentinel_at(address.port());
         found.ok_or_else(|| format!("{address} is no sentinel of the cluster").into())
     }
 }
