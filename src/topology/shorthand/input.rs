@@ -105,7 +105,7 @@ fn reported(report: &Report) -> String {
 
 fn descent(origin: &Origin) -> String {
     let ids = [("id", &origin.run_id), ("replid", &origin.replid), ("former", &origin.former)];
-    let words: Vec<String> = ids.iter().filter_map(|(name, id)| told(name, *id)).collect();
+    let words: Vec<String> = ids.iter().filter_map(|(name, id)| told(name, id)).collect();
     words.join(" ")
 }
 

@@ -242,7 +242,6 @@ pub const CASES: &[Case] = &[
             factory.on_lost_majority(switchmaster::OnLostMajority::Fence { after })
         },
         play: |stage| partition(stage, |event| matches!(event, Event::FenceRaised { .. })),
-        ..USUAL
     },
     Case {
         name: "partition-serve",
