@@ -245,6 +245,7 @@ fn fence_word(reason: &FenceReason) -> &'static str {
         FenceReason::Replacing { .. } => "replacing",
         FenceReason::Unconfirmed => "unconfirmed",
         FenceReason::LostMajority => "lost-majority",
+        FenceReason::Cut => "cut",
     }
 }
 

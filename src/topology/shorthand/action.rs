@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::{address::Address, topology::Action};
+use crate::{
+    address::Address,
+    topology::{Action, Pace},
+};
 
 use super::escape::word;
 
@@ -30,8 +33,9 @@ pub(crate) fn shown(actions: &[Action]) -> Vec<String> {
                     fence.as_ref().map_or(String::new(), |fence| format!(", fenced: {fence}"));
                 format!("switch {generation}: {from} -> {to}@{epoch} id={id} ({evidence}{fence})")
             }
-            Action::Watch { node, closely: false } => format!("watch {node}"),
-            Action::Watch { node, closely: true } => format!("watch {node} closely"),
+            Action::Watch { node, pace: Pace::Calm } => format!("watch {node}"),
+            Action::Watch { node, pace: Pace::Brisk } => format!("watch {node} briskly"),
+            Action::Watch { node, pace: Pace::Close } => format!("watch {node} closely"),
             Action::Unwatch { node } => format!("unwatch {node}"),
             Action::Fence { reason } => format!("fence: {reason}"),
             Action::Unfence => "unfence".to_owned(),

@@ -140,6 +140,7 @@ fn viewed(view: &View) -> String {
         None => words.extend(view.epoch.map(|_| "master=-".to_owned())),
     }
     words.extend(list("replicas", view.replicas.as_deref(), replica));
+    words.extend(view.replicas.as_deref().and_then(refresh));
     words.extend(list("sentinels", view.sentinels.as_deref(), sentinel));
     words.join(" ")
 }
@@ -180,6 +181,15 @@ fn replica(replica: &ReplicaFields) -> String {
         given("priority", replica.priority),
     ];
     instance(&replica.address, beside("slave", &replica.flags), attributes)
+}
+
+/// What changes with every answer is kept apart from the list.
+fn refresh(replicas: &[ReplicaFields]) -> Option<String> {
+    replicas.iter().find(|replica| replica.info_refresh.is_some())?;
+    let time =
+        |replica: &ReplicaFields| replica.info_refresh.map_or("-".into(), |time| time.to_string());
+    let times: Vec<String> = replicas.iter().map(time).collect();
+    Some(format!("refresh={}", times.join(",")))
 }
 
 fn sentinel(sentinel: &SentinelFields) -> String {

@@ -170,6 +170,7 @@ fn answer(text: &str) -> Read<Answer> {
     });
     let (mut replicas, mut sentinels) = (Some(Vec::new()), Some(Vec::new()));
     let mut again = Some(named.clone());
+    let mut refresh = Vec::new();
     for word in words {
         let Some((name, value)) = word.split_once('=') else {
             // Over RESP3 the same is said.
@@ -182,6 +183,7 @@ fn answer(text: &str) -> Read<Answer> {
             ("again", "nil", _) => again = None,
             ("again", other, _) => again = Some(address(other)?),
             ("replicas", list, _) => replicas = instances(list, replica)?,
+            ("refresh", times, _) => refresh = times.split(',').collect(),
             ("sentinels", list, _) => sentinels = instances(list, sentinel)?,
             ("master", "-", _) => master = None,
             ("master", other, Some(master)) => master.address = address(other)?,
@@ -200,6 +202,7 @@ fn answer(text: &str) -> Read<Answer> {
             _ => return Err(format!("{word:?} says nothing of an answer")),
         }
     }
+    refreshed(replicas.as_deref_mut().unwrap_or_default(), &refresh)?;
     if again.as_ref() != Some(&named) {
         return Ok(Answer::Moving);
     }
@@ -211,6 +214,17 @@ fn answer(text: &str) -> Read<Answer> {
         replicas,
         sentinels,
     })))
+}
+
+/// How long ago each replica answered INFO, in the order of their list.
+fn refreshed(replicas: &mut [ReplicaFields], times: &[&str]) -> Read<()> {
+    if times.len() > replicas.len() {
+        return Err(format!("{} replicas do not have {} times", replicas.len(), times.len()));
+    }
+    for (replica, time) in replicas.iter_mut().zip(times).filter(|(_, time)| **time != "-") {
+        replica.info_refresh = Some(number(time)?);
+    }
+    Ok(())
 }
 
 /// A flag beside the usual one; `-` takes that away.
@@ -246,6 +260,7 @@ fn replica(at: &str, attributes: Vec<&str>) -> Read<ReplicaFields> {
         master: None,
         offset: None,
         priority: None,
+        info_refresh: None,
     };
     for attribute in attributes {
         match attribute.split_once('=') {
@@ -255,6 +270,7 @@ fn replica(at: &str, attributes: Vec<&str>) -> Read<ReplicaFields> {
             Some(("master", text)) => replica.master = Some(address(text)?),
             Some(("offset", text)) => replica.offset = Some(number(text)?),
             Some(("priority", text)) => replica.priority = Some(number(text)?),
+            Some(("refresh", text)) => replica.info_refresh = Some(number(text)?),
             Some(_) => return Err(format!("{attribute:?} says nothing of a replica")),
         }
     }

@@ -70,15 +70,17 @@ fn master() -> impl Strategy<Value = MasterFields> {
 
 fn replica() -> impl Strategy<Value = ReplicaFields> {
     let link = option::of(any::<bool>());
-    (address(), maybe(), flags(), link, option::of(address()), number(), number()).prop_map(
-        |(address, run_id, flags, link_up, master, offset, priority)| ReplicaFields {
+    let numbers = (number(), number(), number());
+    (address(), maybe(), flags(), link, option::of(address()), numbers).prop_map(
+        |(address, run_id, flags, link_up, master, numbers)| ReplicaFields {
             address,
             run_id,
             flags,
             link_up,
             master,
-            offset,
-            priority,
+            offset: numbers.0,
+            priority: numbers.1,
+            info_refresh: numbers.2,
         },
     )
 }

@@ -64,6 +64,7 @@ fn replica(replica: &ReplicaFields) -> Value {
     fields.push(("master-port", of.map_or(0, Address::port).to_string()));
     fields.extend(replica.offset.map(|own| ("slave-repl-offset", own.to_string())));
     fields.extend(replica.priority.map(|own| ("slave-priority", own.to_string())));
+    fields.extend(replica.info_refresh.map(|own| ("info-refresh", own.to_string())));
     flat(fields)
 }
 
