@@ -35,7 +35,7 @@ use std::time::Duration;
 
 pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
-pub(crate) use shorthand::{millis, shown, written};
+pub(crate) use shorthand::{answered, beside, millis, shown, written};
 pub use snapshot::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };

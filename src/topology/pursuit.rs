@@ -13,6 +13,7 @@ use super::{
     agreement::{Acceptance, Held},
     evidence::{Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
+    roster::Sentinel,
 };
 
 /// A verification counts for this long. The connection it was made on is then still at hand.
@@ -37,6 +38,7 @@ impl Machine {
                 run_id: own.run_id.as_deref(),
                 linked: own.is_up(),
                 view: own.answered_since(at),
+                finished: self.has_finished(own),
             });
             let snapshot = Snapshot {
                 witnesses: witnesses.collect(),
@@ -61,14 +63,24 @@ impl Machine {
         })
     }
 
+    /// Whether the failover that this sentinel still leads is the one that made the master that is
+    /// served, or one before. It may take minutes to reconfigure the replicas, while another one
+    /// leads the next.
+    fn has_finished(&self, sentinel: &Sentinel) -> bool {
+        let promoted = sentinel.view.as_ref().filter(|view| view.has_promoted());
+        let (Some(view), Some(master)) = (promoted, &self.master) else { return false };
+        let older = view.epoch.is_some() && view.epoch < master.epoch;
+        older || self.same_node(&view.address, &master.address)
+    }
+
     /// Weighs what the sentinels say, and pursues what follows.
     pub(super) fn follow(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.proofs.retain(|_, proof| now < proof.at + PROOF_HOLDS);
         // A switch, or the insight that two addresses are one node, changes what the same answers
         // mean. Either happens once for each address, so this ends; the bound is for certainty.
         for _ in 0..8 {
-            let leaders =
-                self.roster.sentinels.iter().filter(|own| own.is_up() && own.leads()).count();
+            let leads = |own: &&&Sentinel| own.is_up() && own.leads() && !self.has_finished(own);
+            let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
             let promoted = self.promotion(now);
             let electorate = self.electorate();

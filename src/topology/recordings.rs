@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Action, Input, Machine,
-    shorthand::{inputs, read_millis, shown},
+    shorthand::{read_inputs, read_millis, restored, shown},
 };
 
 const HEADER: &str = "# switchmaster recording 1";
@@ -134,17 +134,15 @@ impl Recording {
     }
 }
 
-/// Reads an input; `as before` is the last answer of the same sentinel.
+/// Reads an input; `as before` is as in the last answer of the same sentinel.
 fn read(line: &str, answers: &mut HashMap<String, String>) -> Result<Vec<Input>, String> {
     let Some((sentinel, answer)) = line.strip_prefix("answer ").and_then(|x| x.split_once(": "))
     else {
-        return inputs(line);
+        return read_inputs(line);
     };
-    if answer != "as before" {
-        answers.insert(sentinel.to_owned(), line.to_owned());
-        return inputs(line);
-    }
-    inputs(answers.get(sentinel).ok_or(format!("{line:?}: there was none before"))?)
+    let answer = restored(answers.get(sentinel).map(String::as_str), answer)?;
+    answers.insert(sentinel.to_owned(), answer.clone());
+    read_inputs(&format!("answer {sentinel}: {answer}"))
 }
 
 /// What a recording came to.

@@ -9,10 +9,12 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::policy::OnLostMajority;
+
 use super::{
     Action, Machine, NodeRole, Rules, SwitchOn,
     roster::{Link, Said, Sentinel},
-    shorthand::{duration, scenario_inputs, shortened, shown_shortened},
+    shorthand::{duration, inputs, shortened, shown_shortened},
 };
 
 #[derive(Deserialize)]
@@ -21,6 +23,10 @@ struct Scenario {
     about: String,
     switch_on: Option<String>,
     service: Option<String>,
+    confirm_within: Option<String>,
+    fence: Option<bool>,
+    fence_timeout: Option<String>,
+    on_lost_majority: Option<String>,
     given: Option<String>,
     phase: Vec<Phase>,
 }
@@ -89,19 +95,12 @@ fn every_scenario() {
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
-    assert!(files.len() >= 120, "only {} scenarios in {}", files.len(), directory.display());
+    assert!(files.len() >= 310, "only {} scenarios in {}", files.len(), directory.display());
 }
 
 /// Runs a scenario, leaves in it what came out, and returns how that differs from what was expected.
 fn run(scenario: &mut Scenario) -> String {
-    let switch_on = match scenario.switch_on.as_deref() {
-        None | Some("confirmation") => SwitchOn::Confirmation,
-        Some("announcement") => SwitchOn::Announcement,
-        Some("promotion") => SwitchOn::Promotion,
-        Some(other) => panic!("{other:?} is no way to switch"),
-    };
-    let service = scenario.service.clone().unwrap_or_else(|| "mymaster".to_owned());
-    let mut machine = Machine::new(Rules::new(service, switch_on));
+    let mut machine = Machine::new(scenario.rules());
     let zero = Instant::now();
     let mut last = Duration::ZERO;
     match scenario.given.as_deref() {
@@ -158,7 +157,7 @@ fn difference(out: &mut String, expected: &[String], got: &[String]) {
 
 fn feed(machine: &mut Machine, now: Instant, line: &str) -> Vec<Action> {
     let mut actions = Vec::new();
-    for input in scenario_inputs(line) {
+    for input in inputs(line) {
         actions.extend(machine.handle(now, input));
         let wake = machine.next_wake().expect("a machine that started wakes again");
         assert!(wake > now, "{line:?} leaves a wake-up that is due");
@@ -250,13 +249,44 @@ impl State {
 }
 
 impl Scenario {
+    fn rules(&self) -> Rules {
+        let switch_on = match self.switch_on.as_deref() {
+            None | Some("confirmation") => SwitchOn::Confirmation,
+            Some("announcement") => SwitchOn::Announcement,
+            Some("promotion") => SwitchOn::Promotion,
+            Some(other) => panic!("{other:?} is no way to switch"),
+        };
+        let mut rules = Rules::new(self.service.as_deref().unwrap_or("mymaster"), switch_on);
+        if let Some(time) = &self.confirm_within {
+            rules.confirm_within = duration(time);
+        }
+        rules.fence = self.fence.unwrap_or(rules.fence);
+        if let Some(time) = &self.fence_timeout {
+            rules.fence_timeout = duration(time);
+        }
+        match self.on_lost_majority.as_deref().map(|policy| policy.split_once(':')) {
+            None => rules,
+            Some(Some(("fence", after))) => {
+                rules.on_lost_majority(OnLostMajority::Fence { after: duration(after) })
+            }
+            Some(_) => panic!("on_lost_majority is fence:<time>, or absent"),
+        }
+    }
+
     fn to_toml(&self) -> String {
         let mut out = format!("about = {}\n", quoted(&self.about));
-        for (name, value) in
-            [("switch_on", &self.switch_on), ("service", &self.service), ("given", &self.given)]
-        {
+        let text = |value: &Option<String>| value.as_deref().map(quoted);
+        for (name, value) in [
+            ("switch_on", text(&self.switch_on)),
+            ("service", text(&self.service)),
+            ("confirm_within", text(&self.confirm_within)),
+            ("fence", self.fence.map(|fence| fence.to_string())),
+            ("fence_timeout", text(&self.fence_timeout)),
+            ("on_lost_majority", text(&self.on_lost_majority)),
+            ("given", text(&self.given)),
+        ] {
             if let Some(value) = value {
-                let _ = writeln!(out, "{name} = {}", quoted(value));
+                let _ = writeln!(out, "{name} = {value}");
             }
         }
         for phase in &self.phase {

@@ -13,7 +13,7 @@ use crate::{
     address::Address,
     config::Config,
     options,
-    topology::{Action, Input, millis, shown, written},
+    topology::{Action, Input, answered, beside, millis, shown, written},
 };
 
 /// The settings that the machine goes by.
@@ -55,18 +55,15 @@ impl Recorder {
             Input::Message { sentinel, channel, .. } if channel == "+set" => {
                 format!("message {sentinel} +set ***")
             }
-            Input::Answer { sentinel, .. } => self.answer(sentinel, written(input)),
+            Input::Answer { sentinel, answer } => {
+                let text = answered(answer);
+                let before = self.answers.insert(sentinel.clone(), text.clone());
+                let text = before.map_or(text.clone(), |before| beside(&before, &text));
+                format!("answer {sentinel}: {text}")
+            }
             input => written(input),
         };
         self.write(format!("{} {text}", millis(now.saturating_duration_since(began))));
-    }
-
-    fn answer(&mut self, sentinel: &Address, text: String) -> String {
-        if self.answers.get(sentinel) == Some(&text) {
-            return format!("answer {sentinel}: as before");
-        }
-        self.answers.insert(sentinel.clone(), text.clone());
-        text
     }
 
     /// What it does about it.

@@ -119,7 +119,8 @@ fn given(name: &str, value: Option<impl Display>) -> Option<String> {
     value.map(|value| format!("{name}={value}"))
 }
 
-fn answered(answer: &Answer) -> String {
+/// What a sentinel answered, as the end of its line.
+pub(crate) fn answered(answer: &Answer) -> String {
     match answer {
         Answer::Names(view) => viewed(view),
         Answer::Unknown => "nil".to_owned(),

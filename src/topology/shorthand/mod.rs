@@ -8,6 +8,7 @@ mod escape;
 mod input;
 #[cfg(test)]
 mod read;
+mod repeat;
 #[cfg(test)]
 mod scenario;
 #[cfg(test)]
@@ -16,11 +17,14 @@ mod tests;
 mod wire;
 
 pub(crate) use action::shown;
-pub(crate) use input::{millis, written};
+pub(crate) use input::{answered, millis, written};
+pub(crate) use repeat::beside;
 
 #[cfg(test)]
-pub(super) use read::{inputs, read_millis};
+pub(super) use read::{read_inputs, read_millis};
 #[cfg(test)]
-pub(super) use scenario::{address, duration, scenario_inputs, shortened, shown_shortened};
+pub(super) use repeat::restored;
+#[cfg(test)]
+pub(super) use scenario::{address, duration, inputs, shortened, shown_shortened};
 #[cfg(test)]
 pub(super) use wire::error;

@@ -15,7 +15,7 @@ use super::escape;
 type Read<T> = Result<T, String>;
 
 /// The inputs that a line stands for: one for each address before the colon.
-pub(crate) fn inputs(line: &str) -> Read<Vec<Input>> {
+pub(crate) fn read_inputs(line: &str) -> Read<Vec<Input>> {
     one_or_more(line).map_err(|fault| format!("{line:?}: {fault}"))
 }
 

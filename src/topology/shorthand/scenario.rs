@@ -7,12 +7,12 @@ use crate::{
     topology::{Action, Answer, Input},
 };
 
-use super::{action::shown, read::inputs, wire};
+use super::{action::shown, read::read_inputs, wire};
 
 /// The inputs that a line of a scenario stands for. Each answer is what the replies that say it are
 /// parsed into, over RESP2 and over RESP3.
-pub(crate) fn scenario_inputs(line: &str) -> Vec<Input> {
-    let inputs = inputs(line).unwrap_or_else(|fault| panic!("{fault}"));
+pub(crate) fn inputs(line: &str) -> Vec<Input> {
+    let inputs = read_inputs(line).unwrap_or_else(|fault| panic!("{fault}"));
     for input in &inputs {
         if let Input::Answer { answer, .. } = input {
             for resp3 in [false, true] {

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{inputs, millis, read_millis, written};
+use super::{answered, beside, millis, read_inputs, read_millis, restored, written};
 
 fn address() -> impl Strategy<Value = Address> {
     let hosts = ["127.0.0.1", "10.0.0.1", "10.0.1.2", "::1", "fe80::1%eth0", "s1", "node-1.local"];
@@ -196,7 +196,29 @@ proptest! {
         let line = written(&input);
         prop_assert_eq!(line.lines().collect::<Vec<_>>(), [line.as_str()]);
         prop_assert_eq!(line.trim_end(), &line);
-        prop_assert_eq!(inputs(&line).map_err(|fault| fault + &line), Ok(vec![input]));
+        prop_assert_eq!(read_inputs(&line).map_err(|fault| fault + &line), Ok(vec![input]));
+    }
+
+    #[test]
+    fn an_answer_is_told_beside_the_one_before(one in answer(), other in answer()) {
+        let mut third = other.clone();
+        if let (Answer::Names(one), Answer::Names(third)) = (&one, &mut third) {
+            third.address = one.address.clone();
+            third.epoch = one.epoch;
+            third.sentinels = one.sentinels.clone();
+        }
+        let mut before = answered(&one);
+        for answer in [&one, &other, &third, &other] {
+            let told = beside(&before, &answered(answer));
+            let text = restored(Some(&before), &told).map_err(TestCaseError::fail)?;
+            let line = format!("answer s1: {text}");
+            let input = Input::Answer {
+                sentinel: Address::new("10.0.0.1", 26379).unwrap(),
+                answer: answer.clone(),
+            };
+            prop_assert_eq!(read_inputs(&line), Ok(vec![input]), "{} beside {}", told, before);
+            before = answered(answer);
+        }
     }
 
     #[test]
@@ -207,9 +229,9 @@ proptest! {
 
     #[test]
     fn no_line_breaks_the_reader(line in ".*", verb in "(answer|up|node|message|trouble) s1") {
-        let _ = inputs(&line);
-        let _ = inputs(&format!("{verb}: {line}"));
-        let _ = inputs(&format!("answer s1: n1@3 {line}"));
+        let _ = read_inputs(&line);
+        let _ = read_inputs(&format!("{verb}: {line}"));
+        let _ = read_inputs(&format!("answer s1: n1@3 {line}"));
         let _ = read_millis(&line);
     }
 }
@@ -233,9 +255,14 @@ fn lines_are_short_where_nothing_is_unusual() {
         "start 127.0.0.1:26379 127.0.0.1:26380",
         "tick",
     ] {
-        let read = inputs(line).unwrap();
+        let read = read_inputs(line).unwrap();
         assert_eq!(read.len(), 1);
         assert_eq!(written(&read[0]), line);
     }
+    let before = "127.0.0.1:6379@3 flags=o_down quorum=2 refresh=7,1007";
+    let after = "127.0.0.1:6379@3 quorum=2 state=wait_promotion refresh=9,12";
+    assert_eq!(beside(before, after), "as before state=wait_promotion refresh=9,12 -flags");
+    assert_eq!(beside(before, before), "as before");
+    assert_eq!(beside("error ERR a b", "error ERR a c"), "error ERR a c");
     assert_eq!(millis(read_millis("1303.5").unwrap()), "1303.500000");
 }
