@@ -13,7 +13,10 @@ export LOOM_MAX_PREEMPTIONS ?= 3
 # How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
 RUNS ?= 20
 
-.PHONY: help setup redis demo test models tsan bench bench-failover doc lint msrv
+# Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
+CASES ?=
+
+.PHONY: help setup redis demo test models tsan bench bench-failover recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +45,10 @@ bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
 		--switch-on promotion,confirmation,announcement --targets $(BENCH)
+
+recordings: setup ## Record real failovers anew for the tests (CASES="kill freeze": only these)
+	$(CARGO) run --example record -- $(CASES)
+	$(CARGO) test --lib recordings
 
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps

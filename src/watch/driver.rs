@@ -376,7 +376,7 @@ impl Driver {
     fn settle(&mut self) {
         while let Some((id, input)) = self.pending.pop_front() {
             let Some(service) = self.services.get_mut(&id) else { continue };
-            let actions = service.machine.handle(Instant::now(), input);
+            let actions = service.handle(input);
             if service.pool.number() == 0 {
                 service.pool.explain(Some(service.machine.why_no_master()));
             }
