@@ -81,7 +81,11 @@ impl Cluster {
     }
 
     /// Cuts the clients off from these members, by a black hole in each one's proxy, while the members go on
-    /// talking with each other: `cluster.partition_client_from(cluster.sentinels())`.
+    /// talking with each other: `cluster.partition_client_from(cluster.sentinels())`. Connections that are there
+    /// stay and hear nothing more until [`heal`](Cluster::heal), new ones likewise.
+    ///
+    /// All [`members`](Cluster::members) but the master shut the clients in with it; a
+    /// [`failover`](Cluster::failover) then replaces it without them.
     ///
     /// # Errors
     ///

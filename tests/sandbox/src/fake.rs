@@ -441,7 +441,17 @@ impl Fake {
     }
 
     pub(crate) fn disconnect_all(&self) {
-        let peers = std::mem::take(&mut *self.shared.peers.lock());
+        self.disconnect_after(|| {});
+    }
+
+    /// Changes the model and closes all connections, in one moment: those accepted later find the change made, and
+    /// are not closed.
+    pub(crate) fn disconnect_after(&self, change: impl FnOnce()) {
+        let peers = {
+            let mut peers = self.shared.peers.lock();
+            change();
+            std::mem::take(&mut *peers)
+        };
         for (peer, _) in &peers {
             peer.end();
         }

@@ -113,7 +113,8 @@ impl FakeNode {
         change(&mut self.model.lock())
     }
 
-    /// Makes it a master that takes writes. Connections stay; a real one closes them.
+    /// Makes it a master that takes writes, with the history it has. Connections stay; a real one closes them:
+    /// [`promote`](FakeNode::promote).
     pub fn become_master(&self) {
         self.model(|model| {
             model.master = None;
@@ -121,12 +122,44 @@ impl FakeNode {
         });
     }
 
-    /// Makes it a replica that takes no writes. Connections stay; a real one closes them.
+    /// Makes it a replica that takes no writes, with the history it has. Connections stay; a real one closes them:
+    /// [`demote`](FakeNode::demote).
     pub fn become_replica(&self, of: impl Into<Place>) {
         self.model(|model| {
             model.master = Some(of.into());
             model.readonly = true;
         });
+    }
+
+    /// Makes it a master as a sentinel does: it takes writes, begins a new history that descends from the one before
+    /// (`master_replid2`, `second_repl_offset`), and closes all connections in the same moment.
+    ///
+    /// A master stays as it is, and its connections are closed all the same.
+    pub fn promote(&self) {
+        self.fake.disconnect_after(|| self.promote_quietly());
+    }
+
+    /// Like [`promote`](FakeNode::promote), and all connections stay, as with a bare `REPLICAOF NO ONE` and at the
+    /// promotion of a coordinated failover.
+    pub fn promote_quietly(&self) {
+        self.model(NodeModel::promote);
+    }
+
+    /// Makes it a replica of a promoted node: it takes no writes, has that one's history and lineage, and closes all
+    /// connections in the same moment.
+    pub fn demote(&self, master: &FakeNode) {
+        let followed = master.model(|model| model.clone());
+        self.fake
+            .disconnect_after(|| self.model(|model| model.follow(&followed, master.address())));
+    }
+
+    /// Ends and comes back at once, as another process without stored data: with a new run id, all connections closed, and
+    /// in the role it had. A master is empty and begins a history of no descent; a replica has its master's data again.
+    ///
+    /// For some time in between, put [`stop_listening`](FakeNode::stop_listening) and [`listen_again`](FakeNode::listen_again)
+    /// around it.
+    pub fn restart(&self) {
+        self.fake.disconnect_after(|| self.model(NodeModel::restart));
     }
 
     /// Publishes a message, and says how many subscriptions it went to.
@@ -239,7 +272,7 @@ impl Brain for NodeBrain {
             }
             ("SELECT", 2) => Frame::Error("ERR DB index is out of range".to_owned()),
             ("ROLE", 1) => model.role(),
-            ("INFO", _) => return model.info(session, out),
+            ("INFO", _) => return model.info(session, words, out),
             ("ECHO", 2) => Frame::bulk(&words.bytes[1]),
             ("SUBSCRIBE" | "PSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE", _) => {
                 return session.subscribe(words, out);
@@ -272,6 +305,36 @@ impl Brain for NodeBrain {
 }
 
 impl NodeModel {
+    fn promote(&mut self) {
+        if self.master.take().is_some() {
+            let before = std::mem::replace(&mut self.replication_id, new_run_id());
+            self.second_replication = Some((before, self.offset + 1));
+        }
+        self.readonly = false;
+        self.link = "connected".to_owned();
+    }
+
+    fn follow(&mut self, master: &NodeModel, address: SocketAddr) {
+        self.master = Some(address.into());
+        self.link = "connected".to_owned();
+        self.readonly = true;
+        self.replicas.clear();
+        self.replication_id.clone_from(&master.replication_id);
+        self.second_replication.clone_from(&master.second_replication);
+        self.offset = master.offset;
+        self.values.clone_from(&master.values);
+    }
+
+    fn restart(&mut self) {
+        self.run_id = new_run_id();
+        if self.master.is_none() {
+            self.replication_id = new_run_id();
+            self.second_replication = None;
+            self.offset = 0;
+            self.values.clear();
+        }
+    }
+
     fn role(&self) -> Frame {
         let offset = i64::try_from(self.offset).unwrap_or(i64::MAX);
         match &self.master {
@@ -294,19 +357,40 @@ impl NodeModel {
         }
     }
 
-    /// Appends `INFO`, all that there is of it, whichever sections were asked for.
-    fn info(&self, session: &Session, out: &mut Vec<u8>) {
-        let mut lines = vec![
-            "# Server".to_owned(),
+    /// Appends `INFO`: the sections that were asked for, or all that there are.
+    fn info(&self, session: &Session, words: &Words, out: &mut Vec<u8>) {
+        let asked: Vec<String> = (1..words.len()).map(|i| words.text(i).to_lowercase()).collect();
+        let all =
+            asked.iter().all(|name| ["default", "all", "everything"].contains(&name.as_str()));
+        let sections = [
+            ("Server", self.server_info()),
+            ("Persistence", vec![format!("loading:{}", u8::from(self.loading))]),
+            ("Replication", self.replication_info()),
+        ];
+        let wanted = |name: &str| all || asked.contains(&name.to_lowercase());
+        let sections: Vec<String> = sections
+            .into_iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, lines)| format!("# {name}\r\n{}\r\n", lines.join("\r\n")))
+            .collect();
+        let text = sections.join("\r\n");
+        if session.protocol == Protocol::Resp3 {
+            out.extend_from_slice(format!("={}\r\ntxt:{text}\r\n", text.len() + 4).as_bytes());
+        } else {
+            session.reply(&Frame::bulk(text), out);
+        }
+    }
+
+    fn server_info(&self) -> Vec<String> {
+        vec![
             format!("redis_version:{}", self.version),
             "redis_mode:standalone".to_owned(),
             format!("run_id:{}", self.run_id),
-            String::new(),
-            "# Persistence".to_owned(),
-            format!("loading:{}", u8::from(self.loading)),
-            String::new(),
-            "# Replication".to_owned(),
-        ];
+        ]
+    }
+
+    fn replication_info(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         match &self.master {
             None => lines.push("role:master".to_owned()),
             Some(Place { host, port }) => {
@@ -315,6 +399,7 @@ impl NodeModel {
                 lines.push(format!("master_host:{host}"));
                 lines.push(format!("master_port:{port}"));
                 lines.push(format!("master_link_status:{status}"));
+                lines.push(format!("slave_read_repl_offset:{}", self.offset));
                 lines.push(format!("slave_repl_offset:{}", self.offset));
                 lines.push(format!("slave_read_only:{}", u8::from(self.readonly)));
             }
@@ -326,6 +411,7 @@ impl NodeModel {
                 format!("slave{index}:ip={host},port={port},state=online,offset={offset},lag=0");
             lines.push(line);
         }
+        lines.push("master_failover_state:no-failover".to_owned());
         lines.push(format!("master_replid:{}", self.replication_id));
         let (before, end) = match &self.second_replication {
             Some((id, end)) => (id.clone(), end.to_string()),
@@ -334,11 +420,6 @@ impl NodeModel {
         lines.push(format!("master_replid2:{before}"));
         lines.push(format!("master_repl_offset:{}", self.offset));
         lines.push(format!("second_repl_offset:{end}"));
-        let text = lines.join("\r\n") + "\r\n";
-        if session.protocol == Protocol::Resp3 {
-            out.extend_from_slice(format!("={}\r\ntxt:{text}\r\n", text.len() + 4).as_bytes());
-        } else {
-            session.reply(&Frame::bulk(text), out);
-        }
+        lines
     }
 }

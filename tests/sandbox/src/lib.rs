@@ -8,7 +8,8 @@
 //!   each sentinel announced it. It shares no code with the clients that are compared with it.
 //! * [`FaultProxy`] stands between a client and a server: delays, black holes, resets, half-open links, cut replies, connects that hang.
 //!   [`Builder::proxied`] puts one in front of every member.
-//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say.
+//! * [`FakeSentinel`] and [`FakeNode`] are scripted servers that say what no real one can be made to say, and go through
+//!   a failover step by step.
 //! * [`Client`] is the small blocking client that all of these use, and [`wait_until`] how tests wait: for a
 //!   condition, with a deadline.
 //!
@@ -45,8 +46,10 @@ mod client;
 mod cluster;
 mod error;
 mod fake;
+mod fake_failover;
 mod fake_node;
 mod fake_sentinel;
+mod fake_service;
 pub mod frame;
 mod guardian;
 mod health;
@@ -66,8 +69,10 @@ pub use client::Client;
 pub use cluster::Cluster;
 pub use error::{Error, ErrorKind, Result};
 pub use fake::Place;
+pub use fake_failover::FailoverKind;
 pub use fake_node::{FakeNode, NodeModel};
-pub use fake_sentinel::{FakePeer, FakeReplica, FakeSentinel, FakeService, SentinelModel};
+pub use fake_sentinel::{FakeSentinel, SentinelModel};
+pub use fake_service::{FakePeer, FakeReplica, FakeService};
 pub use leader::{KilledLeader, Rival};
 pub use member::Member;
 pub use node::{Node, Role};
