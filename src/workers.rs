@@ -17,6 +17,9 @@ use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 const DIALLING: usize = 3;
 const WATCHING: usize = 2;
 
+/// How long the end of the workers waits for their start, if it comes so soon.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The pool of the process, while anybody uses it.
 static SHARED: Mutex<Weak<Workers>> = Mutex::new(Weak::new());
 
@@ -25,6 +28,39 @@ pub(crate) struct Workers {
     dialling: Arc<ScheduledThreadPool>,
     watching: Arc<ScheduledThreadPool>,
     alive: Arc<Alive>,
+    roll_calls: [Arc<RollCall>; 2],
+}
+
+/// Each thread of a pool signs in once; nobody leaves the call before all have come.
+struct RollCall {
+    of: usize,
+    come: Mutex<usize>,
+    complete: Condvar,
+}
+
+impl RollCall {
+    fn come(&self) {
+        let mut come = self.come.lock();
+        *come += 1;
+        self.complete.notify_all();
+        while *come < self.of {
+            self.complete.wait(&mut come);
+        }
+    }
+
+    fn wait(&self, until: Instant) {
+        let mut come = self.come.lock();
+        while *come < self.of && !self.complete.wait_until(&mut come, until).timed_out() {}
+    }
+}
+
+impl Drop for Workers {
+    /// A pool throws away what it has not begun when it is dropped. A part of the roll call among
+    /// that would leave those who came waiting for ever.
+    fn drop(&mut self) {
+        let until = Instant::now() + START_PATIENCE;
+        self.roll_calls.iter().for_each(|call| call.wait(until));
+    }
 }
 
 /// Counts the threads that have not ended, because a thread pool that only *asks* its threads to
@@ -61,10 +97,13 @@ impl Workers {
 
     fn start() -> Workers {
         let alive = Arc::new(Alive { count: Mutex::new(0), changed: Condvar::new() });
+        let (dialling, first) = threads(DIALLING, "switchmaster-dial-{}", &alive);
+        let (watching, second) = threads(WATCHING, "switchmaster-worker-{}", &alive);
         Workers {
-            dialling: Arc::new(threads(DIALLING, "switchmaster-dial-{}", &alive)),
-            watching: Arc::new(threads(WATCHING, "switchmaster-worker-{}", &alive)),
+            dialling: Arc::new(dialling),
+            watching: Arc::new(watching),
             alive,
+            roll_calls: [first, second],
         }
     }
 
@@ -99,29 +138,23 @@ impl Workers {
 }
 
 /// Starts threads and waits for none of them.
-fn threads(count: usize, names: &str, alive: &Arc<Alive>) -> ScheduledThreadPool {
+fn threads(count: usize, names: &str, alive: &Arc<Alive>) -> (ScheduledThreadPool, Arc<RollCall>) {
     let pool = ScheduledThreadPool::builder()
         .num_threads(count)
         .thread_name_pattern(names)
         .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled)
         .build();
-    // A roll call: each thread signs in once, and its thread-local value signs out when the thread
-    // ends. Nobody leaves the call before all have come, so each signs in exactly once.
-    let meeting = Arc::new((Mutex::new(0_usize), Condvar::new()));
+    let call = Arc::new(RollCall { of: count, come: Mutex::new(0), complete: Condvar::new() });
     for _ in 0..count {
-        let (alive, meeting) = (alive.clone(), meeting.clone());
+        let (alive, call) = (alive.clone(), call.clone());
         pool.execute(move || {
+            // The thread-local value signs out when the thread ends.
             *alive.count.lock() += 1;
             PRESENCE.set(Some(Presence(alive)));
-            let mut come = meeting.0.lock();
-            *come += 1;
-            meeting.1.notify_all();
-            while *come < count {
-                meeting.1.wait(&mut come);
-            }
+            call.come();
         });
     }
-    pool
+    (pool, call)
 }
 
 #[cfg(test)]
@@ -140,6 +173,13 @@ mod tests {
         assert!(second.leave(Duration::ZERO), "others still hold a share: nothing to wait for");
         assert!(workers.leave(Duration::from_secs(5)));
         assert_eq!(*alive.count.lock(), 0);
+    }
+
+    #[test]
+    fn they_end_also_when_they_have_hardly_begun() {
+        for _ in 0..50 {
+            assert!(Arc::new(Workers::start()).leave(Duration::from_secs(5)));
+        }
     }
 
     #[test]
