@@ -485,7 +485,7 @@ impl Driver {
             service.nodes.insert(node.clone(), link);
         }
         if let Some(link) = service.nodes.get_mut(&node) {
-            link.look(closely);
+            link.look(closely, Instant::now());
         }
     }
 

@@ -94,7 +94,11 @@ impl PromotionLink {
     }
 
     /// Has ROLE asked every few milliseconds, or only now and then.
-    pub(crate) fn look(&mut self, closely: bool) {
+    pub(crate) fn look(&mut self, closely: bool, now: Instant) {
+        if closely && !self.closely {
+            // A node that was away until a moment ago is still dialled only now and then.
+            self.reach.hurry(now);
+        }
         self.closely = closely;
     }
 
