@@ -178,6 +178,24 @@ impl Tally {
         self.writes.iter().filter(|write| write.generation == generation).count()
     }
 
+    /// Lost writes in a few words, for a panic.
+    pub fn describe(&self, lost: &[Write]) -> String {
+        let mut text = format!("{} of {} writes are lost", lost.len(), self.writes.len());
+        let mut generations: Vec<u64> = lost.iter().map(|write| write.generation).collect();
+        generations.dedup();
+        for generation in generations {
+            let mut all = self.writes.iter().filter(|write| write.generation == generation);
+            let mut own = lost.iter().filter(|write| write.generation == generation);
+            let (Some(begin), Some(first)) = (all.next(), own.next()) else { continue };
+            let (end, last) = (all.next_back().unwrap_or(begin), own.next_back().unwrap_or(first));
+            let (from, to) = (first.at - begin.at, last.at - begin.at);
+            let length = end.at - begin.at;
+            let _ =
+                write!(text, "; {from:?} to {to:?} of the {length:?} of generation {generation}");
+        }
+        text
+    }
+
     /// The failures in a few lines, for a panic.
     pub fn failures(&self) -> String {
         let mut text = String::new();

@@ -72,8 +72,8 @@ pub fn named_factory(cluster: &Cluster) -> Builder {
     Factory::builder().service(cluster.service()).sentinels(sentinels).client_name(NAME)
 }
 
-/// Waits until nothing is wrong for the factory, and it is linked to every node. Its connections are
-/// named [`NAME`], and no other factory's are.
+/// Waits until nothing is wrong for the factory, it is linked to every node, and every replica gets
+/// what is written. Its connections are named [`NAME`], and no other factory's are.
 pub fn wait_until_calm(factory: &Factory, cluster: &Cluster) {
     let own = format!(" name={NAME} ");
     let clients = |node: &Node| {
@@ -85,6 +85,18 @@ pub fn wait_until_calm(factory: &Factory, cluster: &Cluster) {
     });
     let all: String = cluster.nodes().iter().map(clients).collect();
     assert!(calm, "{:#?}\n{all}", factory.topology());
+    wait_until_replicated(&cluster.master().unwrap(), cluster.nodes().len() - 1);
+}
+
+/// Waits until so many replicas have got a write. After a full synchronization a replica says that it
+/// is connected, and gets nothing before its first word to the master, up to a second later.
+pub fn wait_until_replicated(master: &Node, replicas: usize) {
+    let mut client = master.client_with(PATIENCE).unwrap();
+    client.expect(&["SET", "replicated", "1"]).unwrap();
+    let millis = PATIENCE.as_millis().to_string();
+    let reached = client.expect(&["WAIT", &replicas.to_string(), &millis]).unwrap();
+    let reached: usize = reached.text().parse().unwrap();
+    assert!(reached >= replicas, "{reached} of {replicas} replicas get what is written");
 }
 
 /// Waits until the factory serves a generation later than `generation`.
