@@ -320,7 +320,9 @@ impl Builder {
     ///
     /// Default `true`: without it a planned failover loses what the old master acknowledges after
     /// its successor was promoted. It costs a pause of about 0.1 s in a failover, and nothing
-    /// otherwise.
+    /// otherwise. Commands that block (BLPOP …) are called back meanwhile, with
+    /// `CLIENT UNBLOCK … ERROR`, and begin anew on the new master. The fence also stands for the
+    /// moment in which Valkey's `SENTINEL FAILOVER … COORDINATED` cuts every connection.
     pub fn fence(mut self, on: bool) -> Builder {
         self.settings.fence = on;
         self

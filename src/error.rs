@@ -9,7 +9,8 @@ use redis::RedisError;
 /// This is the question that matters after a failure: may the command be sent again?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// No byte of the command reached a server. Sending it again is safe.
+    /// No byte of the command reached a server, or the server said that it did nothing. Sending it
+    /// again is safe.
     NotSent,
     /// The command was sent, at least in part, and no reply came: it may have run, or may yet run.
     Unknown,

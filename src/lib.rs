@@ -33,6 +33,26 @@
 //! published with that connection in its pool, and the old one is retired: its gate closes, its
 //! sockets are shut down, and whoever waited finds the new one.
 //!
+//! # At the fact, not at the word
+//! The sentinels name a new master 0.8 to 2 s after it accepts writes. The factory does not wait for
+//! that ([`SwitchOn::Promotion`]). It keeps an idle connection to every node; a promotion cuts it, or
+//! another answer to `ROLE` on it tells. At that moment every sentinel is asked what it is doing, and
+//! the answers prove the promotion, or do not: exactly one sentinel leads a failover, it chose this
+//! replica, and a majority of all known sentinels elected it (or the failover was ordered, and every
+//! known sentinel says that it leads none itself). The replica's replication history has to be that of
+//! the master. What is not proven waits for the sentinels' word.
+//!
+//! A sentinel has to confirm the switch within [`Builder::confirm_within`]; until then, if the leader
+//! is lost, and for as long as the sentinels take, commands wait. [`Event::Confirmed`] and
+//! [`Event::Overruled`] say how many commands ran in between.
+//!
+//! # The fence
+//! While a master that is alive is being replaced, it goes on acknowledging writes that its successor
+//! will not have. So commands wait from the moment in which the sentinels choose the successor to the
+//! switch, and continue there: a planned failover loses nothing and shows no error, only a pause of
+//! about 0.1 s. [`Builder::fence`] turns that off; [`OnLostMajority::Fence`] uses the same fence for a
+//! program that a partition has shut in with a master.
+//!
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
 //! it. In the background there is one watch thread for each set of sentinels and five workers for the

@@ -40,7 +40,7 @@ pub(crate) use self::{
     replies::{Distress, Replies},
     role::Role,
     settings::Settings,
-    stream::{Socket, Stream},
+    stream::{Peek, Socket, Stream},
     wire::{Decoder, Limits},
 };
 pub(crate) use crate::config::Protocol;
@@ -179,7 +179,9 @@ impl Connection {
     /// True when the connection is open, nothing lies unread in it and the server has not hung up.
     /// One system call. For connections that were idle.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.is_open() && self.link.decoder.is_empty() && self.link.stream.socket().peek_alive()
+        self.is_open()
+            && self.link.decoder.is_empty()
+            && self.link.stream.socket().peek() == Peek::Quiet
     }
 
     /// Sends one command and waits for its reply: for the command timeout, which blocking commands
@@ -277,6 +279,10 @@ impl Connection {
             quick = false;
             self.admission.blocks(0);
             self.gate.pass(deadline).map_err(|refusal| self.refused(refusal, started))?;
+            // A fence also stands for a server that cuts its connections.
+            if self.link.stream.socket().peek() == Peek::Over {
+                return Err(self.broken(Fault::Closed, Outcome::NotSent, started));
+            }
             if recallable {
                 self.admission.blocks(self.greeting.client_id.unwrap_or(0));
             }

@@ -36,6 +36,17 @@ pub(crate) enum Interest {
     Both,
 }
 
+/// What [`Socket::peek`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peek {
+    /// Nothing: what an idle connection looks like.
+    Quiet,
+    /// Something to read.
+    Unread,
+    /// The peer has ended the stream, or it broke.
+    Over,
+}
+
 impl Socket {
     /// A TCP or Unix socket that is not connected.
     pub(crate) fn unconnected(domain: Domain) -> io::Result<Socket> {
@@ -193,15 +204,17 @@ impl Socket {
         }
     }
 
-    /// True when the peer has neither ended the stream nor sent anything: what an idle connection
-    /// looks like. One system call, and none of it waits.
-    pub(crate) fn peek_alive(&self) -> bool {
+    /// What is to be seen on it without taking anything. One system call, and none of it waits.
+    pub(crate) fn peek(&self) -> Peek {
         let mut byte = [MaybeUninit::<u8>::uninit()];
         loop {
             match recv(&self.inner, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
                 Err(Errno::INTR) => {}
-                Err(error) => return error == Errno::WOULDBLOCK || error == Errno::AGAIN,
-                Ok(_) => return false,
+                Err(error) if error == Errno::WOULDBLOCK || error == Errno::AGAIN => {
+                    return Peek::Quiet;
+                }
+                Ok(((read, _), _)) if !read.is_empty() => return Peek::Unread,
+                Ok(_) | Err(_) => return Peek::Over,
             }
         }
     }

@@ -18,6 +18,10 @@ pub enum FenceReason {
     /// The factory switched at a promotion, and no sentinel has confirmed it: the one that led the
     /// failover is lost, or gave up, or `confirm_within` is over.
     Unconfirmed,
+    /// The sentinel that promoted the master without cutting its connections (Valkey's
+    /// `SENTINEL FAILOVER … COORDINATED`) is about to cut them now: it does so when it asks the new
+    /// master for its role, which it does every second, and whatever is under way then is lost.
+    Cut,
     /// Fewer than a majority of the known sentinels can be heard
     /// ([`OnLostMajority::Fence`](crate::OnLostMajority::Fence)).
     LostMajority,
@@ -28,6 +32,7 @@ impl fmt::Display for FenceReason {
         match self {
             FenceReason::Replacing { by } => write!(f, "{by} was chosen as the next master"),
             FenceReason::Unconfirmed => f.write_str("no sentinel has confirmed the master"),
+            FenceReason::Cut => f.write_str("its connections are about to be cut"),
             FenceReason::LostMajority => f.write_str("a majority of the sentinels is not heard"),
         }
     }
@@ -45,6 +50,8 @@ pub enum FenceEnd {
     Deadline,
     /// A sentinel named the master.
     Confirmed,
+    /// The connections were cut: they go on with new ones. Or no cut came.
+    Cut,
     /// A majority of the sentinels is heard again and names the master.
     MajorityBack,
 }
@@ -57,6 +64,7 @@ impl FenceEnd {
             FenceEnd::Aborted => "aborted",
             FenceEnd::Deadline => "deadline",
             FenceEnd::Confirmed => "confirmed",
+            FenceEnd::Cut => "cut",
             FenceEnd::MajorityBack => "majority back",
         }
     }

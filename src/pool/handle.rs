@@ -26,8 +26,15 @@ use crate::{
 /// handle ([`ErrorKind::Poisoned`]): drop it and take a new one. A command whose reply was awaited
 /// at the switch fails with [`ErrorKind::Switched`] and [`Outcome::Unknown`] within 10 ms.
 ///
+/// # While the master is being replaced
+/// From the choice of its successor to the switch, commands wait before they are sent (behind the
+/// fence, see [`Builder::fence`](crate::Builder::fence)) and then go on with the new master. One that
+/// waits until its own deadline fails with [`ErrorKind::Fenced`] and [`Outcome::NotSent`]. A blocking
+/// command such as BLPOP is called back from the old master if that still answers, and begins
+/// anew on the new one, with its whole timeout; if it does not answer, it fails as above.
+///
 /// # How long a command blocks
-/// For at most `command_timeout`, or its own timeout on top of it when it is a blocking command
+/// For at most `command_timeout`, the wait behind the fence included, or its own timeout on top of it when it is a blocking command
 /// such as BLPOP (a timeout of 0 there means until a reply or the switch). When it has to move to
 /// another connection it may wait for that one for `get_timeout` first.
 ///

@@ -80,6 +80,8 @@ pub(crate) struct ReplicaFields {
     pub(crate) master: Option<Address>,
     pub(crate) offset: Option<u64>,
     pub(crate) priority: Option<u64>,
+    /// How many milliseconds ago it answered INFO.
+    pub(crate) info_refresh: Option<u64>,
 }
 
 /// One entry of `SENTINEL SENTINELS`.
@@ -150,6 +152,7 @@ impl ReplicaFields {
             master: fields.address("master-host", "master-port"),
             offset: fields.number("slave-repl-offset"),
             priority: fields.number("slave-priority"),
+            info_refresh: fields.number("info-refresh"),
         })
     }
 }

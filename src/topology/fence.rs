@@ -1,7 +1,7 @@
 //! When commands wait: while the master is being replaced, while it is not confirmed for too long,
 //! and, where that is wished, while a majority of the sentinels is silent.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     address::Address,
@@ -10,6 +10,14 @@ use crate::{
 };
 
 use super::{Action, machine::Machine};
+
+/// How often a sentinel that leads a failover asks a replica for INFO.
+const INFO_PERIOD: Duration = Duration::from_secs(1);
+
+/// The fence before a cut goes up so long before it is due, and stands so long after: the sentinel's
+/// timer ticks every 52 to 100 ms.
+const CUT_LEAD: Duration = Duration::from_millis(10);
+const CUT_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The fence as it stands.
 #[derive(Debug)]
@@ -36,7 +44,7 @@ impl Machine {
     /// Raises or lifts the fence as what is known demands.
     pub(super) fn hold(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let end = self.replace(now, actions);
-        let wanted = self.reason_to_hold();
+        let wanted = self.reason_to_hold(now);
         match (&self.fence, wanted) {
             (None, Some(reason)) => self.raise(now, reason, now, actions),
             (Some(fence), Some(reason)) if fence.reason != reason => {
@@ -47,6 +55,7 @@ impl Machine {
                 let end = match fence.reason {
                     FenceReason::Replacing { .. } => end.unwrap_or(FenceEnd::Aborted),
                     FenceReason::Unconfirmed => FenceEnd::Confirmed,
+                    FenceReason::Cut => FenceEnd::Cut,
                     FenceReason::LostMajority => FenceEnd::MajorityBack,
                 };
                 actions.push(Action::Unfence);
@@ -93,10 +102,10 @@ impl Machine {
     }
 
     /// A new master is served: says whether commands have to wait on that one too.
-    pub(super) fn fence_of_the_next(&mut self) -> Option<FenceReason> {
+    pub(super) fn fence_of_the_next(&mut self, now: Instant) -> Option<FenceReason> {
         self.replacing = None;
         self.spent = None;
-        self.reason_to_hold()
+        self.reason_to_hold(now)
     }
 
     /// As [`Machine::hold`], for a switch that has been ordered with this fence.
@@ -112,13 +121,16 @@ impl Machine {
         }
     }
 
-    fn reason_to_hold(&self) -> Option<FenceReason> {
+    fn reason_to_hold(&self, now: Instant) -> Option<FenceReason> {
         self.master.as_ref()?;
         if self.majority_lost.is_some() && self.rules.on_lost_majority != OnLostMajority::Serve {
             return Some(FenceReason::LostMajority);
         }
         if self.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.held) {
             return Some(FenceReason::Unconfirmed);
+        }
+        if self.cut.is_some_and(|(from, until)| now >= from && now < until) {
+            return Some(FenceReason::Cut);
         }
         let replacing = self.replacing.as_ref()?;
         Some(FenceReason::Replacing { by: replacing.choice.node.clone() })
@@ -158,6 +170,26 @@ impl Machine {
             self.replacing = Some(Replacing { choice, until: now + self.rules.fence_timeout });
         }
         None
+    }
+
+    /// When the sentinel that promoted this node without cutting its connections will cut them: it
+    /// does when it asks for INFO, a second after the last time, and learns of the promotion.
+    pub(super) fn expect_cut(&mut self, node: &Address, leader: &Address) {
+        let quiet = self.nodes.watched.get(node).is_some_and(|node| node.quiet);
+        let leader = self.roster.get(leader).filter(|_| quiet && self.rules.fence);
+        self.cut = leader.and_then(|leader| {
+            let replicas = leader.view.as_ref()?.replicas.as_ref()?;
+            let asked = replicas.iter().find(|own| self.same_node(&own.address, node))?;
+            let ago = Duration::from_millis(asked.info_refresh?);
+            let due = leader.view_asked? + INFO_PERIOD.saturating_sub(ago);
+            Some((due - CUT_LEAD, due + CUT_PATIENCE))
+        });
+    }
+
+    /// When the fence before a cut goes up or comes down.
+    pub(super) fn next_cut(&self, now: Instant) -> Option<Instant> {
+        let (from, until) = self.cut?;
+        [from, until].into_iter().find(|at| *at > now)
     }
 
     /// Who is to replace the master that is served, according to whoever leads.

@@ -89,6 +89,8 @@ pub(crate) struct Machine {
     pub(super) replacing: Option<Replacing>,
     pub(super) spent: Option<Choice>,
     pub(super) fence: Option<Fence>,
+    /// When the connections to the master will be cut, from and until.
+    pub(super) cut: Option<(Instant, Instant)>,
     /// While the master rests on its promotion alone.
     pub(super) unconfirmed: Option<Unconfirmed>,
     /// Since when a majority of the sentinels has been silent, until one names the master again.
@@ -127,6 +129,7 @@ impl Machine {
             replacing: None,
             spent: None,
             fence: None,
+            cut: None,
             unconfirmed: None,
             majority_lost: None,
             doubtful: false,
@@ -413,7 +416,7 @@ impl Machine {
         };
         self.unconfirmed =
             leader.cloned().map(|leader| Unconfirmed { since: now, leader, held: false });
-        self.nodes.serve(&proof.origin, leader.is_none());
+        self.nodes.serve(&to, &proof.origin, leader.is_none());
         if let Some((from, run_id)) = &from {
             self.quarantine(from.clone(), run_id.clone());
         }
@@ -422,8 +425,11 @@ impl Machine {
         self.reported = None;
         self.abort = None;
         self.doubtful = false;
-        self.majority_lost = self.majority_lost.filter(|_| leader.is_none());
-        let fence = self.fence_of_the_next();
+        self.cut = None;
+        if let Some(leader) = leader {
+            self.expect_cut(&to, leader);
+        }
+        let fence = self.fence_of_the_next(now);
         actions.push(Action::Switch {
             generation,
             from: from.clone(),

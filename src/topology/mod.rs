@@ -201,6 +201,18 @@ pub(crate) enum Standing {
     },
 }
 
+/// How often a node is asked for its ROLE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pace {
+    /// Now and then: its link tells when anything happens to it.
+    #[default]
+    Calm,
+    /// A few times a second: it is not what the sentinels list it as.
+    Brisk,
+    /// Every few milliseconds: it was chosen to be promoted.
+    Close,
+}
+
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -226,11 +238,7 @@ pub(crate) enum Action {
         fence: Option<FenceReason>,
     },
     /// Keep a promotion link to this node. Said again when what is asked of it changes.
-    Watch {
-        node: Address,
-        /// Ask for its ROLE every few milliseconds.
-        closely: bool,
-    },
+    Watch { node: Address, pace: Pace },
     /// Give the promotion link to a node up.
     Unwatch { node: Address },
     /// Commands wait from now on.

@@ -7,7 +7,9 @@ use crate::{
     event::{Event, Source},
 };
 
-use super::{Action, Identity, Origin, Report, Standing, machine::Machine, poll::ASK_ALL_GAP};
+use super::{
+    Action, Identity, Origin, Pace, Report, Standing, machine::Machine, poll::ASK_ALL_GAP,
+};
 
 /// More nodes than this are not watched, whatever the sentinels list.
 const MOST: usize = 64;
@@ -15,14 +17,16 @@ const MOST: usize = 64;
 /// A node that a link is kept to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    /// Its ROLE is polled every few milliseconds, because it was chosen to be promoted.
-    closely: bool,
+    /// How often its ROLE is asked.
+    pace: Pace,
     /// What it said last.
     identity: Option<Identity>,
     /// When its link ended, while it has not spoken since. A promotion cuts every connection.
     gone: Option<Instant>,
     /// Since when it has been a master, though it is not the one that is served.
     pub(super) fact: Option<Instant>,
+    /// It became a master without its connections being cut.
+    pub(super) quiet: bool,
 }
 
 /// The nodes that are watched, and what follows from what they said.
@@ -58,7 +62,8 @@ impl Nodes {
     }
 
     /// Another master is served.
-    pub(super) fn serve(&mut self, origin: &Origin, confirmed: bool) {
+    pub(super) fn serve(&mut self, address: &Address, origin: &Origin, confirmed: bool) {
+        self.quarantine.remove(address);
         if confirmed || self.confirmed.is_none() {
             self.confirmed.clone_from(&origin.replid);
         }
@@ -94,6 +99,7 @@ impl Machine {
         let Some(node) = self.nodes.watched.get_mut(address) else { return };
         node.gone = Some(now);
         if self.is_served(address) {
+            self.cut = None;
             self.reported = Some(now);
             self.ask_all(now);
             return;
@@ -125,6 +131,7 @@ impl Machine {
             Standing::Master if served || quarantined => node.fact = None,
             Standing::Master if node.fact.is_none() => {
                 node.fact = Some(gone.unwrap_or(now));
+                node.quiet = gone.is_none();
                 let node = address.clone();
                 let source = Source::Node(node.clone());
                 actions.push(Action::Report(Event::Promoted { at: now, source, node }));
@@ -167,7 +174,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn is_served(&self, address: &Address) -> bool {
+    pub(crate) fn is_served(&self, address: &Address) -> bool {
         self.master.as_ref().is_some_and(|master| self.same_node(&master.address, address))
     }
 
@@ -216,12 +223,21 @@ impl Machine {
         let chosen: Vec<Address> =
             self.roster.sentinels.iter().filter_map(|own| own.chosen().cloned()).collect();
         for address in wanted {
-            let closely = !self.is_served(&address)
-                && chosen.iter().any(|chosen| self.same_node(chosen, &address));
-            let known = self.nodes.watched.get(&address).map(|node| node.closely);
-            if known != Some(closely) {
-                self.nodes.watched.entry(address.clone()).or_default().closely = closely;
-                actions.push(Action::Watch { node: address, closely });
+            let known = self.nodes.watched.get(&address);
+            let odd = self.nodes.quarantine.contains_key(&address)
+                || known.is_some_and(|node| node.fact.is_some());
+            let pace = if self.is_served(&address) {
+                Pace::Calm
+            } else if chosen.iter().any(|chosen| self.same_node(chosen, &address)) {
+                Pace::Close
+            } else if odd {
+                Pace::Brisk
+            } else {
+                Pace::Calm
+            };
+            if known.map(|node| node.pace) != Some(pace) {
+                self.nodes.watched.entry(address.clone()).or_default().pace = pace;
+                actions.push(Action::Watch { node: address, pace });
             }
         }
     }

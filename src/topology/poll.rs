@@ -163,6 +163,7 @@ impl Machine {
             .chain(disagreeing)
             .chain(self.replacing.as_ref().map(|replacing| replacing.until))
             .chain(self.next_doubt(now))
+            .chain(self.next_cut(now))
             .chain(self.next_pull())
             .chain(self.patience_ends(now))
             .chain(self.roster.next_farewell(&self.rules));

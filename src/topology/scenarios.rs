@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::address::Address;
 
 use super::{
-    Action, Machine, NodeRole, Rules, SwitchOn,
+    Action, Machine, NodeRole, Pace, Rules, SwitchOn,
     roster::{Link, Said, Sentinel},
     shorthand::{duration, inputs, short, shortened},
 };
@@ -193,8 +193,9 @@ fn shown(actions: &[Action]) -> Vec<String> {
                     fence.as_ref().map_or(String::new(), |fence| format!(", fenced: {fence}"));
                 format!("switch {generation}: {from} -> {to}@{epoch} id={id} ({evidence}{fence})")
             }
-            Action::Watch { node, closely: false } => format!("watch {node}"),
-            Action::Watch { node, closely: true } => format!("watch {node} closely"),
+            Action::Watch { node, pace: Pace::Calm } => format!("watch {node}"),
+            Action::Watch { node, pace: Pace::Brisk } => format!("watch {node} briskly"),
+            Action::Watch { node, pace: Pace::Close } => format!("watch {node} closely"),
             Action::Unwatch { node } => format!("unwatch {node}"),
             Action::Fence { reason } => format!("fence: {reason}"),
             Action::Unfence => "unfence".to_owned(),

@@ -192,6 +192,7 @@ fn instances(list: &str, kind: &str) -> Value {
                 Some(("id", id)) => fields.push(("runid", id.to_owned())),
                 Some(("link", link)) => fields.push(("master-link-status", link.to_owned())),
                 Some(("offset", offset)) => fields.push(("slave-repl-offset", offset.to_owned())),
+                Some(("refresh", ago)) => fields.push(("info-refresh", ago.to_owned())),
                 Some(("vote", vote)) => {
                     let (leader, epoch) = vote.split_once('@').expect("vote=<run id>@<epoch>");
                     fields.push(("voted-leader", leader.to_owned()));

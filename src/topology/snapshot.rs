@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
+use crate::{address::Address, event::FenceReason};
 
 use super::{
     answer::{Flags, ReplicaFields},
@@ -23,6 +23,11 @@ pub struct Topology {
     pub epoch: Option<u64>,
     /// How many masters were served so far, this one included; 0 before the first.
     pub generation: u64,
+    /// Whether a sentinel has named the master. `false` for the second or so after a switch at the
+    /// promotion, and for as long as the sentinels take to agree if their leader is lost.
+    pub confirmed: bool,
+    /// Why commands wait, while they do.
+    pub fence: Option<FenceReason>,
     /// An address that is agreed on as the next master and does not yet say that it is one.
     pub candidate: Option<Address>,
     /// The nodes: the master first, then the replicas by address.
@@ -162,6 +167,8 @@ impl Machine {
             master: master.map(|master| master.address.clone()),
             epoch: master.and_then(|master| master.epoch),
             generation: self.generation(),
+            confirmed: self.master.is_some() && self.unconfirmed.is_none(),
+            fence: self.fence.as_ref().map(|fence| fence.reason.clone()),
             candidate: self.candidate.as_ref().map(|candidate| candidate.accepted.address.clone()),
             nodes: self.nodes(),
             sentinels: self.roster.sentinels.iter().map(status).collect(),

@@ -18,7 +18,7 @@ use crate::{
     event::FenceReason,
     origin::Origin,
     pool::Alarm,
-    topology::{Action, Answer, Input, Topology, Verification},
+    topology::{Action, Answer, Input, Pace, Report, Topology, Verification},
     trouble::Trouble,
     watch::{
         Inbox, SentinelSet,
@@ -322,6 +322,9 @@ impl Driver {
             match news {
                 promotion::News::Resolve => self.resolve_node(id, node),
                 promotion::News::Report(report) => {
+                    if report == Report::Gone {
+                        self.with_service(id, |service| service.is_gone(node));
+                    }
                     self.push(id, Input::Node { node: node.clone(), report });
                 }
             }
@@ -411,7 +414,7 @@ impl Driver {
             Action::Switch { generation, to, fence, .. } => {
                 self.switch(id, generation, &to, fence.as_ref());
             }
-            Action::Watch { node, closely } => self.watch(id, node, closely),
+            Action::Watch { node, pace } => self.watch(id, node, pace),
             Action::Unwatch { node } => {
                 self.with_service(id, |service| drop(service.nodes.remove(&node)));
                 self.tokens.retain(
@@ -469,7 +472,7 @@ impl Driver {
         service.switch(generation, candidate, fence);
     }
 
-    fn watch(&mut self, id: u64, node: Address, closely: bool) {
+    fn watch(&mut self, id: u64, node: Address, pace: Pace) {
         let Some(service) = self.services.get_mut(&id) else { return };
         if !service.nodes.contains_key(&node) {
             let token = self.next_token;
@@ -485,7 +488,7 @@ impl Driver {
             service.nodes.insert(node.clone(), link);
         }
         if let Some(link) = service.nodes.get_mut(&node) {
-            link.look(closely, Instant::now());
+            link.look(pace, Instant::now());
         }
     }
 

@@ -20,15 +20,16 @@ use crate::{
     connection::{Role, Settings},
     error::{Error, ErrorKind},
     origin::{ORIGIN, Origin},
-    topology::{Identity, Report, Standing},
+    topology::{Identity, Pace, Report, Standing},
     watch::{
         channel::{Arrival, Channel},
         reach::{Reach, Step},
     },
 };
 
-/// How often ROLE is asked of a node that was chosen, and of any other.
+/// How often ROLE is asked, by [`Pace`].
 const CLOSELY: Duration = Duration::from_millis(2);
+const BRISKLY: Duration = Duration::from_millis(250);
 const CALMLY: Duration = Duration::from_secs(10);
 
 /// A node that does not answer for this long is gone.
@@ -60,7 +61,7 @@ pub(crate) struct PromotionLink {
     node: Address,
     reach: Reach,
     channel: Option<Channel>,
-    closely: bool,
+    pace: Pace,
     awaited: VecDeque<Question>,
     /// When something was asked last, or since when the link has stood.
     asked: Instant,
@@ -81,7 +82,7 @@ impl PromotionLink {
             reach: Reach::new(node.clone(), dial_to, settings, token, now),
             node,
             channel: None,
-            closely: false,
+            pace: Pace::Calm,
             awaited: VecDeque::new(),
             asked: now,
             standing: None,
@@ -93,13 +94,13 @@ impl PromotionLink {
         self.reach.dial_to()
     }
 
-    /// Has ROLE asked every few milliseconds, or only now and then.
-    pub(crate) fn look(&mut self, closely: bool, now: Instant) {
-        if closely && !self.closely {
+    /// Has ROLE asked so often.
+    pub(crate) fn look(&mut self, pace: Pace, now: Instant) {
+        if pace == Pace::Close && self.pace != Pace::Close {
             // A node that was away until a moment ago is still dialled only now and then.
             self.reach.hurry(now);
         }
-        self.closely = closely;
+        self.pace = pace;
     }
 
     fn is_up(&self) -> bool {
@@ -111,10 +112,11 @@ impl PromotionLink {
         if !self.is_up() {
             return self.reach.next_wake().unwrap_or(self.asked + SILENCE);
         }
-        let pause = match (self.awaited.is_empty(), self.closely) {
-            (false, _) => SILENCE,
-            (true, true) => CLOSELY,
-            (true, false) => CALMLY,
+        let pause = match self.pace {
+            _ if !self.awaited.is_empty() => SILENCE,
+            Pace::Close => CLOSELY,
+            Pace::Brisk => BRISKLY,
+            Pace::Calm => CALMLY,
         };
         self.asked + pause
     }
@@ -128,7 +130,7 @@ impl PromotionLink {
             let step = self.reach.tick(now, registry);
             self.step(step, now, news);
         } else if self.awaited.is_empty() {
-            self.awaited.push_back(Question::Role { tell: !self.closely });
+            self.awaited.push_back(Question::Role { tell: self.pace != Pace::Close });
             self.ask(&cmd("ROLE").get_packed_command(), now, news);
         } else {
             self.down(now, news);

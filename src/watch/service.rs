@@ -70,8 +70,9 @@ impl Service {
     }
 
     pub(super) fn fence(&mut self, reason: &FenceReason) {
-        self.fenced = true;
-        self.counters.fences.add(1);
+        if !std::mem::replace(&mut self.fenced, true) {
+            self.counters.fences.add(1);
+        }
         self.pool.raise(why(reason));
     }
 
@@ -83,6 +84,14 @@ impl Service {
     /// A sentinel was heard.
     pub(super) fn heard(&mut self, sentinel: &Address) {
         self.account.heard.insert(sentinel.clone(), self.pool.commands());
+    }
+
+    /// The link to a node ended. If it leads to the master, its other connections have to prove
+    /// themselves before they are used again.
+    pub(super) fn is_gone(&self, node: &Address) {
+        if let Some(generation) = self.pool.current().filter(|_| self.machine.is_served(node)) {
+            generation.note_breakage();
+        }
     }
 
     /// What runs on the master may be lost: from its beginning, or from when so many sentinels
@@ -150,6 +159,7 @@ fn why(reason: &FenceReason) -> &'static str {
     match reason {
         FenceReason::Replacing { .. } => "its successor has been chosen",
         FenceReason::Unconfirmed => "no sentinel has confirmed yet that it is the master",
+        FenceReason::Cut => "the sentinel that promoted it is about to cut every connection",
         FenceReason::LostMajority => "fewer than a majority of the sentinels can be heard",
     }
 }

@@ -58,6 +58,12 @@ fn tree(topology: &Topology) -> String {
     if !topology.troubles.is_empty() {
         head.push_str(&format!("│  trouble: {}\n", topology.troubles.join(", ")));
     }
+    if !topology.confirmed && topology.master.is_some() {
+        head.push_str("│  not confirmed by a sentinel yet\n");
+    }
+    if let Some(fence) = &topology.fence {
+        head.push_str(&format!("│  commands wait: {fence}\n"));
+    }
     let nodes = topology.nodes.iter().map(node).collect();
     let sentinels = topology.sentinels.iter().map(|it| sentinel(it, topology)).collect();
     head + &branch("├─ ", "│  ", "nodes", nodes) + &branch("└─ ", "   ", "sentinels", sentinels)
@@ -208,6 +214,8 @@ fn document(topology: &Topology) -> Value {
         "master": topology.master.as_ref().map(text),
         "epoch": topology.epoch,
         "generation": topology.generation,
+        "confirmed": topology.confirmed,
+        "fence": topology.fence.as_ref().map(ToString::to_string),
         "agreement": {
             "agreeing": topology.agreement.agreeing,
             "known": topology.agreement.known,

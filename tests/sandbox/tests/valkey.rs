@@ -33,6 +33,17 @@ fn valkey_hands_the_master_over_and_both_change_their_roles_at_once() {
 }
 
 #[test]
+fn a_cluster_of_valkey_is_repaired_after_the_death_of_its_master() {
+    let cluster = Cluster::builder().server(valkey_server().unwrap()).start().unwrap();
+    for _ in 0..2 {
+        let old = cluster.kill_master().unwrap();
+        cluster.wait_for_master_other_than(old.port(), LONG).unwrap();
+        cluster.repair(LONG).unwrap();
+        assert!(old.is_running());
+    }
+}
+
+#[test]
 fn one_process_runs_redis_and_valkey_side_by_side() {
     let redis = Cluster::builder().replicas(0).sentinels(1).start().unwrap();
     let valkey = valkey_server().unwrap();
