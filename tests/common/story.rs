@@ -73,6 +73,19 @@ impl Story {
         (event, commands)
     }
 
+    /// How many commands ran in doubt: those that are safe, and those that may be lost.
+    pub fn commands(&mut self) -> (u64, u64) {
+        let (mut safe, mut lost) = (0, 0);
+        for event in self.so_far() {
+            match event {
+                Event::Confirmed { commands, .. } => safe += commands,
+                Event::Overruled { commands, .. } => lost += commands,
+                _ => {}
+            }
+        }
+        (safe, lost)
+    }
+
     /// All of it, a line each, with the milliseconds since it began.
     pub fn text(&mut self) -> String {
         let begun = self.begun;
