@@ -488,7 +488,7 @@ impl Driver {
             service.nodes.insert(node.clone(), link);
         }
         if let Some(link) = service.nodes.get_mut(&node) {
-            link.look(pace);
+            link.look(pace, Instant::now());
         }
     }
 

@@ -95,7 +95,11 @@ impl PromotionLink {
     }
 
     /// Has ROLE asked so often.
-    pub(crate) fn look(&mut self, pace: Pace) {
+    pub(crate) fn look(&mut self, pace: Pace, now: Instant) {
+        if pace == Pace::Close && self.pace != Pace::Close {
+            // A node that was away until a moment ago is still dialled only now and then.
+            self.reach.hurry(now);
+        }
         self.pace = pace;
     }
 
