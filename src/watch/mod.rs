@@ -6,6 +6,7 @@
 
 mod channel;
 mod driver;
+mod errands;
 mod promotion;
 mod reach;
 mod recorder;
