@@ -75,6 +75,26 @@ pub(super) enum Lack {
     Descent,
 }
 
+impl Lack {
+    /// For the user.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Lack::Answer => "a sentinel has not answered",
+            Lack::Leader => "no sentinel leads a failover",
+            Lack::OneLeader => "more than one sentinel leads a failover",
+            Lack::Choice => "the sentinel that leads the failover did not choose it",
+            Lack::RunId => "the run id of the sentinel that leads the failover is not known",
+            Lack::Votes => "no majority of the known sentinels voted for the one that leads",
+            Lack::Everybody => {
+                "the failover was ordered, and not every known sentinel could be asked about another"
+            }
+            Lack::Descent => {
+                "its replication history is not that of the master, or INFO may not be asked"
+            }
+        }
+    }
+}
+
 impl View {
     /// The failover that this sentinel leads, if it leads one.
     pub(super) fn leads(&self) -> Option<&MasterFields> {

@@ -8,7 +8,8 @@ use crate::{
 };
 
 use super::{
-    Action, Identity, Origin, Pace, Report, Standing, machine::Machine, poll::ASK_ALL_GAP,
+    Action, Identity, Origin, Pace, Report, Standing, evidence::Lack, machine::Machine,
+    poll::ASK_ALL_GAP,
 };
 
 /// More nodes than this are not watched, whatever the sentinels list.
@@ -27,6 +28,8 @@ pub(super) struct Node {
     pub(super) fact: Option<Instant>,
     /// It became a master without its connections being cut.
     pub(super) quiet: bool,
+    /// What the proof that it is the one to follow lacks, as it was reported.
+    lack: Option<Lack>,
 }
 
 /// A master that was replaced.
@@ -142,6 +145,7 @@ impl Machine {
                 let recent = gone.filter(|gone| now < *gone + self.rules.pull_for);
                 node.fact = Some(recent.unwrap_or(now));
                 node.quiet = gone.is_none();
+                node.lack = None;
                 let node = address.clone();
                 let source = Source::Node(node.clone());
                 actions.push(Action::Report(Event::Promoted { at: now, source, node }));
@@ -207,6 +211,26 @@ impl Machine {
                 !self.is_served(address) && !self.nodes.quarantine.contains_key(address)
             })
             .collect()
+    }
+
+    /// Reports why a promotion is not followed before the sentinels name it, once it is clear.
+    pub(super) fn not_proven(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        lack: Lack,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.watched.get_mut(address) else { return };
+        let clear = node.fact.is_some_and(|at| now >= at + self.rules.pull_patience);
+        if clear && lack != Lack::Answer && node.lack.replace(lack) != Some(lack) {
+            actions.push(Action::Report(Event::NotProven {
+                at: now,
+                source: Source::Factory,
+                node: address.clone(),
+                reason: lack.as_str(),
+            }));
+        }
     }
 
     /// Keeps a link to every node that the sentinels list, and looks closely at one that is chosen.
