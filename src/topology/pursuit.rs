@@ -182,7 +182,7 @@ impl Machine {
 
     /// Whether no verification is under way, or one that must have been lost.
     fn is_idle(&self, now: Instant, address: &Address) -> bool {
-        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.calm_poll)
+        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.verify_lost)
     }
 
     pub(super) fn verified(
