@@ -344,6 +344,9 @@ impl Machine {
         if left == right {
             return true;
         }
+        if let (Some(one), Some(other)) = (self.run_ids.get(left), self.run_ids.get(right)) {
+            return one == other;
+        }
         let (one, other) = (self.ids(left), self.ids(right));
         if one.is_empty() || other.is_empty() {
             return self.roster.same_place(left, right);

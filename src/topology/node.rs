@@ -80,6 +80,13 @@ impl Nodes {
         self.served.clone_from(&origin.replid);
     }
 
+    /// What a node tells of itself when it is verified.
+    pub(super) fn identify(&mut self, address: &Address, identity: Identity) {
+        if let Some(node) = self.watched.get_mut(address) {
+            node.identity = Some(identity);
+        }
+    }
+
     pub(super) fn quarantined(&self) -> impl Iterator<Item = &Address> {
         self.quarantine.keys()
     }
@@ -127,6 +134,9 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.remember_run_id(address, identity.origin.run_id.as_ref());
+        if identity.standing != Standing::Master {
+            self.proofs.remove(address);
+        }
         let served = self.is_served(address);
         let quarantined = self.nodes.quarantine.contains_key(address);
         self.learn(address, &identity, served);
@@ -257,7 +267,12 @@ impl Machine {
             (now < replaced.at + self.rules.forget_after).then_some(address)
         };
         let left = self.nodes.quarantine.iter().filter_map(lately).chain(&self.left);
-        let candidates = std::iter::once(&master.address).chain(listed).chain(left);
+        let mut candidates: Vec<&Address> = Vec::new();
+        for address in std::iter::once(&master.address).chain(listed).chain(left) {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
         for address in candidates {
             if wanted.len() < MOST && !wanted.iter().any(|own| self.same_node(own, address)) {
                 let known = self.nodes.watched.keys().find(|own| self.same_node(own, address));
