@@ -103,8 +103,11 @@ impl Machine {
 
     /// A new master is served: says whether commands have to wait on that one too.
     pub(super) fn fence_of_the_next(&mut self, now: Instant) -> Option<FenceReason> {
-        self.replacing = None;
         self.spent = None;
+        // Two failovers at once: another sentinel may have chosen another node meanwhile.
+        let choice = self.choice().filter(|_| self.rules.fence);
+        let until = now + self.rules.fence_timeout;
+        self.replacing = choice.map(|choice| Replacing { choice, until });
         self.reason_to_hold(now)
     }
 
