@@ -112,6 +112,11 @@ impl Deliberation {
         self.first_answer.map(|first| first + rules.start_grace)
     }
 
+    /// Another master is served: who named one of the past may not have heard of it yet.
+    pub(super) fn begin_anew(&mut self) {
+        self.insisted = None;
+    }
+
     /// Whether a majority names what speaks of the past.
     pub(super) fn is_insisted(&self) -> bool {
         self.insisted.is_some()

@@ -9,7 +9,11 @@ use crate::{
     policy::OnLostMajority,
 };
 
-use super::{Action, machine::Machine};
+use super::{
+    Action,
+    machine::Machine,
+    roster::{Said, Sentinel},
+};
 
 /// How often a sentinel that leads a failover asks a replica for INFO.
 const INFO_PERIOD: Duration = Duration::from_secs(1);
@@ -151,7 +155,11 @@ impl Machine {
             }));
         }
         self.told.clone_from(&choice);
-        if self.spent.is_some() && self.spent != choice {
+        // A link that ends and comes back makes no new choice of an old one.
+        if self.spent != choice
+            && let Some(spent) = &self.spent
+            && (choice.is_some() || self.gave_up(spent))
+        {
             self.spent = None;
         }
         if let Some(replacing) = &mut self.replacing {
@@ -159,15 +167,11 @@ impl Machine {
                 self.spent = self.replacing.take().map(|replacing| replacing.choice);
                 return Some(FenceEnd::Deadline);
             }
-            match choice {
-                Some(choice) => replacing.choice = choice,
-                None => {
-                    let leader = self.roster.get(&replacing.choice.leader);
-                    if leader.is_some_and(|leader| leader.is_up()) {
-                        self.replacing = None;
-                        return Some(FenceEnd::Aborted);
-                    }
-                }
+            if let Some(choice) = choice {
+                replacing.choice = choice;
+            } else if self.replacing.as_ref().is_some_and(|own| self.gave_up(&own.choice)) {
+                self.replacing = None;
+                return Some(FenceEnd::Aborted);
             }
         } else if let Some(choice) = choice.filter(|_| self.rules.fence && self.spent.is_none()) {
             self.replacing = Some(Replacing { choice, until: now + self.rules.fence_timeout });
@@ -195,13 +199,39 @@ impl Machine {
         [from, until].into_iter().find(|at| *at > now)
     }
 
+    /// Whether the sentinel that made this choice says that nothing came of it. A leader that names
+    /// the node has promoted it, and one that is lost may have.
+    fn gave_up(&self, choice: &Choice) -> bool {
+        let leader = self.roster.get(&choice.leader).filter(|own| own.is_up());
+        leader.filter(|own| own.said != Said::Nothing).is_some_and(|own| {
+            !own.view.as_ref().is_some_and(|view| self.same_node(&view.address, &choice.node))
+        })
+    }
+
     /// Who is to replace the master that is served, according to whoever leads.
     fn choice(&self) -> Option<Choice> {
         self.master.as_ref()?;
         let up = self.roster.sentinels.iter().filter(|own| own.is_up());
         up.filter_map(|own| {
-            Some(Choice { leader: own.address.clone(), node: own.chosen()?.clone() })
+            let node = own.chosen()?.clone();
+            Some((own, Choice { leader: own.address.clone(), node }))
         })
-        .find(|choice| !self.is_served(&choice.node))
+        .find(|(own, choice)| !self.is_served(&choice.node) && self.is_about_ours(own, choice))
+        .map(|(_, choice)| choice)
+    }
+
+    /// Whether the failover is one of the master that is served. A leader that has promoted its choice
+    /// names it for as long as it reconfigures the replicas, and of two that replaced the same master
+    /// at once, the one that lost goes on for a while.
+    fn is_about_ours(&self, leader: &Sentinel, choice: &Choice) -> bool {
+        let (Some(view), Some(master)) = (&leader.view, &self.master) else { return true };
+        if self.is_served(&view.address) {
+            return true;
+        }
+        if self.same_node(&view.address, &choice.node) && view.epoch != master.epoch {
+            return view.epoch.is_none() || view.epoch > master.epoch;
+        }
+        let electorate = self.electorate();
+        electorate.count(&master.address) < electorate.majority()
     }
 }

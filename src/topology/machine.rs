@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -25,6 +25,9 @@ use super::{
 /// A sentinel whose view keeps changing is asked again at once so many times in a row.
 const MOVING_AT_ONCE: u32 = 3;
 
+/// A choice that was only heard of is forgotten after this long.
+const HEARSAY_HOLDS: Duration = Duration::from_secs(10);
+
 /// The master that is served.
 #[derive(Clone, Debug)]
 pub(super) struct Master {
@@ -40,7 +43,7 @@ pub(super) struct Candidate {
     pub(super) accepted: Acceptance,
     /// When to try (again).
     pub(super) retry: Instant,
-    pub(super) delay: std::time::Duration,
+    pub(super) delay: Duration,
     /// Why the last try did not do.
     pub(super) reason: Option<String>,
 }
@@ -175,7 +178,7 @@ impl Machine {
         if self.started.is_some() {
             self.review(now, &mut actions);
             self.follow(now, &mut actions);
-            self.watch_nodes(&mut actions);
+            self.watch_nodes(now, &mut actions);
             self.doubt(now, &mut actions);
             self.hold(now, &mut actions);
             self.observe(now, &mut actions);
@@ -252,7 +255,7 @@ impl Machine {
         answer: Answer,
         actions: &mut Vec<Action>,
     ) {
-        let ended = self.ends_failover(address, &answer);
+        let ended = self.ends_failover(now, address, &answer);
         let Some(sentinel) = self.roster.get_mut(address).filter(|sentinel| sentinel.is_up())
         else {
             return;
@@ -418,7 +421,7 @@ impl Machine {
             leader.cloned().map(|leader| Unconfirmed { since: now, leader, held: false });
         self.nodes.serve(&to, &proof.origin, leader.is_none());
         if let Some((from, run_id)) = &from {
-            self.quarantine(from.clone(), run_id.clone());
+            self.quarantine(now, from.clone(), run_id.clone());
         }
         let from = from.map(|(address, _)| address);
         self.left = from.clone();
@@ -426,6 +429,7 @@ impl Machine {
         self.abort = None;
         self.doubtful = false;
         self.cut = None;
+        self.deliberation.begin_anew();
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);
         }
@@ -468,16 +472,25 @@ impl Sentinel {
         if let Some(others) = view.sentinels.as_ref().filter(|list| !list.is_empty()) {
             self.others.clone_from(others);
         }
+        // What was published after the question is newer than the answer.
+        let newer = self.has_chosen_since(asked);
         if let Some(master) = &view.master {
             let down = master.flags.has("s_down") || master.flags.has("o_down");
             self.master_down = down.then(|| master.address.clone());
-            self.failing_over = master.flags.has("failover_in_progress");
+            self.failing_over = newer || master.flags.has("failover_in_progress");
         }
+        // And where the answer may not tell, it counts for a while.
+        let hearsay = self.selected.as_ref().is_some_and(|(node, at)| {
+            !view.tells_choice() && *node != view.address && asked < *at + HEARSAY_HOLDS
+        });
         match view.chosen() {
             Some(node) => self.selected = Some((node.clone(), asked)),
-            // What was published after the question is newer than the answer.
-            None if self.selected.as_ref().is_some_and(|(_, at)| *at > asked) => {}
-            None => self.selected = None,
+            None if newer || hearsay => {}
+            None => {
+                // Nothing else tells that its failover is over.
+                self.failing_over &= self.selected.is_none() || view.master.is_some();
+                self.selected = None;
+            }
         }
         self.view = Some(view);
         self.view_asked = Some(asked);

@@ -21,19 +21,21 @@ mod observe;
 mod poll;
 mod pursuit;
 mod roster;
+mod shorthand;
 mod snapshot;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod scenarios;
+mod recordings;
 #[cfg(test)]
-mod shorthand;
+mod scenarios;
 
 use std::time::Duration;
 
 pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
+pub(crate) use shorthand::{answered, beside, millis, shown, written};
 pub use snapshot::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
@@ -127,7 +129,7 @@ impl Rules {
 }
 
 /// What happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Input {
     /// The factory was opened with these sentinels.
     Start { seeds: Vec<Address> },

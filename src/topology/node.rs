@@ -8,7 +8,8 @@ use crate::{
 };
 
 use super::{
-    Action, Identity, Origin, Pace, Report, Standing, machine::Machine, poll::ASK_ALL_GAP,
+    Action, Identity, Origin, Pace, Report, Standing, evidence::Lack, machine::Machine,
+    poll::ASK_ALL_GAP,
 };
 
 /// More nodes than this are not watched, whatever the sentinels list.
@@ -27,15 +28,25 @@ pub(super) struct Node {
     pub(super) fact: Option<Instant>,
     /// It became a master without its connections being cut.
     pub(super) quiet: bool,
+    /// What the proof that it is the one to follow lacks, as it was reported.
+    lack: Option<Lack>,
+}
+
+/// A master that was replaced.
+#[derive(Clone, Debug)]
+struct Replaced {
+    at: Instant,
+    /// The run id that it had.
+    run_id: Option<String>,
 }
 
 /// The nodes that are watched, and what follows from what they said.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     pub(super) watched: BTreeMap<Address, Node>,
-    /// Masters that were replaced and have not been seen as replicas since, with the run id that
-    /// each had. One sentinel's word does not lead back to them.
-    quarantine: BTreeMap<Address, Option<String>>,
+    /// Masters that were replaced and have not been seen as replicas since. One sentinel's word does
+    /// not lead back to them.
+    quarantine: BTreeMap<Address, Replaced>,
     /// The replication id of the master that is served, and of the last one that the sentinels
     /// have confirmed. A replica that is promoted carries on one of them: after a switch that
     /// nobody confirms, the next one may descend from the master before.
@@ -130,8 +141,11 @@ impl Machine {
         match standing {
             Standing::Master if served || quarantined => node.fact = None,
             Standing::Master if node.fact.is_none() => {
-                node.fact = Some(gone.unwrap_or(now));
+                // Answers of long before it spoke again say nothing of its promotion.
+                let recent = gone.filter(|gone| now < *gone + self.rules.pull_for);
+                node.fact = Some(recent.unwrap_or(now));
                 node.quiet = gone.is_none();
+                node.lack = None;
                 let node = address.clone();
                 let source = Source::Node(node.clone());
                 actions.push(Action::Report(Event::Promoted { at: now, source, node }));
@@ -161,7 +175,8 @@ impl Machine {
                 if of_ours && *linked && origin.replid.is_some() {
                     self.nodes.served.clone_from(&origin.replid);
                 }
-                let another = |known: &Option<String>| {
+                let another = |known: &Replaced| {
+                    let known = &known.run_id;
                     known.is_some() && origin.run_id.is_some() && *known != origin.run_id
                 };
                 if of_ours || self.nodes.quarantine.get(address).is_some_and(another) {
@@ -179,8 +194,8 @@ impl Machine {
     }
 
     /// The master that was replaced is not believed again before it has been a replica.
-    pub(super) fn quarantine(&mut self, address: Address, run_id: Option<String>) {
-        self.nodes.quarantine.insert(address, run_id);
+    pub(super) fn quarantine(&mut self, at: Instant, address: Address, run_id: Option<String>) {
+        self.nodes.quarantine.insert(address, Replaced { at, run_id });
     }
 
     /// What is known of a node that says that it is a master: since when, and whether it descends
@@ -198,14 +213,39 @@ impl Machine {
             .collect()
     }
 
+    /// Reports why a promotion is not followed before the sentinels name it, once it is clear.
+    pub(super) fn not_proven(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        lack: Lack,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.watched.get_mut(address) else { return };
+        let clear = node.fact.is_some_and(|at| now >= at + self.rules.pull_patience);
+        if clear && lack != Lack::Answer && node.lack.replace(lack) != Some(lack) {
+            actions.push(Action::Report(Event::NotProven {
+                at: now,
+                source: Source::Factory,
+                node: address.clone(),
+                reason: lack.as_str(),
+            }));
+        }
+    }
+
     /// Keeps a link to every node that the sentinels list, and looks closely at one that is chosen.
-    pub(super) fn watch_nodes(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn watch_nodes(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let mut wanted: Vec<Address> = Vec::new();
         let Some(master) = &self.master else { return };
         let listed = self.roster.sentinels.iter().flat_map(|own| &own.replicas);
         let listed = listed.map(|replica| &replica.address);
-        // Whoever left stays until it is known again, or somebody else has left since.
-        let candidates = std::iter::once(&master.address).chain(listed).chain(&self.left);
+        // Whoever left stays until it is known again. After a while nobody expects that any more,
+        // unless it was the last one.
+        let lately = |(address, replaced): (_, &Replaced)| {
+            (now < replaced.at + self.rules.forget_after).then_some(address)
+        };
+        let left = self.nodes.quarantine.iter().filter_map(lately).chain(&self.left);
+        let candidates = std::iter::once(&master.address).chain(listed).chain(left);
         for address in candidates {
             if wanted.len() < MOST && !wanted.iter().any(|own| self.same_node(own, address)) {
                 let known = self.nodes.watched.keys().find(|own| self.same_node(own, address));

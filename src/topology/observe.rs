@@ -99,7 +99,10 @@ impl Machine {
             }
             Happening::FailoverEnd => {
                 sentinel.failing_over = false;
-                sentinel.selected = None;
+                // It has promoted the one that it chose, and will name it when it is asked.
+                if sentinel.view.as_ref().is_some_and(|view| !view.tells_choice()) {
+                    sentinel.selected = None;
+                }
                 sentinel.ask_soon(now);
             }
             Happening::FailoverAbort(reason) => {
@@ -163,11 +166,13 @@ impl Machine {
     }
 
     /// Whether this answer says that its sentinel no longer leads a failover and nothing came of it.
-    pub(super) fn ends_failover(&self, from: &Address, answer: &Answer) -> bool {
+    pub(super) fn ends_failover(&self, now: Instant, from: &Address, answer: &Answer) -> bool {
         let (Answer::Names(view), Some(master)) = (answer, &self.master) else {
             return false;
         };
-        let led = self.roster.get(from).is_some_and(|sentinel| sentinel.failing_over);
+        let led = self.roster.get(from).is_some_and(|own| {
+            own.failing_over && !own.has_chosen_since(own.asking.unwrap_or(now))
+        });
         let ended = view.master.as_ref().is_some_and(|own| !own.flags.has("failover_in_progress"));
         led && ended && self.same_node(&view.address, &master.address)
     }

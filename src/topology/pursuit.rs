@@ -13,6 +13,7 @@ use super::{
     agreement::{Acceptance, Held},
     evidence::{Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
+    roster::Sentinel,
 };
 
 /// A verification counts for this long. The connection it was made on is then still at hand.
@@ -26,39 +27,64 @@ const RUN_IDS: usize = 256;
 
 impl Machine {
     /// A replica that was promoted by right, as the sentinels' answers of that moment prove.
-    fn promotion(&mut self, now: Instant) -> Option<Acceptance> {
+    fn promotion(&mut self, now: Instant, actions: &mut Vec<Action>) -> Option<Acceptance> {
         if self.rules.switch_on != SwitchOn::Promotion {
             return None;
         }
         let held = self.master.as_ref()?.epoch;
-        self.facts().into_iter().find_map(|(address, at, descends)| {
-            let witnesses = self.roster.voters().map(|own| Witness {
-                sentinel: &own.address,
-                run_id: own.run_id.as_deref(),
-                linked: own.is_up(),
-                view: own.answered_since(at),
-            });
-            let snapshot = Snapshot {
-                witnesses: witnesses.collect(),
-                epoch: held,
-                descends,
-                patience_over: now >= at + self.rules.pull_patience,
+        for (address, at, descends) in self.facts() {
+            let (sentinel, epoch, evidence) = match self.judge(now, &address, at, descends, held) {
+                Verdict::Elected { leader, epoch, votes, of } => {
+                    let evidence = Evidence::Promotion { leader: leader.clone(), votes, of };
+                    (leader, Some(epoch), evidence)
+                }
+                // Its epoch is at least the next one.
+                Verdict::Ordered { leader, of } => {
+                    let evidence = Evidence::Ordered { leader: leader.clone(), of };
+                    (leader, held.map(|held| held + 1), evidence)
+                }
+                Verdict::Open(lack) => {
+                    self.not_proven(now, &address, lack, actions);
+                    continue;
+                }
             };
-            let (sentinel, epoch, evidence) =
-                match verdict(&snapshot, |other| self.same_node(other, &address)) {
-                    Verdict::Elected { leader, epoch, votes, of } => {
-                        let evidence = Evidence::Promotion { leader: leader.clone(), votes, of };
-                        (leader, Some(epoch), evidence)
-                    }
-                    // Its epoch is at least the next one.
-                    Verdict::Ordered { leader, of } => {
-                        let evidence = Evidence::Ordered { leader: leader.clone(), of };
-                        (leader, held.map(|held| held + 1), evidence)
-                    }
-                    Verdict::Open(_) => return None,
-                };
-            Some(Acceptance { address, epoch, evidence, sentinel })
-        })
+            return Some(Acceptance { address, epoch, evidence, sentinel });
+        }
+        None
+    }
+
+    fn judge(
+        &self,
+        now: Instant,
+        address: &Address,
+        at: Instant,
+        descends: Option<bool>,
+        epoch: Option<u64>,
+    ) -> Verdict {
+        let witnesses = self.roster.voters().map(|own| Witness {
+            sentinel: &own.address,
+            run_id: own.run_id.as_deref(),
+            linked: own.is_up(),
+            view: own.answered_since(at),
+            finished: self.has_finished(own),
+        });
+        let snapshot = Snapshot {
+            witnesses: witnesses.collect(),
+            epoch,
+            descends,
+            patience_over: now >= at + self.rules.pull_patience,
+        };
+        verdict(&snapshot, |other| self.same_node(other, address))
+    }
+
+    /// Whether the failover that this sentinel still leads is the one that made the master that is
+    /// served, or one before. It may take minutes to reconfigure the replicas, while another one
+    /// leads the next.
+    fn has_finished(&self, sentinel: &Sentinel) -> bool {
+        let promoted = sentinel.view.as_ref().filter(|view| view.has_promoted());
+        let (Some(view), Some(master)) = (promoted, &self.master) else { return false };
+        let older = view.epoch.is_some() && view.epoch < master.epoch;
+        older || self.same_node(&view.address, &master.address)
     }
 
     /// Weighs what the sentinels say, and pursues what follows.
@@ -67,10 +93,10 @@ impl Machine {
         // A switch, or the insight that two addresses are one node, changes what the same answers
         // mean. Either happens once for each address, so this ends; the bound is for certainty.
         for _ in 0..8 {
-            let leaders =
-                self.roster.sentinels.iter().filter(|own| own.is_up() && own.leads()).count();
+            let leads = |own: &&&Sentinel| own.is_up() && own.leads() && !self.has_finished(own);
+            let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
-            let promoted = self.promotion(now);
+            let promoted = self.promotion(now, actions);
             let electorate = self.electorate();
             let quarantined: Vec<Address> =
                 self.nodes.quarantined().map(|own| self.spelled(own, &electorate)).collect();

@@ -132,6 +132,11 @@ impl Sentinel {
         self.selected.as_ref().map(|(node, _)| node)
     }
 
+    /// Whether it was heard to have chosen after that time.
+    pub(super) fn has_chosen_since(&self, at: Instant) -> bool {
+        self.selected.as_ref().is_some_and(|(_, heard)| *heard > at)
+    }
+
     /// It leads a failover: a rival that only hopes to does not.
     pub(super) fn leads(&self) -> bool {
         self.selected.is_some() || self.view.as_ref().is_some_and(|view| view.leads().is_some())

@@ -9,12 +9,12 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::address::Address;
+use crate::policy::OnLostMajority;
 
 use super::{
-    Action, Machine, NodeRole, Pace, Rules, SwitchOn,
+    Action, Machine, NodeRole, Rules, SwitchOn,
     roster::{Link, Said, Sentinel},
-    shorthand::{duration, inputs, short, shortened},
+    shorthand::{duration, inputs, shortened, shown_shortened},
 };
 
 #[derive(Deserialize)]
@@ -23,6 +23,10 @@ struct Scenario {
     about: String,
     switch_on: Option<String>,
     service: Option<String>,
+    confirm_within: Option<String>,
+    fence: Option<bool>,
+    fence_timeout: Option<String>,
+    on_lost_majority: Option<String>,
     given: Option<String>,
     phase: Vec<Phase>,
 }
@@ -91,19 +95,12 @@ fn every_scenario() {
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
-    assert!(files.len() >= 120, "only {} scenarios in {}", files.len(), directory.display());
+    assert!(files.len() >= 310, "only {} scenarios in {}", files.len(), directory.display());
 }
 
 /// Runs a scenario, leaves in it what came out, and returns how that differs from what was expected.
 fn run(scenario: &mut Scenario) -> String {
-    let switch_on = match scenario.switch_on.as_deref() {
-        None | Some("confirmation") => SwitchOn::Confirmation,
-        Some("announcement") => SwitchOn::Announcement,
-        Some("promotion") => SwitchOn::Promotion,
-        Some(other) => panic!("{other:?} is no way to switch"),
-    };
-    let service = scenario.service.clone().unwrap_or_else(|| "mymaster".to_owned());
-    let mut machine = Machine::new(Rules::new(service, switch_on));
+    let mut machine = Machine::new(scenario.rules());
     let zero = Instant::now();
     let mut last = Duration::ZERO;
     match scenario.given.as_deref() {
@@ -130,7 +127,7 @@ fn run(scenario: &mut Scenario) -> String {
         for line in &phase.inputs {
             actions.extend(feed(&mut machine, now, line));
         }
-        let actions = shown(&actions);
+        let actions = shown_shortened(&actions);
         let state = state(&machine, now);
         if actions != phase.actions {
             let _ = writeln!(differences, "  at {}: actions", phase.at);
@@ -167,48 +164,6 @@ fn feed(machine: &mut Machine, now: Instant, line: &str) -> Vec<Action> {
         assert!(wake <= now + machine.rules.calm_poll, "{line:?} lets the machine oversleep");
     }
     actions
-}
-
-/// Actions as text, with queries that follow each other on one line.
-fn shown(actions: &[Action]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for action in actions {
-        let line = match action {
-            Action::Link { sentinel } => format!("link {sentinel}"),
-            Action::Unlink { sentinel } => format!("unlink {sentinel}"),
-            Action::Query { sentinel } => match lines.last_mut() {
-                Some(last) if last.starts_with("query ") => {
-                    let _ = write!(last, " {}", short(sentinel));
-                    continue;
-                }
-                _ => format!("query {sentinel}"),
-            },
-            Action::ListServices { sentinel } => format!("list services of {sentinel}"),
-            Action::Verify { address } => format!("verify {address}"),
-            Action::Switch { generation, from, to, epoch, run_id, evidence, fence } => {
-                let from = from.as_ref().map_or("nobody".to_owned(), Address::to_string);
-                let epoch = epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
-                let id = run_id.as_deref().unwrap_or("?");
-                let fence =
-                    fence.as_ref().map_or(String::new(), |fence| format!(", fenced: {fence}"));
-                format!("switch {generation}: {from} -> {to}@{epoch} id={id} ({evidence}{fence})")
-            }
-            Action::Watch { node, pace: Pace::Calm } => format!("watch {node}"),
-            Action::Watch { node, pace: Pace::Brisk } => format!("watch {node} briskly"),
-            Action::Watch { node, pace: Pace::Close } => format!("watch {node} closely"),
-            Action::Unwatch { node } => format!("unwatch {node}"),
-            Action::Fence { reason } => format!("fence: {reason}"),
-            Action::Unfence => "unfence".to_owned(),
-            Action::Doubt { majority: None } => "doubt".to_owned(),
-            Action::Doubt { majority: Some(majority) } => {
-                format!("doubt since {majority} sentinels were heard")
-            }
-            Action::Trust { source } => format!("trust [{source}]"),
-            Action::Report(event) => format!("report {event}"),
-        };
-        lines.push(shortened(&line));
-    }
-    lines
 }
 
 fn state(machine: &Machine, now: Instant) -> State {
@@ -294,13 +249,44 @@ impl State {
 }
 
 impl Scenario {
+    fn rules(&self) -> Rules {
+        let switch_on = match self.switch_on.as_deref() {
+            None | Some("confirmation") => SwitchOn::Confirmation,
+            Some("announcement") => SwitchOn::Announcement,
+            Some("promotion") => SwitchOn::Promotion,
+            Some(other) => panic!("{other:?} is no way to switch"),
+        };
+        let mut rules = Rules::new(self.service.as_deref().unwrap_or("mymaster"), switch_on);
+        if let Some(time) = &self.confirm_within {
+            rules.confirm_within = duration(time);
+        }
+        rules.fence = self.fence.unwrap_or(rules.fence);
+        if let Some(time) = &self.fence_timeout {
+            rules.fence_timeout = duration(time);
+        }
+        match self.on_lost_majority.as_deref().map(|policy| policy.split_once(':')) {
+            None => rules,
+            Some(Some(("fence", after))) => {
+                rules.on_lost_majority(OnLostMajority::Fence { after: duration(after) })
+            }
+            Some(_) => panic!("on_lost_majority is fence:<time>, or absent"),
+        }
+    }
+
     fn to_toml(&self) -> String {
         let mut out = format!("about = {}\n", quoted(&self.about));
-        for (name, value) in
-            [("switch_on", &self.switch_on), ("service", &self.service), ("given", &self.given)]
-        {
+        let text = |value: &Option<String>| value.as_deref().map(quoted);
+        for (name, value) in [
+            ("switch_on", text(&self.switch_on)),
+            ("service", text(&self.service)),
+            ("confirm_within", text(&self.confirm_within)),
+            ("fence", self.fence.map(|fence| fence.to_string())),
+            ("fence_timeout", text(&self.fence_timeout)),
+            ("on_lost_majority", text(&self.on_lost_majority)),
+            ("given", text(&self.given)),
+        ] {
             if let Some(value) = value {
-                let _ = writeln!(out, "{name} = {}", quoted(value));
+                let _ = writeln!(out, "{name} = {value}");
             }
         }
         for phase in &self.phase {

@@ -1,8 +1,8 @@
-//! The driver: runs the machines of all services of one sentinel set and carries out their actions.
+//! The driver: feeds the machines of all services of one sentinel set, from links, nodes and users.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    net::{SocketAddr, ToSocketAddrs},
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
@@ -15,10 +15,8 @@ use mio::{Events, Poll, Token};
 use crate::{
     address::Address,
     error::{Error, ErrorKind},
-    event::FenceReason,
     origin::Origin,
-    pool::Alarm,
-    topology::{Action, Answer, Input, Pace, Report, Topology, Verification},
+    topology::{Answer, Input, Report, Topology, Verification},
     trouble::Trouble,
     watch::{
         Inbox, SentinelSet,
@@ -53,21 +51,21 @@ pub(super) enum Command {
 
 /// Whose socket a token stands for.
 #[derive(Clone)]
-enum Owner {
+pub(super) enum Owner {
     Sentinel(Address),
     Node { id: u64, node: Address },
 }
 
 pub(super) struct Driver {
-    poll: Poll,
+    pub(super) poll: Poll,
     commands: Receiver<Command>,
-    inbox: Inbox,
-    set: SentinelSet,
-    workers: std::sync::Weak<Workers>,
-    links: BTreeMap<Address, Link>,
-    tokens: HashMap<usize, Owner>,
-    next_token: usize,
-    services: BTreeMap<u64, Service>,
+    pub(super) inbox: Inbox,
+    pub(super) set: SentinelSet,
+    pub(super) workers: std::sync::Weak<Workers>,
+    pub(super) links: BTreeMap<Address, Link>,
+    pub(super) tokens: HashMap<usize, Owner>,
+    pub(super) next_token: usize,
+    pub(super) services: BTreeMap<u64, Service>,
     /// Inputs that wait to be handled.
     pending: VecDeque<(u64, Input)>,
 }
@@ -288,7 +286,7 @@ impl Driver {
     }
 
     /// Does something with a link and hands on what it tells.
-    fn with_link(
+    pub(super) fn with_link(
         &mut self,
         sentinel: &Address,
         work: impl FnOnce(&mut Link, Instant, &mio::Registry, &mut Vec<News>),
@@ -308,7 +306,7 @@ impl Driver {
     }
 
     /// As [`Driver::with_link`], for the link to a node.
-    fn with_node(
+    pub(super) fn with_node(
         &mut self,
         id: u64,
         node: &Address,
@@ -334,7 +332,7 @@ impl Driver {
     /// Ends the blocking commands that are under way on a master behind the fence: what they still
     /// took from it might be lost to everybody. A command that was about to be sent when the fence
     /// went up may arrive there later, hence again and again.
-    fn call_back(&mut self, id: u64) {
+    pub(super) fn call_back(&mut self, id: u64) {
         let Some(service) = self.services.get(&id) else { return };
         let (ids, current) = (service.pool.blocked(), service.pool.current());
         let Some(master) = current.filter(|_| !ids.is_empty()) else { return };
@@ -347,7 +345,7 @@ impl Driver {
     }
 
     /// Turns a link's news into an input of one service's machine.
-    fn tell(&mut self, id: u64, sentinel: &Address, news: &News) {
+    pub(super) fn tell(&mut self, id: u64, sentinel: &Address, news: &News) {
         let sentinel = sentinel.clone();
         let input = match news {
             News::Resolve => return,
@@ -376,7 +374,7 @@ impl Driver {
     fn settle(&mut self) {
         while let Some((id, input)) = self.pending.pop_front() {
             let Some(service) = self.services.get_mut(&id) else { continue };
-            let actions = service.machine.handle(Instant::now(), input);
+            let actions = service.handle(input);
             if service.pool.number() == 0 {
                 service.pool.explain(Some(service.machine.why_no_master()));
             }
@@ -386,174 +384,9 @@ impl Driver {
         }
     }
 
-    fn act(&mut self, id: u64, action: Action) {
-        match action {
-            Action::Link { sentinel } => {
-                self.with_service(id, |service| {
-                    service.wanted.insert(sentinel.clone());
-                });
-                self.link_to(&sentinel);
-                for (sentinel, news) in self.ups(&HashSet::from([sentinel])) {
-                    self.tell(id, &sentinel, &news);
-                }
-            }
-            Action::Unlink { sentinel } => {
-                self.with_service(id, |service| {
-                    service.wanted.remove(&sentinel);
-                });
-                self.drop_unwanted_links();
-            }
-            Action::Query { sentinel } => {
-                let Some(name) = self.services.get(&id).map(|s| s.name.clone()) else { return };
-                self.with_link(&sentinel, |link, now, _, news| link.ask_about(&name, now, news));
-            }
-            Action::ListServices { sentinel } => {
-                self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
-            }
-            Action::Verify { address } => self.verify(id, address),
-            Action::Switch { generation, to, fence, .. } => {
-                self.switch(id, generation, &to, fence.as_ref());
-            }
-            Action::Watch { node, pace } => self.watch(id, node, pace),
-            Action::Unwatch { node } => {
-                self.with_service(id, |service| drop(service.nodes.remove(&node)));
-                self.tokens.retain(
-                    |_, owner| !matches!(owner, Owner::Node { id: own, node: gone } if *own == id && *gone == node),
-                );
-            }
-            Action::Fence { reason } => {
-                self.with_service(id, |service| service.fence(&reason));
-                self.call_back(id);
-            }
-            Action::Unfence => self.with_service(id, Service::unfence),
-            Action::Doubt { majority } => self.with_service(id, |service| service.doubt(majority)),
-            Action::Trust { source } => self.with_service(id, |service| service.trust(source)),
-            Action::Report(event) => self.with_service(id, |service| service.report(&event)),
-        }
-    }
-
-    fn with_service(&mut self, id: u64, work: impl FnOnce(&mut Service)) {
+    pub(super) fn with_service(&mut self, id: u64, work: impl FnOnce(&mut Service)) {
         if let Some(service) = self.services.get_mut(&id) {
             work(service);
         }
     }
-
-    /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`].
-    fn verify(&mut self, id: u64, address: Address) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        if !service.dialling.insert(address.clone()) {
-            return;
-        }
-        let candidate = service.candidates.entry(address.clone()).or_insert_with(|| {
-            let inbox = self.inbox.clone();
-            let alarm: Alarm = Arc::new(move |generation, trouble| {
-                inbox.send(Command::Trouble { id, generation, trouble });
-            });
-            service.pool.candidate(address.clone(), self.set.map.map(&address), alarm)
-        });
-        let (candidate, inbox) = (candidate.clone(), self.inbox.clone());
-        if let Some(workers) = self.workers.upgrade() {
-            workers.run(move || {
-                let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
-                let result = result.unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Internal, format!("dialling {address} panicked")))
-                });
-                inbox.send(Command::Verified { id, address, result });
-            });
-        }
-    }
-
-    fn switch(&mut self, id: u64, generation: u64, to: &Address, fence: Option<&FenceReason>) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        let Some(candidate) = service.candidates.remove(to) else {
-            error!("no candidate stands ready for {to}: the machine switched without verifying");
-            return;
-        };
-        service.switch(generation, candidate, fence);
-    }
-
-    fn watch(&mut self, id: u64, node: Address, pace: Pace) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        if !service.nodes.contains_key(&node) {
-            let token = self.next_token;
-            self.next_token += TOKENS;
-            let link = PromotionLink::new(
-                node.clone(),
-                self.set.map.map(&node),
-                service.pool.node_settings().clone(),
-                Token(token),
-                Instant::now(),
-            );
-            self.tokens.insert(token, Owner::Node { id, node: node.clone() });
-            service.nodes.insert(node.clone(), link);
-        }
-        if let Some(link) = service.nodes.get_mut(&node) {
-            link.look(pace, Instant::now());
-        }
-    }
-
-    /// Resolves a node's name on a worker; the answer is [`Command::NodeResolved`].
-    fn resolve_node(&self, id: u64, node: &Address) {
-        let link = self.services.get(&id).and_then(|service| service.nodes.get(node));
-        let (Some(link), Some(workers)) = (link, self.workers.upgrade()) else { return };
-        let (node, name, inbox) = (node.clone(), link.dial_to().clone(), self.inbox.clone());
-        workers.run(move || {
-            inbox.send(Command::NodeResolved { id, node, addresses: look_up(&name) });
-        });
-    }
-
-    /// Resolves a sentinel's name on a worker; the answer is [`Command::Resolved`].
-    fn resolve(&mut self, sentinel: &Address) {
-        let (Some(link), Some(workers)) = (self.links.get(sentinel), self.workers.upgrade()) else {
-            return;
-        };
-        let (sentinel, name, inbox) =
-            (sentinel.clone(), link.dial_to().clone(), self.inbox.clone());
-        workers.run(move || {
-            inbox.send(Command::Resolved { sentinel, addresses: look_up(&name) });
-        });
-    }
-
-    fn link_to(&mut self, sentinel: &Address) {
-        if self.links.contains_key(sentinel) {
-            return;
-        }
-        let token = self.next_token;
-        self.next_token += TOKENS;
-        let link = Link::new(
-            sentinel.clone(),
-            self.set.map.map(sentinel),
-            self.set.settings.clone(),
-            token,
-            Instant::now(),
-        );
-        self.tokens.insert(token, Owner::Sentinel(sentinel.clone()));
-        self.links.insert(sentinel.clone(), link);
-    }
-
-    fn drop_unwanted_links(&mut self) {
-        let services = &self.services;
-        let seeds = &self.set.seeds;
-        self.links.retain(|sentinel, _| {
-            seeds.contains(sentinel) || services.values().any(|s| s.wanted.contains(sentinel))
-        });
-        let links = &self.links;
-        self.tokens.retain(|_, owner| match owner {
-            Owner::Sentinel(sentinel) => links.contains_key(sentinel),
-            Owner::Node { .. } => true,
-        });
-    }
-
-    /// What the established ones among these links would say to a newcomer.
-    fn ups(&self, sentinels: &HashSet<Address>) -> Vec<(Address, News)> {
-        let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
-        sentinels.iter().filter_map(of).collect()
-    }
-}
-
-fn look_up(name: &Address) -> Result<Vec<SocketAddr>, String> {
-    (name.host(), name.port())
-        .to_socket_addrs()
-        .map(Iterator::collect)
-        .map_err(|error| format!("its name cannot be resolved: {error}"))
 }

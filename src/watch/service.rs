@@ -12,8 +12,8 @@ use crate::{
     event::{Event, FenceReason, Source},
     metrics::Counters,
     pool::{Candidate, Pool},
-    topology::Machine,
-    watch::{Order, promotion::PromotionLink},
+    topology::{Action, Input, Machine},
+    watch::{Order, Recorder, promotion::PromotionLink},
 };
 
 pub(super) struct Service {
@@ -32,6 +32,7 @@ pub(super) struct Service {
     pub(super) nodes: BTreeMap<Address, PromotionLink>,
     /// Commands wait; blocking ones that are under way are called back.
     pub(super) fenced: bool,
+    recorder: Option<Recorder>,
     account: Account,
 }
 
@@ -57,8 +58,22 @@ impl Service {
             wanted: HashSet::new(),
             nodes: BTreeMap::new(),
             fenced: false,
+            recorder: order.recorder,
             account: Account::default(),
         }
+    }
+
+    /// Has the machine take an input, and says what is to be done about it.
+    pub(super) fn handle(&mut self, input: Input) -> Vec<Action> {
+        let now = Instant::now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(now, &input);
+        }
+        let actions = self.machine.handle(now, input);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.actions(&actions);
+        }
+        actions
     }
 
     /// Tells the user.
