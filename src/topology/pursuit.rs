@@ -11,7 +11,7 @@ use crate::{
 use super::{
     Action, Identity, Origin, Standing, Verification,
     agreement::{Acceptance, Held},
-    evidence::{Snapshot, Verdict, Witness, verdict},
+    evidence::{Lack, Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
     roster::Sentinel,
 };
@@ -61,6 +61,17 @@ impl Machine {
         descends: Option<bool>,
         epoch: Option<u64>,
     ) -> Verdict {
+        // Of two that led at once, the one that still does need not be the one that won.
+        let elsewhere = |own: &&Sentinel| {
+            own.view.as_ref().is_some_and(|view| {
+                view.epoch > epoch
+                    && !self.is_served(&view.address)
+                    && !self.same_node(&view.address, address)
+            })
+        };
+        if self.roster.voters().any(|own| elsewhere(&own)) {
+            return Verdict::Open(Lack::OneLeader);
+        }
         let witnesses = self.roster.voters().map(|own| Witness {
             sentinel: &own.address,
             run_id: own.run_id.as_deref(),
