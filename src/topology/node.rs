@@ -116,7 +116,11 @@ impl Machine {
         let Some(node) = self.nodes.watched.get_mut(address) else { return };
         node.gone = Some(now);
         if self.is_served(address) {
-            self.cut = None;
+            // A server ends its connections one after another, and answers nobody meanwhile. So
+            // they are all known to be cut when it speaks again.
+            if let Some((from, _)) = &mut self.cut {
+                *from = now.min(*from);
+            }
             self.reported = Some(now);
             self.ask_all(now);
             return;
@@ -151,6 +155,9 @@ impl Machine {
             .is_some_and(|last| matches!(last.standing, Standing::Replica { .. }));
         let standing = identity.standing.clone();
         node.identity = Some(identity);
+        if served && gone.is_some() {
+            self.cut = None;
+        }
         match standing {
             Standing::Master if served || quarantined => node.fact = None,
             Standing::Master if node.fact.is_none() => {
