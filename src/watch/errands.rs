@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
@@ -143,7 +144,7 @@ impl Driver {
         let Some(name) = link.map(PromotionLink::dial_to) else { return };
         let (node, inbox) = (node.clone(), self.inbox.clone());
         look_up(name, move |addresses| {
-            inbox.send(Command::NodeResolved { id, node, addresses });
+            inbox.send(Command::NodeResolved { id, node, addresses: explained(addresses) });
         });
     }
 
@@ -152,7 +153,7 @@ impl Driver {
         let Some(name) = self.links.get(sentinel).map(Link::dial_to) else { return };
         let (sentinel, inbox) = (sentinel.clone(), self.inbox.clone());
         look_up(name, move |addresses| {
-            inbox.send(Command::Resolved { sentinel, addresses });
+            inbox.send(Command::Resolved { sentinel, addresses: explained(addresses) });
         });
     }
 
@@ -191,4 +192,8 @@ impl Driver {
         let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
         sentinels.iter().filter_map(of).collect()
     }
+}
+
+fn explained(addresses: Result<Vec<SocketAddr>, String>) -> Result<Vec<SocketAddr>, String> {
+    addresses.map_err(|cause| format!("its name cannot be resolved: {cause}"))
 }
