@@ -6,11 +6,17 @@ CARGO ?= cargo
 DRILL ?= drill --fault kill,freeze,planned
 # How `make bench` measures: --quick, --json or both.
 BENCH ?=
+# Where a model has too many orders for all of them, those are tried in which a thread is interrupted
+# no more often than this: 3 takes some 15 seconds, 4 a minute and a half.
+export LOOM_MAX_PREEMPTIONS ?= 3
 
 # How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
 RUNS ?= 20
 
-.PHONY: help setup redis demo test bench bench-failover doc lint msrv
+# Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
+CASES ?=
+
+.PHONY: help setup redis demo test models tsan bench bench-failover recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +33,12 @@ demo: redis ## Fail a throw-away cluster over, three ways, under load, and show 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
+models: ## Run the gate in every order in which its threads can meet (part of `make test`)
+	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
+
+tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
+	@tests/tsan
+
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
@@ -34,13 +46,18 @@ bench-failover: redis ## Measure failovers in each way to switch, and hold them 
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
 		--switch-on promotion,confirmation,announcement --targets $(BENCH)
 
+recordings: setup ## Record real failovers anew for the tests (CASES="kill freeze": only these)
+	$(CARGO) run --example record -- $(CASES)
+	$(CARGO) test --lib recordings
+
 doc: ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
 
 lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	for script in .ci/run tests/msrv tests/run tests/setup tests/valkey; do bash -n $$script || exit 1; done
+	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan tests/valkey; do \
+		bash -n $$script || exit 1; done
 
 msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv

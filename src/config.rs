@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crossbeam_channel::Sender;
+
 use crate::{
     address::Address,
     address_map::AddressMap,
@@ -117,12 +119,13 @@ impl Config {
 pub struct Builder {
     pub(crate) settings: Config,
     faults: Vec<String>,
+    pub(crate) recording: Option<Sender<String>>,
 }
 
 impl Builder {
     /// A builder in which nothing is set.
     pub fn new() -> Builder {
-        Builder { settings: Config::unset(), faults: Vec::new() }
+        Builder { settings: Config::unset(), faults: Vec::new(), recording: None }
     }
 
     /// Adds a sentinel: `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; the port is 26379 unless
@@ -347,6 +350,21 @@ impl Builder {
         self
     }
 
+    /// Sends every line of a recording there, in order: what the sentinels and nodes told, with
+    /// times, and what the factory did about it. `tests/recordings/README.md` in the source tree
+    /// describes the lines, which end without a line feed. The first comes before the factory is
+    /// built, the last when it is closed, and then the channel is disconnected.
+    ///
+    /// The watch never waits for the reader: lines that do not fit are dropped, and their number is
+    /// told by a line `# lost N lines`, so an unbounded channel is the right one. A recording
+    /// holds addresses, run ids and what sentinels publish, and no password.
+    ///
+    /// Default: nothing is recorded, which costs nothing.
+    pub fn record(mut self, lines: Sender<String>) -> Builder {
+        self.recording = Some(lines);
+        self
+    }
+
     /// Sets an option by its name and as text, as a URL and other languages do:
     /// `set("get_timeout", "500ms")`.
     ///
@@ -383,7 +401,7 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::InvalidConfig`] with the first fault.
     pub(crate) fn into_config(self) -> Result<Config, Error> {
-        let Builder { settings: mut config, faults } = self;
+        let Builder { settings: mut config, faults, .. } = self;
         config.username = config.username.filter(|name| !name.is_empty());
         config.sentinel_username = config.sentinel_username.filter(|name| !name.is_empty());
         config.client_name = config.client_name.filter(|name| !name.is_empty());

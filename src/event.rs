@@ -58,6 +58,19 @@ pub enum Event {
         /// The node.
         node: Address,
     },
+    /// A replica says that it is a master now, and the sentinels' answers do not prove that it is the
+    /// one to follow. It is followed as soon as they name it. Reported once for each reason.
+    #[non_exhaustive]
+    NotProven {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// The node.
+        node: Address,
+        /// What is missing.
+        reason: &'static str,
+    },
     /// From now on commands wait before they are sent.
     #[non_exhaustive]
     FenceRaised {
@@ -294,6 +307,7 @@ macro_rules! in_each {
             Event::Switched { $field, .. }
             | Event::Chosen { $field, .. }
             | Event::Promoted { $field, .. }
+            | Event::NotProven { $field, .. }
             | Event::FenceRaised { $field, .. }
             | Event::FenceLifted { $field, .. }
             | Event::Confirmed { $field, .. }
@@ -336,6 +350,7 @@ impl Event {
             Event::Switched { .. } => "switched",
             Event::Chosen { .. } => "chosen",
             Event::Promoted { .. } => "promoted",
+            Event::NotProven { .. } => "not-proven",
             Event::FenceRaised { .. } => "fence-raised",
             Event::FenceLifted { .. } => "fence-lifted",
             Event::Confirmed { .. } => "confirmed",
@@ -379,6 +394,7 @@ impl fmt::Display for Event {
                 write!(f, " ({evidence})")?;
             }
             Event::Chosen { node, .. } | Event::Promoted { node, .. } => write!(f, ": {node}")?,
+            Event::NotProven { node, reason, .. } => write!(f, ": {node}: {reason}")?,
             Event::FenceRaised { reason, .. } => write!(f, ": {reason}")?,
             Event::FenceLifted { end, stood, .. } => {
                 write!(f, ": {end}, after {} ms", stood.as_millis())?;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use redis::RedisResult;
 
@@ -20,7 +20,7 @@ use crate::{
     metrics::{Counters, Stats},
     pool::{Handle, Pool, PoolSettings, closed},
     topology::{Rules, Topology},
-    watch::{self, Membership, Order, SentinelSet},
+    watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
 };
 
@@ -75,7 +75,7 @@ impl Factory {
         Builder::new()
     }
 
-    pub(crate) fn start(config: Config) -> Result<Factory, Error> {
+    fn start(config: Config, recording: Option<Sender<String>>) -> Result<Factory, Error> {
         let deadline = Instant::now() + config.connect_timeout;
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
@@ -97,16 +97,11 @@ impl Factory {
             map: config.address_map.clone(),
         };
         let order = Order {
-            rules: Rules {
-                confirm_within: config.confirm_within,
-                fence: config.fence,
-                fence_timeout: config.fence_timeout,
-                ..Rules::new(&*config.service, config.switch_on)
-                    .on_lost_majority(config.on_lost_majority)
-            },
+            rules: config.rules(),
             pool: pool.clone(),
             events: events.clone(),
             counters,
+            recorder: recording.map(|lines| Recorder::new(lines, &config)),
         };
         let membership = watch::follow(set, order, &workers)?;
         let factory = Factory {
@@ -269,8 +264,9 @@ impl Builder {
     /// [`NoSentinel`](crate::ErrorKind::NoSentinel), [`UnknownService`](crate::ErrorKind::UnknownService) or
     /// [`NoMaster`](crate::ErrorKind::NoMaster) with what
     /// each sentinel said; [`Internal`](crate::ErrorKind::Internal) when the system refuses a thread.
-    pub fn build(self) -> Result<Factory, Error> {
-        Factory::start(self.into_config()?)
+    pub fn build(mut self) -> Result<Factory, Error> {
+        let recording = self.recording.take();
+        Factory::start(self.into_config()?, recording)
     }
 }
 
@@ -279,6 +275,16 @@ impl Builder {
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Config {
+    /// What the machine goes by.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            confirm_within: self.confirm_within,
+            fence: self.fence,
+            fence_timeout: self.fence_timeout,
+            ..Rules::new(&*self.service, self.switch_on).on_lost_majority(self.on_lost_majority)
+        }
+    }
+
     /// How to talk to the nodes.
     pub(crate) fn node_settings(&self) -> Settings {
         Settings {

@@ -71,6 +71,7 @@ mod options;
 mod origin;
 mod policy;
 mod pool;
+mod sync;
 mod topology;
 mod trouble;
 mod url;

@@ -88,6 +88,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
     OPTIONS.iter().find(|option| option.name == name)
 }
 
+/// The value of an option as text, if it has one that may be shown.
+pub(crate) fn printed(config: &Config, name: &str) -> Option<String> {
+    find(name).filter(|option| !option.secret).and_then(|option| (option.print)(config))
+}
+
 /// Sets an option; `Err` with a message that names it and quotes its value, unless that is secret.
 pub(crate) fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
     let Some(option) = find(name) else { return Err(unknown(name)) };

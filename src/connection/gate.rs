@@ -15,20 +15,20 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
-
 use super::stream::Socket;
+use crate::sync::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Condvar, Mutex, Ordering, barrier};
 
 const OPEN: u8 = 0;
 const FENCED: u8 = 1;
 const RETIRED: u8 = 2;
+
+/// A reply that comes so soon after the fence went up was given before the server was replaced: a
+/// sentinel takes at least 50 ms from its choice to the promotion.
+const PROMPT: Duration = Duration::from_millis(40);
 
 /// Why a command may not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ struct Registry {
     ran: u64,
     /// Why the fence stands, for the error of whoever waited in vain.
     why: &'static str,
+    /// Since when it has stood, or had when the generation ended.
+    raised: Option<Instant>,
 }
 
 struct Entry {
@@ -74,7 +76,7 @@ struct Entry {
     account: Arc<Account>,
 }
 
-/// What one connection did and does, written by its owner alone and read by whoever asks the gate.
+/// What one connection did and does, written by its owner alone but for the last.
 #[derive(Default)]
 struct Account {
     /// How many commands ran.
@@ -82,6 +84,8 @@ struct Account {
     /// The client id of the connection while it waits in a blocking command that may be called
     /// back; 0 otherwise.
     blocked: AtomicI64,
+    /// Whether whoever asked the gate has been told that id, since it was last set.
+    called_back: AtomicBool,
 }
 
 impl Gate {
@@ -107,11 +111,21 @@ impl Gate {
     /// True when everything that was sent before this call was sent before any fence that stands.
     /// If not, the reply counts for nothing before [`Gate::outcome`] was asked.
     ///
-    /// Whoever raises the fence sets the word before the server is replaced. So a command that the
-    /// server took after that was sent by a thread that finds the word set, here.
+    /// Whoever raises the fence sets the word before the server is replaced. So what was sent after
+    /// that was sent by a thread that finds the word set, here. What was sent before the fence went
+    /// up has the time from then to the replacement to be taken by the server; the gate gives no
+    /// other.
     #[inline]
     pub(crate) fn is_still_open(&self) -> bool {
         self.word.load(Ordering::SeqCst) == OPEN
+    }
+
+    /// True when a reply that comes now comes long after a fence went up: its command was sent
+    /// before, and the server took it so late that its successor may not have it. The reply counts
+    /// for nothing before [`Gate::outcome`] was asked.
+    #[inline]
+    pub(crate) fn is_overdue(&self) -> bool {
+        !self.is_open() && self.registry.lock().raised.is_some_and(|at| at.elapsed() >= PROMPT)
     }
 
     /// As [`Gate::is_open`], but waits while the fence stands: until `deadline`, or without end.
@@ -155,16 +169,18 @@ impl Gate {
             return false;
         }
         registry.why = why;
+        registry.raised.get_or_insert_with(Instant::now);
         self.word.store(FENCED, Ordering::SeqCst);
         true
     }
 
     /// Lifts the fence: every command that waits goes on. False when there was none.
     pub(crate) fn lift(&self) -> bool {
-        let registry = self.registry.lock();
+        let mut registry = self.registry.lock();
         if self.word.load(Ordering::Relaxed) != FENCED {
             return false;
         }
+        registry.raised = None;
         self.word.store(OPEN, Ordering::SeqCst);
         drop(registry);
         self.moved.notify_all();
@@ -212,13 +228,22 @@ impl Gate {
     }
 
     /// The client ids of the connections that wait in a blocking command now and may be called
-    /// back. After [`Gate::raise`] no further one begins to.
+    /// back. After [`Gate::raise`] no further one begins to. Each is to be called back before the
+    /// fence is lifted; later it would meet another command of the same connection.
     pub(crate) fn blocked(&self) -> Vec<i64> {
+        // Between the word that was set and the ids that are read; see `Admission::enter`.
+        barrier(Ordering::SeqCst);
         let registry = self.registry.lock();
-        let ids = registry.slots.iter().flatten();
-        ids.map(|entry| entry.account.blocked.load(Ordering::SeqCst))
-            .filter(|id| *id != 0)
-            .collect()
+        let mut ids = Vec::new();
+        for Entry { account, .. } in registry.slots.iter().flatten() {
+            // Acquires what released the id, or else its mark might be undone by what came before.
+            let id = account.blocked.load(Ordering::Acquire);
+            if id != 0 {
+                account.called_back.store(true, Ordering::Relaxed);
+                ids.push(id);
+            }
+        }
+        ids
     }
 
     /// Takes a socket into the generation until the admission is dropped. To be called before it
@@ -275,11 +300,41 @@ impl Admission {
         self.account.ran.store(ran + commands, Ordering::Relaxed);
     }
 
-    /// From here on the connection with this client id waits in a blocking command; 0 ends it. To
-    /// be told before the gate is asked: whoever raises the fence then finds the id, or the
-    /// command finds the fence.
-    pub(crate) fn blocks(&self, id: i64) {
-        self.account.blocked.store(id, Ordering::SeqCst);
+    /// Waits until a command may be sent: until `deadline`, or without end. True when the gate was
+    /// not open at once. `blocks` is the client id of the connection when the command will wait in
+    /// the server and may be called back, else 0; [`Admission::unblocks`] ends that.
+    #[inline]
+    pub(crate) fn enter(&self, blocks: i64, deadline: Option<Instant>) -> Result<bool, Refusal> {
+        let mut waited = false;
+        loop {
+            if blocks != 0 {
+                self.account.called_back.store(false, Ordering::Relaxed);
+                self.account.blocked.store(blocks, Ordering::Release);
+                // Of this barrier and the one in `Gate::blocked` one is first. So whoever raises
+                // the fence finds the id, or the word that is read next is found set.
+                barrier(Ordering::SeqCst);
+            }
+            // Asked anew after every wait: another fence may have gone up since.
+            if self.gate.is_open() {
+                return Ok(waited);
+            }
+            if blocks != 0 {
+                self.unblocks();
+            }
+            self.gate.pass(deadline)?;
+            waited = true;
+        }
+    }
+
+    /// Whether [`Gate::blocked`] has told the id of the command that is under way. The fence may
+    /// be down again when the server says that it called the command back.
+    pub(crate) fn is_called_back(&self) -> bool {
+        self.account.called_back.load(Ordering::Relaxed)
+    }
+
+    /// The connection waits in no blocking command any more.
+    pub(crate) fn unblocks(&self) {
+        self.account.blocked.store(0, Ordering::Relaxed);
     }
 }
 
@@ -292,7 +347,7 @@ impl Drop for Admission {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::{
         sync::{Barrier, atomic::AtomicUsize},
@@ -397,10 +452,19 @@ mod tests {
         let gate = Arc::new(Gate::new());
         let socket = socket();
         let place = gate.admit(&socket).unwrap();
+        assert_eq!(place.enter(0, None), Ok(false));
         assert!(gate.blocked().is_empty());
-        place.blocks(7);
+        assert_eq!(place.enter(7, None), Ok(false));
+        assert!(!place.is_called_back());
         assert_eq!(gate.blocked(), [7]);
-        place.blocks(0);
+        assert!(place.is_called_back());
+        assert_eq!(gate.blocked(), [7]);
+        place.unblocks();
+        assert!(gate.blocked().is_empty());
+        assert_eq!(place.enter(7, None), Ok(false));
+        assert!(!place.is_called_back(), "that was another command");
+        gate.raise("a reason");
+        assert_eq!(place.enter(7, Some(Instant::now())), Err(Refusal::Fenced));
         assert!(gate.blocked().is_empty());
     }
 

@@ -35,6 +35,7 @@ use self::inbox::Inbox;
 use self::link::{Expected, Fault, Link, Ungreeted};
 pub(crate) use self::{
     command::{Blocking, Facts, State},
+    dial::look_up,
     gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
     replies::{Distress, Replies},
@@ -272,19 +273,14 @@ impl Connection {
             return Err(self.broken(fault, Outcome::NotSent, started));
         }
         let recallable = facts.recallable && total == 1 && !self.state.holds_state();
-        if recallable {
-            self.admission.blocks(self.greeting.client_id.unwrap_or(0));
-        }
-        if !self.gate.is_open() {
+        let blocks = if recallable { self.greeting.client_id.unwrap_or(0) } else { 0 };
+        let waited = self.admission.enter(blocks, deadline);
+        if waited.map_err(|refusal| self.refused(refusal, started))? {
             quick = false;
-            self.admission.blocks(0);
-            self.gate.pass(deadline).map_err(|refusal| self.refused(refusal, started))?;
             // A fence also stands for a server that cuts its connections.
             if self.link.stream.socket().peek() == Peek::Over {
+                self.admission.unblocks();
                 return Err(self.broken(Fault::Closed, Outcome::NotSent, started));
-            }
-            if recallable {
-                self.admission.blocks(self.greeting.client_id.unwrap_or(0));
             }
         }
         let expected = Expected {
@@ -305,9 +301,10 @@ impl Connection {
         let distress = &mut self.distress;
         let in_multi = self.state.in_multi();
         let gate = &*self.gate;
+        let admission = &self.admission;
         let after_sending = || overlapped = !gate.is_still_open();
         let result = self.link.converse(packed, &expected, &mut sent, after_sending, |value| {
-            if recallable && !gate.is_open() && is_call_back(&value) {
+            if recallable && admission.is_called_back() && is_call_back(&value) {
                 called_back = true;
                 return;
             }
@@ -321,7 +318,7 @@ impl Connection {
             got += 1;
         });
         if recallable {
-            self.admission.blocks(0);
+            self.admission.unblocks();
         }
         if let Err(fault) = result {
             let outcome = if sent == 0 { Outcome::NotSent } else { Outcome::Unknown };
@@ -331,7 +328,7 @@ impl Connection {
             self.clean = true;
             return Ok(Attempt::CalledBack);
         }
-        if overlapped {
+        if overlapped || self.gate.is_overdue() {
             self.await_outcome(deadline, started)?;
         }
         self.admission.count(facts.commands as u64);
@@ -339,8 +336,8 @@ impl Connection {
         Ok(Attempt::Answered)
     }
 
-    /// For a command that was being sent while the fence went up: its reply counts when the server
-    /// stays what it was.
+    /// For a command that was being sent while the fence went up, or whose reply came long after: the
+    /// reply counts when the server stays what it was.
     fn await_outcome(&mut self, deadline: Option<Instant>, started: Instant) -> Result<(), Error> {
         match self.gate.outcome(deadline) {
             Passing::Lifted => Ok(()),

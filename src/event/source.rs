@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::address::Address;
 
-/// Who told what an [`Event`] reports.
+/// Who told what an [`Event`](crate::Event) reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {

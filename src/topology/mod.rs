@@ -21,19 +21,21 @@ mod observe;
 mod poll;
 mod pursuit;
 mod roster;
+mod shorthand;
 mod snapshot;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod scenarios;
+mod recordings;
 #[cfg(test)]
-mod shorthand;
+mod scenarios;
 
 use std::time::Duration;
 
 pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
+pub(crate) use shorthand::{answered, beside, millis, shown, written};
 pub use snapshot::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
@@ -63,6 +65,8 @@ pub(crate) struct Rules {
     pub(crate) lasting_poll: Duration,
     /// How long the first answer waits for the others before it counts alone.
     pub(crate) start_grace: Duration,
+    /// A verification that is not answered for this long is asked for again.
+    pub(crate) verify_lost: Duration,
     /// How long a majority must have agreed on a lower epoch.
     pub(crate) lower_epoch_patience: Duration,
     /// An address that did not verify is tried again after this long, doubling each time …
@@ -99,6 +103,7 @@ impl Rules {
             troubled_burst: Duration::from_secs(30),
             lasting_poll: Duration::from_secs(1),
             start_grace: Duration::from_millis(200),
+            verify_lost: Duration::from_secs(10),
             lower_epoch_patience: Duration::from_secs(3),
             verify_retry: Duration::from_millis(5),
             verify_retry_max: Duration::from_millis(250),
@@ -127,7 +132,7 @@ impl Rules {
 }
 
 /// What happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Input {
     /// The factory was opened with these sentinels.
     Start { seeds: Vec<Address> },

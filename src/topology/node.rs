@@ -8,7 +8,8 @@ use crate::{
 };
 
 use super::{
-    Action, Identity, Origin, Pace, Report, Standing, machine::Machine, poll::ASK_ALL_GAP,
+    Action, Identity, Origin, Pace, Report, Standing, evidence::Lack, machine::Machine,
+    poll::ASK_ALL_GAP,
 };
 
 /// More nodes than this are not watched, whatever the sentinels list.
@@ -27,6 +28,8 @@ pub(super) struct Node {
     pub(super) fact: Option<Instant>,
     /// It became a master without its connections being cut.
     pub(super) quiet: bool,
+    /// What the proof that it is the one to follow lacks, as it was reported.
+    lack: Option<Lack>,
 }
 
 /// A master that was replaced.
@@ -70,8 +73,7 @@ impl Nodes {
     }
 
     /// Another master is served.
-    pub(super) fn serve(&mut self, address: &Address, origin: &Origin, confirmed: bool) {
-        self.quarantine.remove(address);
+    pub(super) fn serve(&mut self, origin: &Origin, confirmed: bool) {
         if confirmed || self.confirmed.is_none() {
             self.confirmed.clone_from(&origin.replid);
         }
@@ -114,7 +116,11 @@ impl Machine {
         let Some(node) = self.nodes.watched.get_mut(address) else { return };
         node.gone = Some(now);
         if self.is_served(address) {
-            self.cut = None;
+            // A server ends its connections one after another, and answers nobody meanwhile. So
+            // they are all known to be cut when it speaks again.
+            if let Some((from, _)) = &mut self.cut {
+                *from = now.min(*from);
+            }
             self.reported = Some(now);
             self.ask_all(now);
             return;
@@ -143,15 +149,23 @@ impl Machine {
         let changed = node.identity.as_ref().is_none_or(|last| {
             std::mem::discriminant(&last.standing) != std::mem::discriminant(&identity.standing)
         });
+        let was_replica = node
+            .identity
+            .as_ref()
+            .is_some_and(|last| matches!(last.standing, Standing::Replica { .. }));
         let standing = identity.standing.clone();
         node.identity = Some(identity);
+        if served && gone.is_some() {
+            self.cut = None;
+        }
         match standing {
             Standing::Master if served || quarantined => node.fact = None,
             Standing::Master if node.fact.is_none() => {
                 // Answers of long before it spoke again say nothing of its promotion.
                 let recent = gone.filter(|gone| now < *gone + self.rules.pull_for);
                 node.fact = Some(recent.unwrap_or(now));
-                node.quiet = gone.is_none();
+                node.quiet = gone.is_none() && was_replica;
+                node.lack = None;
                 let node = address.clone();
                 let source = Source::Node(node.clone());
                 actions.push(Action::Report(Event::Promoted { at: now, source, node }));
@@ -201,7 +215,16 @@ impl Machine {
 
     /// The master that was replaced is not believed again before it has been a replica.
     pub(super) fn quarantine(&mut self, at: Instant, address: Address, run_id: Option<String>) {
-        self.nodes.quarantine.insert(address, Replaced { at, run_id });
+        // By the name that its link has, which is what it is looked up by.
+        let watched = self.nodes.watched.keys().find(|own| self.same_node(own, &address)).cloned();
+        self.nodes.quarantine.insert(watched.unwrap_or(address), Replaced { at, run_id });
+    }
+
+    /// It is served again.
+    pub(super) fn release(&mut self, address: &Address) {
+        let quarantine = std::mem::take(&mut self.nodes.quarantine);
+        self.nodes.quarantine =
+            quarantine.into_iter().filter(|(own, _)| !self.same_node(own, address)).collect();
     }
 
     /// What is known of a node that says that it is a master: since when, and whether it descends
@@ -217,6 +240,26 @@ impl Machine {
                 !self.is_served(address) && !self.nodes.quarantine.contains_key(address)
             })
             .collect()
+    }
+
+    /// Reports why a promotion is not followed before the sentinels name it, once it is clear.
+    pub(super) fn not_proven(
+        &mut self,
+        now: Instant,
+        address: &Address,
+        lack: Lack,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.watched.get_mut(address) else { return };
+        let clear = node.fact.is_some_and(|at| now >= at + self.rules.pull_patience);
+        if clear && lack != Lack::Answer && node.lack.replace(lack) != Some(lack) {
+            actions.push(Action::Report(Event::NotProven {
+                at: now,
+                source: Source::Factory,
+                node: address.clone(),
+                reason: lack.as_str(),
+            }));
+        }
     }
 
     /// Keeps a link to every node that the sentinels list, and looks closely at one that is chosen.

@@ -11,7 +11,7 @@ use crate::{
 use super::{
     Action, Identity, Origin, Standing, Verification,
     agreement::{Acceptance, Held},
-    evidence::{Snapshot, Verdict, Witness, verdict},
+    evidence::{Lack, Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
     roster::Sentinel,
 };
@@ -30,41 +30,66 @@ const RUN_IDS: usize = 256;
 
 impl Machine {
     /// A replica that was promoted by right, as the sentinels' answers of that moment prove.
-    fn promotion(&mut self, now: Instant) -> Option<Acceptance> {
+    fn promotion(&mut self, now: Instant, actions: &mut Vec<Action>) -> Option<Acceptance> {
         if self.rules.switch_on != SwitchOn::Promotion {
             return None;
         }
         let held = self.master.as_ref()?.epoch;
-        self.facts().into_iter().find_map(|(address, at, descends)| {
-            let since = now.checked_sub(ANSWER_HOLDS).map_or(at, |recent| recent.max(at));
-            let witnesses = self.roster.voters().map(|own| Witness {
-                sentinel: &own.address,
-                run_id: own.run_id.as_deref(),
-                linked: own.is_up(),
-                view: own.answered_since(since),
-                finished: self.has_finished(own),
-            });
-            let snapshot = Snapshot {
-                witnesses: witnesses.collect(),
-                epoch: held,
-                descends,
-                patience_over: now >= at + self.rules.pull_patience,
+        for (address, at, descends) in self.facts() {
+            let (sentinel, epoch, evidence) = match self.judge(now, &address, at, descends, held) {
+                Verdict::Elected { leader, epoch, votes, of } => {
+                    let evidence = Evidence::Promotion { leader: leader.clone(), votes, of };
+                    (leader, Some(epoch), evidence)
+                }
+                // Its epoch is at least the next one.
+                Verdict::Ordered { leader, of } => {
+                    let evidence = Evidence::Ordered { leader: leader.clone(), of };
+                    (leader, held.map(|held| held + 1), evidence)
+                }
+                Verdict::Open(lack) => {
+                    self.not_proven(now, &address, lack, actions);
+                    continue;
+                }
             };
-            let (sentinel, epoch, evidence) =
-                match verdict(&snapshot, |other| self.same_node(other, &address)) {
-                    Verdict::Elected { leader, epoch, votes, of } => {
-                        let evidence = Evidence::Promotion { leader: leader.clone(), votes, of };
-                        (leader, Some(epoch), evidence)
-                    }
-                    // Its epoch is at least the next one.
-                    Verdict::Ordered { leader, of } => {
-                        let evidence = Evidence::Ordered { leader: leader.clone(), of };
-                        (leader, held.map(|held| held + 1), evidence)
-                    }
-                    Verdict::Open(_) => return None,
-                };
-            Some(Acceptance { address, epoch, evidence, sentinel })
-        })
+            return Some(Acceptance { address, epoch, evidence, sentinel });
+        }
+        None
+    }
+
+    fn judge(
+        &self,
+        now: Instant,
+        address: &Address,
+        at: Instant,
+        descends: Option<bool>,
+        epoch: Option<u64>,
+    ) -> Verdict {
+        // Of two that led at once, the one that still does need not be the one that won.
+        let elsewhere = |own: &&Sentinel| {
+            own.view.as_ref().is_some_and(|view| {
+                view.epoch > epoch
+                    && !self.is_served(&view.address)
+                    && !self.same_node(&view.address, address)
+            })
+        };
+        if self.roster.voters().any(|own| elsewhere(&own)) {
+            return Verdict::Open(Lack::OneLeader);
+        }
+        let since = now.checked_sub(ANSWER_HOLDS).map_or(at, |recent| recent.max(at));
+        let witnesses = self.roster.voters().map(|own| Witness {
+            sentinel: &own.address,
+            run_id: own.run_id.as_deref(),
+            linked: own.is_up(),
+            view: own.answered_since(since),
+            finished: self.has_finished(own),
+        });
+        let snapshot = Snapshot {
+            witnesses: witnesses.collect(),
+            epoch,
+            descends,
+            patience_over: now >= at + self.rules.pull_patience,
+        };
+        verdict(&snapshot, |other| self.same_node(other, address))
     }
 
     /// Whether the failover that this sentinel still leads is the one that made the master that is
@@ -103,7 +128,7 @@ impl Machine {
                 master.epoch = decision.epoch;
             }
             // The same answers may have raised the epoch that a promotion has to surpass.
-            let promoted = self.promotion(now);
+            let promoted = self.promotion(now, actions);
             if !self.pursue(now, promoted.or(decision.accept), actions) {
                 return;
             }
@@ -173,7 +198,7 @@ impl Machine {
 
     /// Whether no verification is under way, or one that must have been lost.
     fn is_idle(&self, now: Instant, address: &Address) -> bool {
-        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.calm_poll)
+        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.verify_lost)
     }
 
     pub(super) fn verified(

@@ -9,12 +9,12 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{address::Address, policy::OnLostMajority};
+use crate::policy::OnLostMajority;
 
 use super::{
-    Action, Machine, NodeRole, Pace, Rules, SwitchOn,
+    Action, Machine, NodeRole, Rules, SwitchOn,
     roster::{Link, Said, Sentinel},
-    shorthand::{duration, inputs, short, shortened},
+    shorthand::{duration, inputs, shortened, shown_shortened},
 };
 
 #[derive(Deserialize)]
@@ -127,7 +127,7 @@ fn run(scenario: &mut Scenario) -> String {
         for line in &phase.inputs {
             actions.extend(feed(&mut machine, now, line));
         }
-        let actions = shown(&actions);
+        let actions = shown_shortened(&actions);
         let state = state(&machine, now);
         if actions != phase.actions {
             let _ = writeln!(differences, "  at {}: actions", phase.at);
@@ -164,48 +164,6 @@ fn feed(machine: &mut Machine, now: Instant, line: &str) -> Vec<Action> {
         assert!(wake <= now + machine.rules.calm_poll, "{line:?} lets the machine oversleep");
     }
     actions
-}
-
-/// Actions as text, with queries that follow each other on one line.
-fn shown(actions: &[Action]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for action in actions {
-        let line = match action {
-            Action::Link { sentinel } => format!("link {sentinel}"),
-            Action::Unlink { sentinel } => format!("unlink {sentinel}"),
-            Action::Query { sentinel } => match lines.last_mut() {
-                Some(last) if last.starts_with("query ") => {
-                    let _ = write!(last, " {}", short(sentinel));
-                    continue;
-                }
-                _ => format!("query {sentinel}"),
-            },
-            Action::ListServices { sentinel } => format!("list services of {sentinel}"),
-            Action::Verify { address } => format!("verify {address}"),
-            Action::Switch { generation, from, to, epoch, run_id, evidence, fence } => {
-                let from = from.as_ref().map_or("nobody".to_owned(), Address::to_string);
-                let epoch = epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
-                let id = run_id.as_deref().unwrap_or("?");
-                let fence =
-                    fence.as_ref().map_or(String::new(), |fence| format!(", fenced: {fence}"));
-                format!("switch {generation}: {from} -> {to}@{epoch} id={id} ({evidence}{fence})")
-            }
-            Action::Watch { node, pace: Pace::Calm } => format!("watch {node}"),
-            Action::Watch { node, pace: Pace::Brisk } => format!("watch {node} briskly"),
-            Action::Watch { node, pace: Pace::Close } => format!("watch {node} closely"),
-            Action::Unwatch { node } => format!("unwatch {node}"),
-            Action::Fence { reason } => format!("fence: {reason}"),
-            Action::Unfence => "unfence".to_owned(),
-            Action::Doubt { majority: None } => "doubt".to_owned(),
-            Action::Doubt { majority: Some(majority) } => {
-                format!("doubt since {majority} sentinels were heard")
-            }
-            Action::Trust { source } => format!("trust [{source}]"),
-            Action::Report(event) => format!("report {event}"),
-        };
-        lines.push(shortened(&line));
-    }
-    lines
 }
 
 fn state(machine: &Machine, now: Instant) -> State {

@@ -1,8 +1,8 @@
-//! The driver: runs the machines of all services of one sentinel set and carries out their actions.
+//! The driver: feeds the machines of all services of one sentinel set, from links, nodes and users.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    net::{SocketAddr, ToSocketAddrs},
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
@@ -15,10 +15,9 @@ use mio::{Events, Poll, Token};
 use crate::{
     address::Address,
     error::{Error, ErrorKind},
-    event::FenceReason,
     origin::Origin,
-    pool::Alarm,
-    topology::{Action, Answer, Input, Pace, Report, Topology, Verification},
+    pool::Candidate,
+    topology::{Answer, Input, Report, Topology, Verification},
     trouble::Trouble,
     watch::{
         Inbox, SentinelSet,
@@ -35,8 +34,8 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// The longest that the thread sleeps, whatever anybody asked for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
-/// While commands wait, blocking ones that are still under way are called back this often.
-const CALL_BACK_PAUSE: Duration = Duration::from_millis(3);
+/// The thread rests so long after a fault.
+const FAULT_PAUSE: Duration = Duration::from_millis(10);
 
 /// What others tell the watch thread.
 pub(super) enum Command {
@@ -45,7 +44,7 @@ pub(super) enum Command {
     Refresh { id: u64 },
     Topology { id: u64, reply: Sender<Topology> },
     Trouble { id: u64, generation: u64, trouble: Trouble },
-    Verified { id: u64, address: Address, result: Result<Origin, Error> },
+    Verified { id: u64, candidate: Arc<Candidate>, result: Result<Origin, Error> },
     Resolved { sentinel: Address, addresses: Result<Vec<SocketAddr>, String> },
     NodeResolved { id: u64, node: Address, addresses: Result<Vec<SocketAddr>, String> },
     End,
@@ -53,21 +52,21 @@ pub(super) enum Command {
 
 /// Whose socket a token stands for.
 #[derive(Clone)]
-enum Owner {
+pub(super) enum Owner {
     Sentinel(Address),
     Node { id: u64, node: Address },
 }
 
 pub(super) struct Driver {
-    poll: Poll,
+    pub(super) poll: Poll,
     commands: Receiver<Command>,
-    inbox: Inbox,
-    set: SentinelSet,
-    workers: std::sync::Weak<Workers>,
-    links: BTreeMap<Address, Link>,
-    tokens: HashMap<usize, Owner>,
-    next_token: usize,
-    services: BTreeMap<u64, Service>,
+    pub(super) inbox: Inbox,
+    pub(super) set: SentinelSet,
+    pub(super) workers: std::sync::Weak<Workers>,
+    pub(super) links: BTreeMap<Address, Link>,
+    pub(super) tokens: HashMap<usize, Owner>,
+    pub(super) next_token: usize,
+    pub(super) services: BTreeMap<u64, Service>,
     /// Inputs that wait to be handled.
     pending: VecDeque<(u64, Input)>,
 }
@@ -99,13 +98,13 @@ impl Driver {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(256);
         loop {
-            let sleep = self.sleep();
+            let mut sleep = LONGEST_SLEEP;
+            self.survive(|driver| sleep = driver.sleep());
             if let Err(error) = self.poll.poll(&mut events, Some(sleep))
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 error!("the watch cannot poll: {error}");
-                // Whatever is wrong, do not spin on it.
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(FAULT_PAUSE);
             }
             for command in self.commands.clone().try_iter() {
                 if matches!(command, Command::End) {
@@ -123,6 +122,22 @@ impl Driver {
         }
     }
 
+    /// Brings what is done in line with what the machines believe, after a fault in between.
+    fn agree(&mut self) {
+        let ids: Vec<u64> = self.services.keys().copied().collect();
+        for id in ids {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            let believed = service.machine.topology();
+            match (believed.master, believed.fence) {
+                (Some(master), fence) if believed.generation != service.pool.number() => {
+                    self.switch(id, believed.generation, &master, fence.as_ref());
+                }
+                (_, Some(reason)) => service.fence(&reason),
+                (_, None) => service.unfence(),
+            }
+        }
+    }
+
     /// Runs a part of a turn, and survives what it does.
     fn survive(&mut self, part: impl FnOnce(&mut Driver)) {
         let survived = catch_unwind(AssertUnwindSafe(|| {
@@ -134,8 +149,12 @@ impl Driver {
             for service in self.services.values() {
                 service.counters.watch_faults.add(1);
             }
-            // What was under way is lost; the next answers of the sentinels make up for it.
+            // Whatever it is, do not spin on it.
+            std::thread::sleep(FAULT_PAUSE);
+            // What was under way is lost. The next answers of the sentinels make up for it, but not
+            // for what a machine believes to have been done.
             self.pending.clear();
+            let _ = catch_unwind(AssertUnwindSafe(|| self.agree()));
             let ids: Vec<u64> = self.services.keys().copied().collect();
             self.pending.extend(ids.into_iter().map(|id| (id, Input::Refresh)));
         }
@@ -148,12 +167,12 @@ impl Driver {
         let links = self.links.values().map(Link::next_wake);
         let machines = self.services.values().filter_map(|s| s.machine.next_wake());
         let nodes = self.services.values().flat_map(|s| s.nodes.values());
+        let calls = self.services.values().filter_map(Service::next_call);
         let now = Instant::now();
-        let calls = self.services.values().filter(|s| s.fenced && !s.pool.blocked().is_empty());
         links
             .chain(machines)
             .chain(nodes.map(PromotionLink::next_wake))
-            .chain(calls.map(|_| now + CALL_BACK_PAUSE))
+            .chain(calls)
             .min()
             .map_or(LONGEST_SLEEP, |wake| wake.saturating_duration_since(now))
             .min(LONGEST_SLEEP)
@@ -192,9 +211,13 @@ impl Driver {
             Command::Trouble { id, generation, trouble } => {
                 self.push(id, Input::Trouble { generation, what: trouble });
             }
-            Command::Verified { id, address, result } => self.verified(id, address, result),
+            Command::Verified { id, candidate, result } => self.verified(id, &candidate, result),
             Command::Resolved { sentinel, addresses } => self.resolved(&sentinel, addresses),
             Command::NodeResolved { id, node, addresses } => {
+                if let Ok(addresses) = &addresses {
+                    let to = addresses.iter().map(|address| (*address).into()).collect();
+                    self.push(id, Input::Resolved { address: node.clone(), to });
+                }
                 self.with_node(id, &node, |link, now, registry, news| {
                     link.resolved(addresses, now, registry, news);
                 });
@@ -207,8 +230,13 @@ impl Driver {
         self.pending.push_back((id, input));
     }
 
-    fn verified(&mut self, id: u64, address: Address, result: Result<Origin, Error>) {
+    fn verified(&mut self, id: u64, candidate: &Arc<Candidate>, result: Result<Origin, Error>) {
         let Some(service) = self.services.get_mut(&id) else { return };
+        let address = candidate.address().clone();
+        // One that a switch has done away with in the meantime proves nothing any more.
+        if !service.candidates.get(&address).is_some_and(|own| Arc::ptr_eq(own, candidate)) {
+            return;
+        }
         service.dialling.remove(&address);
         let verification = match result {
             Ok(origin) => Verification::Master { origin },
@@ -274,9 +302,10 @@ impl Driver {
         for (id, node) in nodes {
             self.with_node(id, &node, |link, now, registry, news| link.tick(now, registry, news));
         }
-        let fenced: Vec<u64> =
-            self.services.iter().filter(|(_, s)| s.fenced).map(|(id, _)| *id).collect();
-        for id in fenced {
+        let calls = |service: &Service| service.next_call().is_some_and(|next| next <= now);
+        let calling: Vec<u64> =
+            self.services.iter().filter(|(_, own)| calls(own)).map(|(id, _)| *id).collect();
+        for id in calling {
             self.call_back(id);
         }
         for (id, service) in &self.services {
@@ -288,7 +317,7 @@ impl Driver {
     }
 
     /// Does something with a link and hands on what it tells.
-    fn with_link(
+    pub(super) fn with_link(
         &mut self,
         sentinel: &Address,
         work: impl FnOnce(&mut Link, Instant, &mio::Registry, &mut Vec<News>),
@@ -308,7 +337,7 @@ impl Driver {
     }
 
     /// As [`Driver::with_link`], for the link to a node.
-    fn with_node(
+    pub(super) fn with_node(
         &mut self,
         id: u64,
         node: &Address,
@@ -334,11 +363,14 @@ impl Driver {
     /// Ends the blocking commands that are under way on a master behind the fence: what they still
     /// took from it might be lost to everybody. A command that was about to be sent when the fence
     /// went up may arrive there later, hence again and again.
-    fn call_back(&mut self, id: u64) {
-        let Some(service) = self.services.get(&id) else { return };
-        let (ids, current) = (service.pool.blocked(), service.pool.current());
-        let Some(master) = current.filter(|_| !ids.is_empty()) else { return };
-        self.with_node(id, master.address(), |link, now, _, news| link.call_back(&ids, now, news));
+    pub(super) fn call_back(&mut self, id: u64) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let ids = service.to_call_back(Instant::now());
+        let served = |node: &&Address| service.machine.is_served(node);
+        let Some(master) = service.nodes.keys().find(served).cloned() else { return };
+        if !ids.is_empty() {
+            self.with_node(id, &master, |link, now, _, news| link.call_back(&ids, now, news));
+        }
     }
 
     fn listeners_of(&self, sentinel: &Address) -> Vec<u64> {
@@ -347,7 +379,7 @@ impl Driver {
     }
 
     /// Turns a link's news into an input of one service's machine.
-    fn tell(&mut self, id: u64, sentinel: &Address, news: &News) {
+    pub(super) fn tell(&mut self, id: u64, sentinel: &Address, news: &News) {
         let sentinel = sentinel.clone();
         let input = match news {
             News::Resolve => return,
@@ -361,8 +393,12 @@ impl Driver {
             News::Message { channel, payload } => {
                 Input::Message { sentinel, channel: channel.clone(), payload: payload.clone() }
             }
-            News::Answer { service, replies } => {
-                if self.services.get(&id).is_none_or(|s| s.name != *service) {
+            News::Answer { service, replies, asked } => {
+                let Some(own) = self.services.get_mut(&id).filter(|own| own.name == *service)
+                else {
+                    return;
+                };
+                if !own.awaits(&sentinel, *asked) {
                     return;
                 }
                 Input::Answer { sentinel, answer: Answer::parse(replies) }
@@ -376,7 +412,7 @@ impl Driver {
     fn settle(&mut self) {
         while let Some((id, input)) = self.pending.pop_front() {
             let Some(service) = self.services.get_mut(&id) else { continue };
-            let actions = service.machine.handle(Instant::now(), input);
+            let actions = service.handle(input);
             if service.pool.number() == 0 {
                 service.pool.explain(Some(service.machine.why_no_master()));
             }
@@ -386,174 +422,9 @@ impl Driver {
         }
     }
 
-    fn act(&mut self, id: u64, action: Action) {
-        match action {
-            Action::Link { sentinel } => {
-                self.with_service(id, |service| {
-                    service.wanted.insert(sentinel.clone());
-                });
-                self.link_to(&sentinel);
-                for (sentinel, news) in self.ups(&HashSet::from([sentinel])) {
-                    self.tell(id, &sentinel, &news);
-                }
-            }
-            Action::Unlink { sentinel } => {
-                self.with_service(id, |service| {
-                    service.wanted.remove(&sentinel);
-                });
-                self.drop_unwanted_links();
-            }
-            Action::Query { sentinel } => {
-                let Some(name) = self.services.get(&id).map(|s| s.name.clone()) else { return };
-                self.with_link(&sentinel, |link, now, _, news| link.ask_about(&name, now, news));
-            }
-            Action::ListServices { sentinel } => {
-                self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
-            }
-            Action::Verify { address } => self.verify(id, address),
-            Action::Switch { generation, to, fence, .. } => {
-                self.switch(id, generation, &to, fence.as_ref());
-            }
-            Action::Watch { node, pace } => self.watch(id, node, pace),
-            Action::Unwatch { node } => {
-                self.with_service(id, |service| drop(service.nodes.remove(&node)));
-                self.tokens.retain(
-                    |_, owner| !matches!(owner, Owner::Node { id: own, node: gone } if *own == id && *gone == node),
-                );
-            }
-            Action::Fence { reason } => {
-                self.with_service(id, |service| service.fence(&reason));
-                self.call_back(id);
-            }
-            Action::Unfence => self.with_service(id, Service::unfence),
-            Action::Doubt { majority } => self.with_service(id, |service| service.doubt(majority)),
-            Action::Trust { source } => self.with_service(id, |service| service.trust(source)),
-            Action::Report(event) => self.with_service(id, |service| service.report(&event)),
-        }
-    }
-
-    fn with_service(&mut self, id: u64, work: impl FnOnce(&mut Service)) {
+    pub(super) fn with_service(&mut self, id: u64, work: impl FnOnce(&mut Service)) {
         if let Some(service) = self.services.get_mut(&id) {
             work(service);
         }
     }
-
-    /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`].
-    fn verify(&mut self, id: u64, address: Address) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        if !service.dialling.insert(address.clone()) {
-            return;
-        }
-        let candidate = service.candidates.entry(address.clone()).or_insert_with(|| {
-            let inbox = self.inbox.clone();
-            let alarm: Alarm = Arc::new(move |generation, trouble| {
-                inbox.send(Command::Trouble { id, generation, trouble });
-            });
-            service.pool.candidate(address.clone(), self.set.map.map(&address), alarm)
-        });
-        let (candidate, inbox) = (candidate.clone(), self.inbox.clone());
-        if let Some(workers) = self.workers.upgrade() {
-            workers.run(move || {
-                let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
-                let result = result.unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Internal, format!("dialling {address} panicked")))
-                });
-                inbox.send(Command::Verified { id, address, result });
-            });
-        }
-    }
-
-    fn switch(&mut self, id: u64, generation: u64, to: &Address, fence: Option<&FenceReason>) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        let Some(candidate) = service.candidates.remove(to) else {
-            error!("no candidate stands ready for {to}: the machine switched without verifying");
-            return;
-        };
-        service.switch(generation, candidate, fence);
-    }
-
-    fn watch(&mut self, id: u64, node: Address, pace: Pace) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        if !service.nodes.contains_key(&node) {
-            let token = self.next_token;
-            self.next_token += TOKENS;
-            let link = PromotionLink::new(
-                node.clone(),
-                self.set.map.map(&node),
-                service.pool.node_settings().clone(),
-                Token(token),
-                Instant::now(),
-            );
-            self.tokens.insert(token, Owner::Node { id, node: node.clone() });
-            service.nodes.insert(node.clone(), link);
-        }
-        if let Some(link) = service.nodes.get_mut(&node) {
-            link.look(pace);
-        }
-    }
-
-    /// Resolves a node's name on a worker; the answer is [`Command::NodeResolved`].
-    fn resolve_node(&self, id: u64, node: &Address) {
-        let link = self.services.get(&id).and_then(|service| service.nodes.get(node));
-        let (Some(link), Some(workers)) = (link, self.workers.upgrade()) else { return };
-        let (node, name, inbox) = (node.clone(), link.dial_to().clone(), self.inbox.clone());
-        workers.run(move || {
-            inbox.send(Command::NodeResolved { id, node, addresses: look_up(&name) });
-        });
-    }
-
-    /// Resolves a sentinel's name on a worker; the answer is [`Command::Resolved`].
-    fn resolve(&mut self, sentinel: &Address) {
-        let (Some(link), Some(workers)) = (self.links.get(sentinel), self.workers.upgrade()) else {
-            return;
-        };
-        let (sentinel, name, inbox) =
-            (sentinel.clone(), link.dial_to().clone(), self.inbox.clone());
-        workers.run(move || {
-            inbox.send(Command::Resolved { sentinel, addresses: look_up(&name) });
-        });
-    }
-
-    fn link_to(&mut self, sentinel: &Address) {
-        if self.links.contains_key(sentinel) {
-            return;
-        }
-        let token = self.next_token;
-        self.next_token += TOKENS;
-        let link = Link::new(
-            sentinel.clone(),
-            self.set.map.map(sentinel),
-            self.set.settings.clone(),
-            token,
-            Instant::now(),
-        );
-        self.tokens.insert(token, Owner::Sentinel(sentinel.clone()));
-        self.links.insert(sentinel.clone(), link);
-    }
-
-    fn drop_unwanted_links(&mut self) {
-        let services = &self.services;
-        let seeds = &self.set.seeds;
-        self.links.retain(|sentinel, _| {
-            seeds.contains(sentinel) || services.values().any(|s| s.wanted.contains(sentinel))
-        });
-        let links = &self.links;
-        self.tokens.retain(|_, owner| match owner {
-            Owner::Sentinel(sentinel) => links.contains_key(sentinel),
-            Owner::Node { .. } => true,
-        });
-    }
-
-    /// What the established ones among these links would say to a newcomer.
-    fn ups(&self, sentinels: &HashSet<Address>) -> Vec<(Address, News)> {
-        let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
-        sentinels.iter().filter_map(of).collect()
-    }
-}
-
-fn look_up(name: &Address) -> Result<Vec<SocketAddr>, String> {
-    (name.host(), name.port())
-        .to_socket_addrs()
-        .map(Iterator::collect)
-        .map_err(|error| format!("its name cannot be resolved: {error}"))
 }

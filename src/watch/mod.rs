@@ -6,8 +6,10 @@
 
 mod channel;
 mod driver;
+mod errands;
 mod promotion;
 mod reach;
+mod recorder;
 mod service;
 mod subscriber;
 
@@ -35,6 +37,7 @@ use crate::{
     workers::Workers,
 };
 use driver::{Command, Driver};
+pub(crate) use recorder::Recorder;
 use service::Service;
 
 /// How long a question to the watch thread may take. It answers within a turn of its loop.
@@ -55,6 +58,7 @@ pub(crate) struct Order {
     pub(crate) pool: Arc<Pool>,
     pub(crate) events: Arc<Broadcast>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// A way to reach the watch thread.

@@ -156,6 +156,14 @@ impl Reach {
         self.state = State::Paused { until: now };
     }
 
+    /// It is wanted more than before: a pause ends now, and the next ones are short again.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.failures = 0;
+        if let State::Paused { until } = &mut self.state {
+            *until = now;
+        }
+    }
+
     fn fail(&mut self, reason: String, now: Instant) -> Step {
         self.lost(now);
         Step::Failed(reason)
@@ -183,5 +191,20 @@ mod tests {
         }
         let different: std::collections::BTreeSet<_> = (0..50).map(|_| pause(3)).collect();
         assert!(different.len() > 10);
+    }
+
+    #[test]
+    fn who_is_wanted_more_is_not_paused_for() {
+        let now = Instant::now();
+        let node: Address = "127.0.0.1:1".parse().unwrap();
+        let mut reach = Reach::new(node.clone(), node, Arc::default(), Token(0), now);
+        for _ in 0..10 {
+            reach.lost(now);
+        }
+        assert!(reach.next_wake() > Some(now + LONGEST_PAUSE / 2));
+        reach.hurry(now);
+        assert_eq!(reach.next_wake(), Some(now));
+        reach.lost(now);
+        assert!(reach.next_wake() < Some(now + FIRST_PAUSE * 2));
     }
 }

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod load;
+pub mod queue;
+pub mod story;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -9,8 +13,8 @@ use std::{
 };
 
 use redis::Commands;
-use switchmaster::{Factory, Handle};
-use switchmaster_sandbox::{Cluster, wait_until};
+use switchmaster::{Builder, Factory, Handle};
+use switchmaster_sandbox::{Cluster, Node, wait_until};
 
 /// Long enough for anything that is going to happen at all on a busy machine. Sentinels whose vote is
 /// split wait for twice the failover timeout (6 s here) before they try again, and may split again.
@@ -24,6 +28,12 @@ pub fn cluster() -> Cluster {
 /// A factory for the cluster's service.
 pub fn factory(cluster: &Cluster) -> Factory {
     Factory::open(&cluster.url()).expect("a factory opens")
+}
+
+/// As [`named_factory`], with the way to every member leading through that member's proxy.
+pub fn proxied_factory(cluster: &Cluster) -> Builder {
+    let mapped = |builder: Builder, (from, to)| builder.address_map(from, to);
+    cluster.address_map().into_iter().fold(named_factory(cluster), mapped)
 }
 
 /// The run id of the server that this handle leads to.
@@ -52,6 +62,42 @@ pub fn assert_fresh(factory: &Factory, cluster: &Cluster) {
     }
     let agreed = wait_until(PATIENCE, || cluster.master().is_ok_and(|m| m.port() == node.port()));
     assert!(agreed, "the cluster does not agree that {master} is the master");
+}
+
+/// The name of the connections that [`wait_until_calm`] looks for.
+pub const NAME: &str = "test";
+
+/// A builder for a factory whose connections are named [`NAME`].
+pub fn named_factory(cluster: &Cluster) -> Builder {
+    let sentinels = cluster.sentinels().iter().map(|sentinel| sentinel.address());
+    Factory::builder().service(cluster.service()).sentinels(sentinels).client_name(NAME)
+}
+
+/// Waits until nothing is wrong for the factory, it is linked to every node, and every replica gets
+/// what is written. Its connections are named [`NAME`], and no other factory's are.
+pub fn wait_until_calm(factory: &Factory, cluster: &Cluster) {
+    let own = format!(" name={NAME} ");
+    let clients = |node: &Node| {
+        node.ask(&["CLIENT", "LIST"]).map(|clients| clients.text()).unwrap_or_default()
+    };
+    let calm = wait_until(PATIENCE, || {
+        factory.topology().is_ok_and(|topology| topology.troubles.is_empty())
+            && cluster.nodes().iter().all(|node| clients(node).contains(&own))
+    });
+    let all: String = cluster.nodes().iter().map(clients).collect();
+    assert!(calm, "{:#?}\n{all}", factory.topology());
+    wait_until_replicated(&cluster.master().unwrap(), cluster.nodes().len() - 1);
+}
+
+/// Waits until so many replicas have got a write. After a full synchronization a replica says that it
+/// is connected, and gets nothing before its first word to the master, up to a second later.
+pub fn wait_until_replicated(master: &Node, replicas: usize) {
+    let mut client = master.client_with(PATIENCE).unwrap();
+    client.expect(&["SET", "replicated", "1"]).unwrap();
+    let millis = PATIENCE.as_millis().to_string();
+    let reached = client.expect(&["WAIT", &replicas.to_string(), &millis]).unwrap();
+    let reached: usize = reached.text().parse().unwrap();
+    assert!(reached >= replicas, "{reached} of {replicas} replicas get what is written");
 }
 
 /// Waits until the factory serves a generation later than `generation`.

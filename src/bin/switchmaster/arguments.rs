@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Sandbox(SandboxArguments),
     Master(MasterArguments),
     Topology(TopologyArguments),
+    Watch(WatchArguments),
     Drill(DrillArguments),
 }
 
@@ -69,6 +70,30 @@ pub(crate) struct TopologyArguments {
     /// Print one JSON document instead.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Print what happens to a service as it happens: switches, failovers, sentinels and nodes that come
+/// and go.
+///
+/// It runs until it is interrupted, or for the time that is given, and sends nothing but questions.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --json --for 10s\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --record failover.txt")]
+pub(crate) struct WatchArguments {
+    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…]
+    #[arg(long)]
+    pub(crate) url: String,
+    /// Also write what each sentinel and node told, with times, and what was done about it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Print one JSON object for each event.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End after this time.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) r#for: Option<Duration>,
 }
 
 /// Carry out real failovers under load, and show what a program sees of them.

@@ -1,5 +1,5 @@
-//! The command `switchmaster`: a look at a deployment, throw-away clusters, and real failovers to
-//! try the library with.
+//! The command `switchmaster`: a look at a deployment and at what happens to it, throw-away clusters,
+//! and real failovers to try the library with.
 
 mod arguments;
 mod deployment;
@@ -9,6 +9,7 @@ mod master;
 mod sandbox;
 mod stop;
 mod topology;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Master(arguments) => master::run(arguments),
         Command::Topology(arguments) => topology::run(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
         Command::Drill(arguments) => drill::run(arguments),
     };
     match done {

@@ -65,6 +65,17 @@ pub(super) struct Served {
     pub(super) run_id: Option<String>,
 }
 
+/// A switch that rests on a promotion alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unconfirmed {
+    pub(super) since: Instant,
+    pub(super) leader: usize,
+    /// The epoch of the master before.
+    pub(super) before: Option<u64>,
+    /// There was reason to wait.
+    pub(super) held: bool,
+}
+
 /// How often what happened, or in how many cases it did.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
@@ -96,9 +107,7 @@ pub(super) struct Court {
     pub(super) history: Option<String>,
     pub(super) confirmed_history: Option<String>,
     pub(super) fence: Option<(FenceReason, Instant)>,
-    /// Since when the master rests on its promotion alone, who promoted it, and whether that has
-    /// given reason to wait.
-    pub(super) unconfirmed: Option<(Instant, usize, bool)>,
+    pub(super) unconfirmed: Option<Unconfirmed>,
     pub(super) lost: Option<Instant>,
     pub(super) doubtful: bool,
     pub(super) queries: usize,
@@ -369,10 +378,17 @@ impl Court {
             _ => None,
         };
         self.tally.insisted += u64::from(matches!(evidence, Evidence::Insistence { .. }));
+        let told = self.served.as_ref().and_then(|served| self.naming(served.node).max()).flatten();
+        let before = self.served.as_ref().and_then(|served| served.epoch).max(told);
         if let Some(from) = self.served.take() {
             self.nodes[from.node].quarantine = Some((self.now, from.run_id));
         }
-        self.unconfirmed = leader.map(|leader| (self.now, number_of(leader), false));
+        self.unconfirmed = leader.map(|leader| Unconfirmed {
+            since: self.now,
+            leader: number_of(leader),
+            before,
+            held: false,
+        });
         self.doubtful = false;
         let own = &mut self.nodes[to];
         (own.fact, own.quarantine) = (None, None);

@@ -13,7 +13,8 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(3);
 const FENCE_TIMEOUT: Duration = Duration::from_secs(3);
 const CONFIRM_WITHIN: Duration = Duration::from_millis(1500);
-const CUT: Duration = Duration::from_millis(260);
+/// A sentinel asks every second, and the cut may be late.
+const CUT: Duration = Duration::from_millis(1_260);
 const PULL_PATIENCE: Duration = Duration::from_millis(50);
 
 impl Court {
@@ -152,8 +153,8 @@ impl Court {
         }
         let reason = self.fence.as_ref().map(|(reason, _)| reason);
         let held = matches!(reason, Some(FenceReason::Unconfirmed | FenceReason::LostMajority));
-        if let Some((since, ..)) = self.unconfirmed.filter(|_| !held) {
-            assert!(self.now <= since + CONFIRM_WITHIN, "held late");
+        if let Some(own) = self.unconfirmed.filter(|_| !held) {
+            assert!(self.now <= own.since + CONFIRM_WITHIN, "held late");
         }
         let before = self.now.checked_sub(Duration::from_millis(1)).expect("a moment ago");
         let waits = matches!(reason, Some(FenceReason::LostMajority));
@@ -202,29 +203,31 @@ impl Court {
     /// A switch at the fact is confirmed by the first word for it; commands wait when it is late, and
     /// when its leader is lost.
     fn review_confirmation(&mut self) {
-        let (Some((since, leader, held)), Some(served)) = (self.unconfirmed, &self.served) else {
-            return;
+        let (Some(own), Some(served)) = (&mut self.unconfirmed, &self.served) else { return };
+        let names_it = |witness: &&Witness| {
+            witness.told_asked.is_some_and(|asked| asked >= own.since)
+                && matches!(witness.voice, Voice::Names(named, _) if named == served.node)
         };
-        let confirms = |own: &Witness| {
-            own.told_asked.is_some_and(|asked| asked >= since)
-                && matches!(own.voice, Voice::Names(named, _) if named == served.node)
-        };
-        if self.sentinels.iter().any(confirms) {
+        // One that is behind the master before knows nothing of it.
+        let newer = |witness: &Witness| matches!(witness.voice, Voice::Names(_, epoch) if epoch.is_none() || epoch > own.before);
+        let naming: Vec<&Witness> = self.sentinels.iter().filter(names_it).collect();
+        let known = self.sentinels.iter().filter(|own| own.voice != Voice::Outside).count();
+        if naming.iter().any(|witness| newer(witness)) || naming.len() * 2 > known {
             self.unconfirmed = None;
             self.confirmed_history.clone_from(&self.history);
             self.tally.confirmed += 1;
             return;
         }
         assert!(self.doubtful, "nobody confirmed it");
-        let lost = self.sentinels[leader].voice == Voice::Away;
-        if held || lost || self.now >= since + CONFIRM_WITHIN {
+        let lost = self.sentinels[own.leader].voice == Voice::Away;
+        if own.held || lost || self.now >= own.since + CONFIRM_WITHIN {
             let reason = self.fence.as_ref().map(|(reason, _)| reason);
             assert!(
                 matches!(reason, Some(FenceReason::Unconfirmed | FenceReason::LostMajority)),
                 "held by {reason:?}"
             );
-            self.tally.held += u64::from(!held);
-            self.unconfirmed = Some((since, leader, true));
+            self.tally.held += u64::from(!own.held);
+            own.held = true;
         }
     }
 

@@ -1,0 +1,267 @@
+//! `switchmaster watch`: what happens to a service, as it happens.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
+use serde_json::{Map, Value, json};
+use switchmaster::{Builder, Error, Event, Factory};
+
+use crate::{arguments::WatchArguments, failure::Failure, stop};
+
+/// How often a recording is written to its file.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How long the last lines of a recording may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(arguments: &WatchArguments) -> Result<(), Failure> {
+    let mut builder = Builder::from_url(&arguments.url)?;
+    let mut recording = None;
+    if let Some(path) = &arguments.record {
+        let (lines, file) = Recording::create(path)?;
+        builder = builder.record(lines);
+        recording = Some(file);
+    }
+    let stop = stop::requested(false)?;
+    let end = arguments.r#for.map_or_else(never, after);
+    let mut watch = Watch { clock: Clock::start(), output: io::stdout(), json: arguments.json };
+    let followed = watch.follow(builder, recording.as_mut(), &stop, &end);
+    // Also when no master was found: what was recorded says why.
+    followed.and(recording.map_or(Ok(()), Recording::finish))
+}
+
+struct Watch {
+    clock: Clock,
+    output: io::Stdout,
+    json: bool,
+}
+
+impl Watch {
+    fn follow(
+        &mut self,
+        builder: Builder,
+        mut recording: Option<&mut Recording>,
+        stop: &Receiver<()>,
+        end: &Receiver<Instant>,
+    ) -> Result<(), Failure> {
+        let mut built = built(builder)?;
+        // Ends the recording when it is dropped.
+        let mut _factory = None;
+        let mut events = never();
+        let mut lines = recording.as_ref().map_or_else(never, |recording| recording.lines.clone());
+        let flush = recording.as_ref().map_or_else(never, |_| tick(FLUSH));
+        loop {
+            select! {
+                recv(built) -> opened => {
+                    let panicked = || Failure::new("the factory panicked while it was built");
+                    let opened = opened.map_err(|_| panicked())??;
+                    built = never();
+                    events = opened.events();
+                    self.begin(&opened)?;
+                    _factory = Some(opened);
+                }
+                recv(events) -> event => match event {
+                    Ok(event) => self.tell(&event)?,
+                    Err(_) => return Ok(()),
+                },
+                recv(lines) -> line => match (&mut recording, line) {
+                    (Some(recording), Ok(line)) => recording.write(&line)?,
+                    // The factory has ended, or could not be built and is about to say why.
+                    _ => lines = never(),
+                },
+                recv(flush) -> _ => {
+                    if let Some(recording) = &mut recording {
+                        recording.flush()?;
+                    }
+                }
+                recv(stop) -> _ => return Ok(()),
+                recv(end) -> _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Says what it begins with: an event tells only what changes.
+    fn begin(&mut self, factory: &Factory) -> Result<(), Failure> {
+        let topology = factory.topology()?;
+        let master = topology.master.as_ref().map(ToString::to_string);
+        let text = format!(
+            "watching {}: generation {}: {}",
+            topology.service,
+            topology.generation,
+            master.as_deref().unwrap_or("no master")
+        );
+        let fields = json!({
+            "service": topology.service,
+            "generation": topology.generation,
+            "master": master,
+            "epoch": topology.epoch,
+        });
+        self.line(Instant::now(), "watching", "factory", &text, fields)
+    }
+
+    fn tell(&mut self, event: &Event) -> Result<(), Failure> {
+        let source = event.source().to_string();
+        self.line(event.at(), event.name(), &source, &event.to_string(), fields(event))
+    }
+
+    fn line(
+        &mut self,
+        at: Instant,
+        name: &str,
+        source: &str,
+        text: &str,
+        fields: Value,
+    ) -> Result<(), Failure> {
+        let (time, millis) = (self.clock.local(at), self.clock.millis(at));
+        if self.json {
+            let mut object = json!({
+                "name": name,
+                "ms": millis,
+                "time": time.timestamp().to_string(),
+                "source": source,
+                "text": text,
+            });
+            if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+                object.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
+            }
+            writeln!(self.output, "{object}")?;
+        } else {
+            writeln!(self.output, "{} {millis:>10.1} ms  {text}", time.strftime("%H:%M:%S%.3f"))?;
+        }
+        // Whoever reads on waits for the line, not for a buffer to be full.
+        Ok(self.output.flush()?)
+    }
+}
+
+/// Builds the factory while the rest goes on: it may take as long as the URL says.
+fn built(builder: Builder) -> Result<Receiver<Result<Factory, Error>>, Failure> {
+    let (done, built) = bounded(1);
+    // Nobody receives it when the command has ended.
+    let build = move || drop(done.send(builder.build()));
+    let named = thread::Builder::new().name("build".to_owned());
+    named.spawn(build).map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+    Ok(built)
+}
+
+/// What an event is about, beside its text.
+fn fields(event: &Event) -> Value {
+    let mut fields = Map::new();
+    let mut add = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    match event {
+        Event::Switched { generation, from, to, epoch, evidence, .. } => {
+            add("generation", json!(generation));
+            add("from", json!(from.as_ref().map(ToString::to_string)));
+            add("to", json!(to.to_string()));
+            add("epoch", json!(epoch));
+            add("evidence", json!(evidence.to_string()));
+        }
+        Event::Chosen { node, .. }
+        | Event::Promoted { node, .. }
+        | Event::NodeDown { node, .. }
+        | Event::NodeUp { node, .. }
+        | Event::NodeRestarted { node, .. } => add("node", json!(node.to_string())),
+        Event::FenceRaised { reason, .. } => add("reason", json!(reason.to_string())),
+        Event::FenceLifted { end, stood, .. } => {
+            add("end", json!(end.as_str()));
+            add("stood_ms", json!(stood.as_secs_f64() * 1000.0));
+        }
+        Event::Confirmed { generation, master, commands, .. }
+        | Event::Overruled { generation, master, commands, .. } => {
+            add("generation", json!(generation));
+            add("master", json!(master.to_string()));
+            add("commands", json!(commands));
+        }
+        Event::MajorityLost { heard, of, .. } | Event::MajorityRegained { heard, of, .. } => {
+            add("heard", json!(heard));
+            add("of", json!(of));
+        }
+        Event::SentinelUp { sentinel, .. }
+        | Event::SentinelFound { sentinel, .. }
+        | Event::SentinelForgotten { sentinel, .. } => {
+            add("sentinel", json!(sentinel.to_string()));
+        }
+        Event::SentinelDown { sentinel, reason, .. } => {
+            add("sentinel", json!(sentinel.to_string()));
+            add("reason", json!(reason));
+        }
+        Event::FailoverAborted { reason, .. } => add("reason", json!(reason)),
+        Event::NotVerified { address, reason, .. } => {
+            add("node", json!(address.to_string()));
+            add("reason", json!(reason));
+        }
+        Event::Missed { count, .. } => add("count", json!(count)),
+        _ => {}
+    }
+    Value::Object(fields)
+}
+
+/// The time of day of an instant.
+struct Clock {
+    began: Instant,
+    timestamp: Timestamp,
+    zone: TimeZone,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        Clock { began: Instant::now(), timestamp: Timestamp::now(), zone: TimeZone::system() }
+    }
+
+    fn millis(&self, at: Instant) -> f64 {
+        let micros = at.saturating_duration_since(self.began).as_micros();
+        micros as f64 / 1000.0
+    }
+
+    fn local(&self, at: Instant) -> ZonedDateTime {
+        let since = at.saturating_duration_since(self.began);
+        // Out of range after some thousand years.
+        let timestamp = self.timestamp.checked_add(since).unwrap_or(self.timestamp);
+        timestamp.to_zoned_datetime(self.zone.clone())
+    }
+}
+
+/// A recording on its way to its file.
+struct Recording {
+    lines: Receiver<String>,
+    file: BufWriter<File>,
+    path: String,
+}
+
+impl Recording {
+    fn create(path: &Path) -> Result<(crossbeam_channel::Sender<String>, Recording), Failure> {
+        let shown = path.display().to_string();
+        let file = File::create(path)
+            .map_err(|error| Failure::usage(format!("--record {shown}: {error}")))?;
+        let (sender, lines) = unbounded();
+        Ok((sender, Recording { lines, file: BufWriter::new(file), path: shown }))
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), Failure> {
+        let written = writeln!(self.file, "{line}");
+        written.map_err(|error| self.failure(&error))
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let flushed = self.file.flush();
+        flushed.map_err(|error| self.failure(&error))
+    }
+
+    /// Writes what is left, after the factory has ended.
+    fn finish(mut self) -> Result<(), Failure> {
+        let until = Instant::now() + LAST_LINES;
+        while let Ok(line) = self.lines.recv_deadline(until) {
+            self.write(&line)?;
+        }
+        self.flush()
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        Failure::new(format!("the recording {} cannot be written: {error}", self.path))
+    }
+}

@@ -1,0 +1,199 @@
+//! What the driver does for a machine: links, queries, dials, the switch and the fence.
+
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use mio::Token;
+
+use crate::{
+    address::Address,
+    connection::look_up,
+    error::{Error, ErrorKind},
+    event::FenceReason,
+    pool::{Alarm, Candidate, Pool},
+    topology::{Action, Pace},
+    watch::{
+        driver::{Command, Driver, Owner},
+        promotion::PromotionLink,
+        service::Service,
+        subscriber::{Link, News, TOKENS},
+    },
+};
+
+impl Driver {
+    pub(super) fn act(&mut self, id: u64, action: Action) {
+        match action {
+            Action::Link { sentinel } => {
+                self.with_service(id, |service| {
+                    service.wanted.insert(sentinel.clone());
+                });
+                self.link_to(&sentinel);
+                for (sentinel, news) in self.ups(&HashSet::from([sentinel])) {
+                    self.tell(id, &sentinel, &news);
+                }
+            }
+            Action::Unlink { sentinel } => {
+                self.with_service(id, |service| {
+                    service.wanted.remove(&sentinel);
+                });
+                self.drop_unwanted_links();
+            }
+            Action::Query { sentinel } => {
+                let Some(service) = self.services.get_mut(&id) else { return };
+                let name = service.name.clone();
+                service.asks(&sentinel, Instant::now());
+                self.with_link(&sentinel, |link, now, _, news| link.ask_about(&name, now, news));
+            }
+            Action::ListServices { sentinel } => {
+                self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
+            }
+            Action::Verify { address } => self.verify(id, address),
+            Action::Switch { generation, to, fence, .. } => {
+                self.switch(id, generation, &to, fence.as_ref());
+            }
+            Action::Watch { node, pace } => self.watch(id, node, pace),
+            Action::Unwatch { node } => {
+                self.with_service(id, |service| drop(service.nodes.remove(&node)));
+                self.tokens.retain(
+                    |_, owner| !matches!(owner, Owner::Node { id: own, node: gone } if *own == id && *gone == node),
+                );
+            }
+            Action::Fence { reason } => {
+                self.with_service(id, |service| service.fence(&reason));
+                self.call_back(id);
+            }
+            Action::Unfence => self.with_service(id, Service::unfence),
+            Action::Doubt { majority } => self.with_service(id, |service| service.doubt(majority)),
+            Action::Trust { source } => self.with_service(id, |service| service.trust(source)),
+            Action::Report(event) => self.with_service(id, |service| service.report(&event)),
+        }
+    }
+
+    /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`].
+    fn verify(&mut self, id: u64, address: Address) {
+        let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
+        let new = self.candidate(id, &address, &pool);
+        let Some(service) = self.services.get_mut(&id) else { return };
+        if !service.dialling.insert(address.clone()) {
+            return;
+        }
+        let candidate = service.candidates.entry(address.clone()).or_insert(new).clone();
+        let inbox = self.inbox.clone();
+        if let Some(workers) = self.workers.upgrade() {
+            workers.run(move || {
+                let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
+                let result = result.unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Internal, format!("dialling {address} panicked")))
+                });
+                inbox.send(Command::Verified { id, candidate, result });
+            });
+        }
+    }
+
+    /// A generation-to-be.
+    fn candidate(&self, id: u64, address: &Address, pool: &Pool) -> Arc<Candidate> {
+        let inbox = self.inbox.clone();
+        let alarm: Alarm = Arc::new(move |generation, trouble| {
+            inbox.send(Command::Trouble { id, generation, trouble });
+        });
+        pool.candidate(address.clone(), self.set.map.map(address), alarm)
+    }
+
+    pub(super) fn switch(
+        &mut self,
+        id: u64,
+        generation: u64,
+        to: &Address,
+        fence: Option<&FenceReason>,
+    ) {
+        let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
+        let ready = self.services.get_mut(&id).and_then(|service| service.candidates.remove(to));
+        // Without one whose connection stands ready the pool dials, and asks ROLE, by itself.
+        let candidate = ready.unwrap_or_else(|| self.candidate(id, to, &pool));
+        self.with_service(id, |service| service.switch(generation, candidate, fence));
+    }
+
+    fn watch(&mut self, id: u64, node: Address, pace: Pace) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        if !service.nodes.contains_key(&node) {
+            let token = self.next_token;
+            self.next_token += TOKENS;
+            let link = PromotionLink::new(
+                node.clone(),
+                self.set.map.map(&node),
+                service.pool.node_settings().clone(),
+                Token(token),
+                Instant::now(),
+            );
+            self.tokens.insert(token, Owner::Node { id, node: node.clone() });
+            service.nodes.insert(node.clone(), link);
+        }
+        if let Some(link) = service.nodes.get_mut(&node) {
+            link.look(pace, Instant::now());
+        }
+    }
+
+    /// Resolves a node's name; the answer is [`Command::NodeResolved`].
+    pub(super) fn resolve_node(&self, id: u64, node: &Address) {
+        let link = self.services.get(&id).and_then(|service| service.nodes.get(node));
+        let Some(name) = link.map(PromotionLink::dial_to) else { return };
+        let (node, inbox) = (node.clone(), self.inbox.clone());
+        look_up(name, move |addresses| {
+            inbox.send(Command::NodeResolved { id, node, addresses: explained(addresses) });
+        });
+    }
+
+    /// Resolves a sentinel's name; the answer is [`Command::Resolved`].
+    pub(super) fn resolve(&mut self, sentinel: &Address) {
+        let Some(name) = self.links.get(sentinel).map(Link::dial_to) else { return };
+        let (sentinel, inbox) = (sentinel.clone(), self.inbox.clone());
+        look_up(name, move |addresses| {
+            inbox.send(Command::Resolved { sentinel, addresses: explained(addresses) });
+        });
+    }
+
+    pub(super) fn link_to(&mut self, sentinel: &Address) {
+        if self.links.contains_key(sentinel) {
+            return;
+        }
+        let token = self.next_token;
+        self.next_token += TOKENS;
+        let link = Link::new(
+            sentinel.clone(),
+            self.set.map.map(sentinel),
+            self.set.settings.clone(),
+            token,
+            Instant::now(),
+        );
+        self.tokens.insert(token, Owner::Sentinel(sentinel.clone()));
+        self.links.insert(sentinel.clone(), link);
+    }
+
+    pub(super) fn drop_unwanted_links(&mut self) {
+        let services = &self.services;
+        let seeds = &self.set.seeds;
+        self.links.retain(|sentinel, _| {
+            seeds.contains(sentinel) || services.values().any(|s| s.wanted.contains(sentinel))
+        });
+        let links = &self.links;
+        self.tokens.retain(|_, owner| match owner {
+            Owner::Sentinel(sentinel) => links.contains_key(sentinel),
+            Owner::Node { .. } => true,
+        });
+    }
+
+    /// What the established ones among these links would say to a newcomer.
+    pub(super) fn ups(&self, sentinels: &HashSet<Address>) -> Vec<(Address, News)> {
+        let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
+        sentinels.iter().filter_map(of).collect()
+    }
+}
+
+fn explained(addresses: Result<Vec<SocketAddr>, String>) -> Result<Vec<SocketAddr>, String> {
+    addresses.map_err(|cause| format!("its name cannot be resolved: {cause}"))
+}
