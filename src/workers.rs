@@ -1,8 +1,9 @@
 //! The few threads that everything in the process shares: r2d2 dials on some, the watch verifies
-//! masters and resolves names on others.
+//! masters and resolves names on others, and one looks after servers that do not answer.
 //!
-//! They are apart because a master that is frozen or gone keeps the dialling ones busy for a dial
-//! timeout at a time, and the one that is to replace it must not wait behind that.
+//! They are apart because a master that is frozen or gone keeps whoever dials it busy for a dial
+//! timeout at a time, and the one that is to replace it, or that another factory uses, must not
+//! wait behind that.
 
 use std::{
     sync::{Arc, Weak},
@@ -12,10 +13,11 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-/// How many threads dial for the pools, and how many work for the watches. Every job is bounded by a
+/// How many threads dial for the pools, work for the watches, and probe. Every job is bounded by a
 /// dial timeout, and retirement ends the dials of a generation, so a few suffice for many services.
-const DIALLING: usize = 3;
+const DIALLING: usize = 2;
 const WATCHING: usize = 2;
+const PROBING: usize = 1;
 
 /// How long the end of the workers waits for their start, if it comes so soon.
 const START_PATIENCE: Duration = Duration::from_secs(1);
@@ -27,8 +29,9 @@ static SHARED: Mutex<Weak<Workers>> = Mutex::new(Weak::new());
 pub(crate) struct Workers {
     dialling: Arc<ScheduledThreadPool>,
     watching: Arc<ScheduledThreadPool>,
+    probing: Arc<ScheduledThreadPool>,
     alive: Arc<Alive>,
-    roll_calls: [Arc<RollCall>; 2],
+    roll_calls: [Arc<RollCall>; 3],
 }
 
 /// Each thread of a pool signs in once; nobody leaves the call before all have come.
@@ -99,11 +102,13 @@ impl Workers {
         let alive = Arc::new(Alive { count: Mutex::new(0), changed: Condvar::new() });
         let (dialling, first) = threads(DIALLING, "switchmaster-dial-{}", &alive);
         let (watching, second) = threads(WATCHING, "switchmaster-worker-{}", &alive);
+        let (probing, third) = threads(PROBING, "switchmaster-probe-{}", &alive);
         Workers {
             dialling: Arc::new(dialling),
             watching: Arc::new(watching),
+            probing: Arc::new(probing),
             alive,
-            roll_calls: [first, second],
+            roll_calls: [first, second, third],
         }
     }
 
@@ -117,11 +122,16 @@ impl Workers {
         self.watching.execute(job);
     }
 
+    /// Runs a job that looks whether a server that did not answer does so again.
+    pub(crate) fn probe(&self, job: impl FnOnce() + Send + 'static) {
+        self.probing.execute(job);
+    }
+
     /// Gives a share back. Whoever gives the last one waits for the threads to end, at most for
     /// `patience`; `false` when some had not ended by then.
     pub(crate) fn leave(self: Arc<Self>, patience: Duration) -> bool {
         let until = Instant::now() + patience;
-        let pools = [Arc::downgrade(&self.dialling), Arc::downgrade(&self.watching)];
+        let pools = [&self.dialling, &self.watching, &self.probing].map(Arc::downgrade);
         let alive = self.alive.clone();
         drop(self);
         if pools.iter().any(|pool| pool.strong_count() > 0) {

@@ -41,6 +41,9 @@ fn suffer(cluster: &Cluster, factory: &Factory, fault: Fault) {
         Fault::Planned => cluster.failover().unwrap(),
     }
     wait_for_switch(factory, generation);
+    // The factory is ahead of the sentinels, and what is repaired before they agree is pointed back
+    // to the old master.
+    cluster.wait_for_master_other_than(old.port(), PATIENCE).unwrap();
     cluster.repair(PATIENCE * 2).unwrap();
     wait_for_write(factory);
 }
@@ -80,8 +83,10 @@ fn ten_failovers_in_a_row_are_followed_and_nothing_piles_up() {
             at_third = (library_threads(), descriptors());
         }
     }
-    let settled =
-        wait_until(PATIENCE, || library_threads() <= at_third.0 && descriptors() <= at_third.1);
+    let settled = wait_until(PATIENCE, || {
+        // A link to a node that is just restarting may have been missing at the third.
+        library_threads() <= at_third.0 && descriptors() <= at_third.1 + 2
+    });
     let now = (library_threads(), descriptors());
     assert!(settled, "threads and descriptors: {at_third:?} at the third, {now:?} at the tenth");
     stop.store(true, Ordering::Relaxed);

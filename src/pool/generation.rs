@@ -56,11 +56,14 @@ impl r2d2::ManageConnection for Shared {
     type Error = Error;
 
     fn connect(&self) -> Result<Slot, Error> {
-        self.0.connect()
+        Manager::connect(&self.0)
     }
 
     fn is_valid(&self, slot: &mut Slot) -> Result<(), Error> {
-        self.0.is_valid(slot)
+        // r2d2 asks this at every checkout only when told to, and it is not: a round trip a
+        // checkout would double the latency of every command. Generation::fit looks instead.
+        let _ = slot;
+        Ok(())
     }
 
     fn has_broken(&self, slot: &mut Slot) -> bool {
@@ -126,6 +129,11 @@ impl Lease {
 impl Candidate {
     pub(crate) fn new(address: Address, manager: Manager) -> Candidate {
         Candidate { address, manager: Arc::new(manager) }
+    }
+
+    /// The address that the sentinels announced.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Dials and verifies one connection and lays it in, so that the first command after the
@@ -286,7 +294,10 @@ impl Generation {
             return false;
         }
         let breakages = self.manager.breakages();
-        if live.seen_breakages != breakages {
+        if live.seen_breakages != breakages && !self.manager.gate.is_open() {
+            // Behind the fence no question is answered; the next look after it asks.
+            live.dead = !live.connection.is_fresh();
+        } else if live.seen_breakages != breakages {
             // A server that dies closes its sockets one after another, so a look at this one might
             // come too early. An answer settles it, and costs nobody's command.
             live.seen_breakages = breakages;

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -19,10 +19,14 @@ use crate::{
     metrics::Counters,
     pool::Alarm,
     trouble::Trouble,
+    workers::Workers,
 };
 
 /// How soon after a failed dial the next one may probe the server.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
+
+/// A dial that fails after this long is one that was kept waiting.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// How long a generation keeps silent after it raised an alarm.
 const ALARM_PAUSE: Duration = Duration::from_millis(20);
@@ -61,6 +65,8 @@ pub(crate) struct Manager {
     /// The number of the generation, once it is published.
     number: AtomicU64,
     alarm: Alarm,
+    /// Weak: handles that are out keep the manager alive, and must not keep threads alive.
+    workers: Weak<Workers>,
     quiet_until: Mutex<Option<Instant>>,
     /// How often a command of this generation waited in vain for its reply. A frozen server keeps
     /// its connections, so they look alive; only a handshake proves that it answers again.
@@ -81,6 +87,8 @@ struct Health {
 
 struct Failure {
     error: Error,
+    /// It kept whoever tried waiting.
+    slow: bool,
     probing: bool,
     next_probe: Instant,
 }
@@ -93,6 +101,7 @@ impl Manager {
         gate: Arc<Gate>,
         counters: Arc<Counters>,
         alarm: Alarm,
+        workers: Weak<Workers>,
     ) -> Manager {
         Manager {
             dial_to,
@@ -102,6 +111,7 @@ impl Manager {
             counters,
             number: AtomicU64::new(0),
             alarm,
+            workers,
             quiet_until: Mutex::new(None),
             silences: AtomicU64::new(0),
             breakages: AtomicU64::new(0),
@@ -175,9 +185,22 @@ impl Manager {
         self.breakages.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A command waited in vain: connections made before are not trusted any more.
+    /// A command waited in vain: connections made before are not trusted any more, and the next
+    /// dial may wait in vain as well.
     pub(crate) fn note_silence(&self) {
         self.silences.fetch_add(1, Ordering::Relaxed);
+        let silent = || {
+            Error::new(
+                ErrorKind::Disconnected,
+                format!("{}: no reply within the command timeout", self.dial_to),
+            )
+        };
+        self.health.lock().failure.get_or_insert_with(|| Failure {
+            error: silent(),
+            slow: true,
+            probing: false,
+            next_probe: Instant::now(),
+        });
     }
 
     /// Tells the watch of trouble, but not again within [`ALARM_PAUSE`]: one alarm has every
@@ -203,21 +226,54 @@ impl Manager {
         self.health.lock().failure.as_ref().map(|failure| failure.error.clone())
     }
 
-    /// May this thread dial now? If not, the error of whoever tried last.
-    fn ask_to_dial(&self) -> Result<(), Error> {
-        match &mut self.health.lock().failure {
-            None => Ok(()),
-            Some(failure) if failure.probing || Instant::now() < failure.next_probe => {
-                Err(failure.error.clone())
-            }
-            Some(failure) => {
-                failure.probing = true;
-                Ok(())
-            }
+    /// May this thread dial now? If not, the error of whoever tried last. A server that kept that
+    /// one waiting is probed elsewhere: r2d2's threads are everybody's.
+    fn ask_to_dial(self: &Arc<Self>) -> Result<(), Error> {
+        let mut health = self.health.lock();
+        let Some(failure) = &mut health.failure else { return Ok(()) };
+        if failure.probing || Instant::now() < failure.next_probe {
+            return Err(failure.error.clone());
         }
+        failure.probing = true;
+        let Some(workers) = self.workers.upgrade().filter(|_| failure.slow) else {
+            return Ok(());
+        };
+        let error = failure.error.clone();
+        drop(health);
+        let manager = self.clone();
+        workers.probe(move || {
+            // r2d2 tries again within a quarter of a second, and finds it.
+            if let Ok(live) = manager.try_dial() {
+                manager.lay_in(live);
+            }
+        });
+        Err(error)
     }
 
-    fn note(&self, dialled: &Result<Box<Live>, Error>) {
+    /// Dials, survives what that does, and remembers how it went.
+    fn try_dial(&self) -> Result<Box<Live>, Error> {
+        let began = Instant::now();
+        // A panic here would lose the slot for ever: r2d2 counts it as being dialled.
+        let dialled = catch_unwind(AssertUnwindSafe(|| self.dial())).unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Internal,
+                format!("dialling {} panicked; this is a fault of switchmaster", self.dial_to),
+            ))
+        });
+        self.note(&dialled, began.elapsed() >= SLOW);
+        if let Err(error) = &dialled
+            && !self.gate.is_retired()
+        {
+            self.counters.dial_failures.add(1);
+            self.raise_alarm(match error.kind() {
+                ErrorKind::WrongRole => Trouble::NotMaster,
+                _ => Trouble::Disconnected,
+            });
+        }
+        dialled
+    }
+
+    fn note(&self, dialled: &Result<Box<Live>, Error>, slow: bool) {
         let mut health = self.health.lock();
         match dialled {
             Ok(_) => {
@@ -232,19 +288,16 @@ impl Manager {
                 }
                 health.failure = Some(Failure {
                     error: error.clone(),
+                    slow,
                     probing: false,
                     next_probe: Instant::now() + PROBE_PAUSE,
                 });
             }
         }
     }
-}
 
-impl r2d2::ManageConnection for Manager {
-    type Connection = Slot;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Slot, Error> {
+    /// What r2d2 gets when it wants one connection more.
+    pub(crate) fn connect(self: &Arc<Self>) -> Result<Slot, Error> {
         if self.gate.is_retired() {
             return Ok(Slot::Tombstone);
         }
@@ -252,38 +305,15 @@ impl r2d2::ManageConnection for Manager {
             return Ok(Slot::Live(live));
         }
         self.ask_to_dial()?;
-        // A panic here would lose the slot for ever: r2d2 counts it as being dialled.
-        let dialled = catch_unwind(AssertUnwindSafe(|| self.dial())).unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                format!("dialling {} panicked; this is a fault of switchmaster", self.dial_to),
-            ))
-        });
-        self.note(&dialled);
+        let dialled = self.try_dial();
         if self.gate.is_retired() {
             return Ok(Slot::Tombstone);
         }
-        match dialled {
-            Ok(live) => Ok(Slot::Live(live)),
-            Err(error) => {
-                self.counters.dial_failures.add(1);
-                let trouble = match error.kind() {
-                    ErrorKind::WrongRole => Trouble::NotMaster,
-                    _ => Trouble::Disconnected,
-                };
-                self.raise_alarm(trouble);
-                Err(error)
-            }
-        }
+        dialled.map(Slot::Live)
     }
 
-    fn is_valid(&self, _slot: &mut Slot) -> Result<(), Error> {
-        // r2d2 asks this at every checkout only when told to, and it is not: a round trip a
-        // checkout would double the latency of every command. Generation::fit looks instead.
-        Ok(())
-    }
-
-    fn has_broken(&self, slot: &mut Slot) -> bool {
+    /// Whether r2d2 is to throw it away.
+    pub(crate) fn has_broken(&self, slot: &Slot) -> bool {
         match slot {
             Slot::Tombstone => true,
             Slot::Live(live) => {

@@ -90,6 +90,7 @@ impl Pool {
                 Arc::new(Gate::new()),
                 self.counters.clone(),
                 alarm,
+                self.settings.workers.clone(),
             ),
         ))
     }

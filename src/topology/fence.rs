@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     Action,
+    answer::View,
     machine::Machine,
     roster::{Said, Sentinel},
 };
@@ -107,8 +108,11 @@ impl Machine {
 
     /// A new master is served: says whether commands have to wait on that one too.
     pub(super) fn fence_of_the_next(&mut self, now: Instant) -> Option<FenceReason> {
-        self.replacing = None;
         self.spent = None;
+        // Two failovers at once: another sentinel may have chosen another node meanwhile.
+        let choice = self.choice().filter(|_| self.rules.fence);
+        let until = now + self.rules.fence_timeout;
+        self.replacing = choice.map(|choice| Replacing { choice, until });
         self.reason_to_hold(now)
     }
 
@@ -201,7 +205,8 @@ impl Machine {
     fn gave_up(&self, choice: &Choice) -> bool {
         let leader = self.roster.get(&choice.leader).filter(|own| own.is_up());
         leader.filter(|own| own.said != Said::Nothing).is_some_and(|own| {
-            !own.view.as_ref().is_some_and(|view| self.same_node(&view.address, &choice.node))
+            let names_it = |view: &View| self.same_node(&view.address, &choice.node);
+            !own.view.as_ref().is_some_and(names_it) || !self.is_about_ours(own, choice)
         })
     }
 
@@ -218,17 +223,11 @@ impl Machine {
     }
 
     /// Whether the failover is one of the master that is served. A leader that has promoted its choice
-    /// names it for as long as it reconfigures the replicas, and of two that replaced the same master
-    /// at once, the one that lost goes on for a while.
+    /// names it for as long as it reconfigures the replicas. Of two that replaced the same master at
+    /// once both may carry that out, in one epoch: then each makes the other's choice a replica.
     fn is_about_ours(&self, leader: &Sentinel, choice: &Choice) -> bool {
         let (Some(view), Some(master)) = (&leader.view, &self.master) else { return true };
-        if self.is_served(&view.address) {
-            return true;
-        }
-        if self.same_node(&view.address, &choice.node) && view.epoch != master.epoch {
-            return view.epoch.is_none() || view.epoch > master.epoch;
-        }
-        let electorate = self.electorate();
-        electorate.count(&master.address) < electorate.majority()
+        let promoted = self.same_node(&view.address, &choice.node);
+        !promoted || view.epoch.is_none() || view.epoch >= master.epoch
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use super::{
     Action, Identity, Origin, Standing, Verification,
     agreement::{Acceptance, Held},
-    evidence::{Snapshot, Verdict, Witness, verdict},
+    evidence::{Lack, Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
     roster::Sentinel,
 };
@@ -61,6 +61,17 @@ impl Machine {
         descends: Option<bool>,
         epoch: Option<u64>,
     ) -> Verdict {
+        // Of two that led at once, the one that still does need not be the one that won.
+        let elsewhere = |own: &&Sentinel| {
+            own.view.as_ref().is_some_and(|view| {
+                view.epoch > epoch
+                    && !self.is_served(&view.address)
+                    && !self.same_node(&view.address, address)
+            })
+        };
+        if self.roster.voters().any(|own| elsewhere(&own)) {
+            return Verdict::Open(Lack::OneLeader);
+        }
         let witnesses = self.roster.voters().map(|own| Witness {
             sentinel: &own.address,
             run_id: own.run_id.as_deref(),
@@ -96,7 +107,6 @@ impl Machine {
             let leads = |own: &&&Sentinel| own.is_up() && own.leads() && !self.has_finished(own);
             let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
-            let promoted = self.promotion(now, actions);
             let electorate = self.electorate();
             let quarantined: Vec<Address> =
                 self.nodes.quarantined().map(|own| self.spelled(own, &electorate)).collect();
@@ -113,6 +123,8 @@ impl Machine {
             if let Some(master) = &mut self.master {
                 master.epoch = decision.epoch;
             }
+            // The same answers may have raised the epoch that a promotion has to surpass.
+            let promoted = self.promotion(now, actions);
             if !self.pursue(now, promoted.or(decision.accept), actions) {
                 return;
             }
@@ -182,7 +194,7 @@ impl Machine {
 
     /// Whether no verification is under way, or one that must have been lost.
     fn is_idle(&self, now: Instant, address: &Address) -> bool {
-        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.calm_poll)
+        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.verify_lost)
     }
 
     pub(super) fn verified(
@@ -240,11 +252,12 @@ impl Machine {
                 self.proofs.insert(address.clone(), proof);
             }
         }
-        // What the sentinels have named is no news.
-        let named = self.candidate.as_ref().is_some_and(|own| own.accepted.address == *address);
-        if !named {
-            let identity = Identity { standing: Standing::Master, origin };
+        let identity = Identity { standing: Standing::Master, origin };
+        if self.candidate.as_ref().is_none_or(|own| own.accepted.address != *address) {
             self.says(now, address, identity, actions);
+        } else {
+            // It is no news, but a promotion also has to be proven by what is told here.
+            self.nodes.identify(address, identity);
         }
     }
 

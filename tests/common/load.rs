@@ -58,20 +58,17 @@ pub struct Load {
 }
 
 impl Load {
-    /// Writers that have all written once when this returns.
+    /// Writers that have all written once when this returns. Their lists are those of no other load.
     pub fn begin(factory: &Factory, writers: usize) -> Load {
-        Load::named("load", factory, writers)
-    }
-
-    /// As [`Load::begin`], for a load that is not the only one of its cluster.
-    pub fn named(name: &str, factory: &Factory, writers: usize) -> Load {
+        static LOADS: AtomicU64 = AtomicU64::new(0);
+        let name = format!("load:{}", LOADS.fetch_add(1, Ordering::Relaxed));
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicU64::new(0));
         let begun = Arc::new(AtomicU64::new(0));
         let threads = (0..writers).map(|writer| {
             let (factory, stop) = (factory.clone(), stop.clone());
             let (acknowledged, begun) = (acknowledged.clone(), begun.clone());
-            let list = list(name, writer);
+            let list = list(&name, writer);
             thread::spawn(move || {
                 let mut tally = Tally::default();
                 for number in 0u64.. {
@@ -89,7 +86,7 @@ impl Load {
         });
         let threads = threads.collect();
         let all = || begun.load(Ordering::Relaxed) >= writers as u64;
-        let load = Load { stop, acknowledged, writers: threads, name: name.to_owned() };
+        let load = Load { stop, acknowledged, writers: threads, name };
         assert!(wait_until(PATIENCE, all), "not every writer could write");
         load
     }
