@@ -12,6 +12,7 @@ use std::{
 };
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use parking_lot::Mutex;
 use socket2::Domain;
 
 use super::{shown, stream::Socket};
@@ -101,10 +102,36 @@ fn dial_one<A>(
 }
 
 /// Every address of a host, within the deadline.
-///
-/// `getaddrinfo` has no deadline of its own and may hang for half a minute, so names are looked up
-/// on a thread that is left behind when the time is over. An IP address needs no lookup.
 fn resolve(address: &Address, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
+    if let Some(ip) = address.ip() {
+        return Ok(vec![SocketAddr::new(ip, address.port())]);
+    }
+    let (answer, answers) = bounded(1);
+    let asked = Instant::now();
+    look_up(address, move |addresses| {
+        // Nobody may be waiting any more.
+        let _ = answer.send(addresses);
+    });
+    let cause = match answers.recv_deadline(deadline) {
+        Ok(Ok(addresses)) => return Ok(addresses),
+        Ok(Err(cause)) => cause,
+        Err(RecvTimeoutError::Timeout) => format!("no answer within {}", shown(asked.elapsed())),
+        Err(RecvTimeoutError::Disconnected) => "the lookup failed".to_owned(),
+    };
+    Err(Error::new(
+        ErrorKind::Disconnected,
+        format!("{address}: the name cannot be resolved: {cause}; check the name and the DNS"),
+    ))
+}
+
+/// Looks a host's addresses up, and hands on what comes of it.
+///
+/// `getaddrinfo` has no deadline of its own and may hang for half a minute, so each lookup has a
+/// thread, which is left behind by whoever does not wait any longer. Their number is bounded.
+pub(crate) fn look_up(
+    address: &Address,
+    answer: impl FnOnce(Result<Vec<SocketAddr>, String>) + Send + 'static,
+) {
     static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
 
     /// Counts a lookup down when its thread ends, however it ends.
@@ -115,38 +142,26 @@ fn resolve(address: &Address, deadline: Instant) -> Result<Vec<SocketAddr>, Erro
         }
     }
 
-    if let Some(ip) = address.ip() {
-        return Ok(vec![SocketAddr::new(ip, address.port())]);
-    }
-    let failed = |cause: String| {
-        Error::new(
-            ErrorKind::Disconnected,
-            format!("{address}: the name cannot be resolved: {cause}; check the name and the DNS"),
-        )
-    };
     if LOOKUPS.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
         LOOKUPS.fetch_sub(1, Ordering::Relaxed);
-        return Err(failed(format!("{MAX_LOOKUPS} earlier lookups have not ended")));
+        return answer(Err(format!("{MAX_LOOKUPS} earlier lookups have not ended")));
     }
     let lookup = Lookup;
-    let (answer, answers) = bounded(1);
-    let host = address.host().to_owned();
-    let port = address.port();
-    let asked = Instant::now();
-    thread::Builder::new()
-        .name("switchmaster-lookup".to_owned())
-        .spawn(move || {
-            let _lookup = lookup;
-            // Nobody may be waiting any more.
-            let _ = answer.send((&*host, port).to_socket_addrs().map(Vec::from_iter));
-        })
-        .map_err(|error| failed(format!("no thread for the lookup: {error}")))?;
-    match answers.recv_deadline(deadline) {
-        Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(RecvTimeoutError::Timeout) => {
-            Err(failed(format!("no answer within {}", shown(asked.elapsed()))))
+    // Held here as well: a thread that cannot be had takes what it was given with it.
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    let (theirs, host, port) = (answer.clone(), address.host().to_owned(), address.port());
+    let started = thread::Builder::new().name("switchmaster-lookup".to_owned()).spawn(move || {
+        let _lookup = lookup;
+        let found = (&*host, port).to_socket_addrs().map(Vec::from_iter);
+        let answer = theirs.lock().take();
+        if let Some(answer) = answer {
+            answer(found.map_err(|error| error.to_string()));
         }
-        Err(RecvTimeoutError::Disconnected) => Err(failed("the lookup failed".to_owned())),
+    });
+    if let Err(error) = started {
+        let answer = answer.lock().take();
+        if let Some(answer) = answer {
+            answer(Err(format!("no thread for the lookup: {error}")));
+        }
     }
 }

@@ -16,7 +16,7 @@
 use std::{
     fmt,
     sync::{Arc, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::stream::Socket;
@@ -25,6 +25,10 @@ use crate::sync::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Condvar, Mutex, Or
 const OPEN: u8 = 0;
 const FENCED: u8 = 1;
 const RETIRED: u8 = 2;
+
+/// A reply that comes so soon after the fence went up was given before the server was replaced: a
+/// sentinel takes at least 50 ms from its choice to the promotion.
+const PROMPT: Duration = Duration::from_millis(40);
 
 /// Why a command may not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +67,8 @@ struct Registry {
     ran: u64,
     /// Why the fence stands, for the error of whoever waited in vain.
     why: &'static str,
+    /// Since when it has stood, or had when the generation ended.
+    raised: Option<Instant>,
 }
 
 struct Entry {
@@ -114,6 +120,14 @@ impl Gate {
         self.word.load(Ordering::SeqCst) == OPEN
     }
 
+    /// True when a reply that comes now comes long after a fence went up: its command was sent
+    /// before, and the server took it so late that its successor may not have it. The reply counts
+    /// for nothing before [`Gate::outcome`] was asked.
+    #[inline]
+    pub(crate) fn is_overdue(&self) -> bool {
+        !self.is_open() && self.registry.lock().raised.is_some_and(|at| at.elapsed() >= PROMPT)
+    }
+
     /// As [`Gate::is_open`], but waits while the fence stands: until `deadline`, or without end.
     pub(crate) fn pass(&self, deadline: Option<Instant>) -> Result<(), Refusal> {
         match self.outcome(deadline) {
@@ -155,16 +169,18 @@ impl Gate {
             return false;
         }
         registry.why = why;
+        registry.raised.get_or_insert_with(Instant::now);
         self.word.store(FENCED, Ordering::SeqCst);
         true
     }
 
     /// Lifts the fence: every command that waits goes on. False when there was none.
     pub(crate) fn lift(&self) -> bool {
-        let registry = self.registry.lock();
+        let mut registry = self.registry.lock();
         if self.word.load(Ordering::Relaxed) != FENCED {
             return false;
         }
+        registry.raised = None;
         self.word.store(OPEN, Ordering::SeqCst);
         drop(registry);
         self.moved.notify_all();

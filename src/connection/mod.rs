@@ -35,6 +35,7 @@ use self::inbox::Inbox;
 use self::link::{Expected, Fault, Link, Ungreeted};
 pub(crate) use self::{
     command::{Blocking, Facts, State},
+    dial::look_up,
     gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
     replies::{Distress, Replies},
@@ -327,7 +328,7 @@ impl Connection {
             self.clean = true;
             return Ok(Attempt::CalledBack);
         }
-        if overlapped {
+        if overlapped || self.gate.is_overdue() {
             self.await_outcome(deadline, started)?;
         }
         self.admission.count(facts.commands as u64);
@@ -335,8 +336,8 @@ impl Connection {
         Ok(Attempt::Answered)
     }
 
-    /// For a command that was being sent while the fence went up: its reply counts when the server
-    /// stays what it was.
+    /// For a command that was being sent while the fence went up, or whose reply came long after: the
+    /// reply counts when the server stays what it was.
     fn await_outcome(&mut self, deadline: Option<Instant>, started: Instant) -> Result<(), Error> {
         match self.gate.outcome(deadline) {
             Passing::Lifted => Ok(()),

@@ -131,6 +131,11 @@ impl Candidate {
         Candidate { address, manager: Arc::new(manager) }
     }
 
+    /// The address that the sentinels announced.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Dials and verifies one connection and lays it in, so that the first command after the
     /// switch need not wait for a dial; tells where its data come from. Blocks for at most twice the
     /// dial timeout.
@@ -289,7 +294,10 @@ impl Generation {
             return false;
         }
         let breakages = self.manager.breakages();
-        if live.seen_breakages != breakages {
+        if live.seen_breakages != breakages && !self.manager.gate.is_open() {
+            // Behind the fence no question is answered; the next look after it asks.
+            live.dead = !live.connection.is_fresh();
+        } else if live.seen_breakages != breakages {
             // A server that dies closes its sockets one after another, so a look at this one might
             // come too early. An answer settles it, and costs nobody's command.
             live.seen_breakages = breakages;

@@ -21,6 +21,8 @@ pub(super) struct Unconfirmed {
     pub(super) since: Instant,
     /// The sentinel that promoted it, and will be the first to say so.
     pub(super) leader: Address,
+    /// The epoch of the master before it.
+    pub(super) before: Option<u64>,
     /// Commands wait until it is confirmed: for good, once begun.
     pub(super) held: bool,
 }
@@ -54,10 +56,14 @@ impl Machine {
     fn confirm(&mut self, now: Instant) -> Option<Address> {
         let unconfirmed = self.unconfirmed.as_ref()?;
         let (since, leader) = (unconfirmed.since, unconfirmed.leader.clone());
+        // One that is behind the master before knows nothing of who came after it.
+        let newer = |epoch: Option<u64>| epoch.is_none() || epoch > unconfirmed.before;
         let names_it = |own: &&Sentinel| {
-            own.answered_since(since).is_some_and(|view| self.is_served(&view.address))
+            own.answered_since(since)
+                .is_some_and(|view| newer(view.epoch) && self.is_served(&view.address))
         };
         let by = self.roster.sentinels.iter().find(names_it).map(|own| own.address.clone());
+        let by = by.or_else(|| self.named_by_most_since(since));
         if by.is_some() {
             self.unconfirmed = None;
             self.nodes.confirm();
@@ -77,6 +83,17 @@ impl Machine {
         None
     }
 
+    /// One of a majority of the known sentinels that has named the master since then.
+    fn named_by_most_since(&self, since: Instant) -> Option<Address> {
+        let voters: Vec<&Sentinel> = self.roster.voters().collect();
+        let names_it = |own: &&&Sentinel| {
+            own.answered_since(since).is_some_and(|view| self.is_served(&view.address))
+        };
+        let naming = voters.iter().filter(names_it).count();
+        let one = voters.iter().find(names_it).filter(|_| naming > voters.len() / 2);
+        one.map(|own| own.address.clone())
+    }
+
     /// Returns whether a majority is back that names the master.
     fn count_the_heard(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
         let voters: Vec<&Sentinel> = self.roster.voters().collect();
@@ -92,12 +109,7 @@ impl Machine {
                 false
             }
             Some(since) if !silent => {
-                let agree = voters
-                    .iter()
-                    .filter_map(|own| own.answered_since(since))
-                    .filter(|view| self.is_served(&view.address))
-                    .count();
-                if of > 0 && agree <= of / 2 {
+                if self.named_by_most_since(since).is_none() {
                     return false;
                 }
                 self.majority_lost = None;

@@ -71,6 +71,8 @@ pub(super) enum Lack {
     Votes,
     /// The failover was ordered, and some known sentinel was not asked: it may lead another.
     Everybody,
+    /// Some sentinel knows of a newer master than the one that leads.
+    Newest,
     /// The replica's data do not descend from the master's, or it may not be asked.
     Descent,
 }
@@ -88,6 +90,7 @@ impl Lack {
             Lack::Everybody => {
                 "the failover was ordered, and not every known sentinel could be asked about another"
             }
+            Lack::Newest => "another sentinel names a master at a newer epoch",
             Lack::Descent => {
                 "its replication history is not that of the master, or INFO may not be asked"
             }
@@ -143,7 +146,7 @@ fn prove(snapshot: &Snapshot<'_>, is_it: impl Fn(&Address) -> bool) -> Result<Ve
     if leaders.next().is_some() {
         return Err(Lack::OneLeader);
     }
-    if !view.chosen().is_some_and(is_it) {
+    if !view.chosen().is_some_and(&is_it) {
         return Err(Lack::Choice);
     }
     if snapshot.descends != Some(true) {
@@ -154,12 +157,22 @@ fn prove(snapshot: &Snapshot<'_>, is_it: impl Fn(&Address) -> bool) -> Result<Ve
         if snapshot.witnesses.iter().any(|own| own.view.is_none()) {
             return Err(Lack::Everybody);
         }
+        let newest = snapshot.witnesses.iter().filter_map(|own| own.view?.epoch).max();
+        if view.epoch < newest.max(snapshot.epoch) {
+            return Err(Lack::Newest);
+        }
         return Ok(Verdict::Ordered { leader: address, of });
     }
     let run_id = leader.run_id.ok_or(Lack::RunId)?;
     let (epoch, votes) = votes(snapshot, view, run_id).ok_or(Lack::Votes)?;
     if votes <= of / 2 || snapshot.epoch.is_some_and(|held| epoch <= held) {
         return Err(Lack::Votes);
+    }
+    let elsewhere = |own: &Witness<'_>| {
+        own.view.is_some_and(|view| view.epoch >= Some(epoch) && !is_it(&view.address))
+    };
+    if snapshot.witnesses.iter().any(elsewhere) {
+        return Err(Lack::Newest);
     }
     Ok(Verdict::Elected { leader: address, epoch, votes, of })
 }
@@ -184,7 +197,7 @@ fn votes(snapshot: &Snapshot<'_>, view: &View, leader: &str) -> Option<(u64, usi
     // A leader without peers has its own vote alone, and tells its epoch to nobody.
     let newest = match (epochs.iter().max(), snapshot.witnesses.len()) {
         (Some(newest), _) => *newest,
-        (None, 1) => snapshot.epoch.unwrap_or(0) + 1,
+        (None, 1) => view.epoch.max(snapshot.epoch).unwrap_or(0) + 1,
         (None, _) => return None,
     };
     Some((newest, 1 + epochs.iter().filter(|epoch| **epoch == newest).count()))
@@ -314,7 +327,7 @@ mod tests {
             case("a sentinel alone", &[NO_VOTE], elected(2, 1, 1)),
             Case {
                 epoch: None,
-                ..case("a sentinel alone, without an epoch", &[NO_VOTE], elected(1, 1, 1))
+                ..case("a sentinel alone, without an epoch", &[NO_VOTE], elected(2, 1, 1))
             },
             case("ordered", &[ORDERED, FOLLOWS, FOLLOWS], ordered(3)),
             case("ordered, alone", &[ORDERED], ordered(1)),
@@ -380,6 +393,8 @@ mod tests {
                 open(Lack::Votes),
             ),
             case("ordered, and one is down", &[ORDERED, FOLLOWS, "down"], open(Lack::Everybody)),
+            case("ordered, and behind", &[ORDERED, "n1@2", FOLLOWS], open(Lack::Newest)),
+            case("elected, and overtaken", &[LEADS, "n3@2", FOLLOWS], open(Lack::Newest)),
             case("ordered, and one is late", &[ORDERED, FOLLOWS, "-"], open(Lack::Everybody)),
             Case {
                 descends: Some(false),

@@ -17,6 +17,7 @@ use super::{
     answer::View,
     doubt::Unconfirmed,
     fence::{Choice, Fence, Replacing},
+    message::Message,
     node::Nodes,
     roster::{Change, Link, Roster, Said, Sentinel},
     snapshot::Hearing,
@@ -158,7 +159,12 @@ impl Machine {
             }
             Input::Resolved { address, to } => self.roster.resolved(address, to),
             Input::Message { sentinel, channel, payload } => {
-                self.heard(now, &sentinel, &channel, &payload, &mut actions);
+                let message = Message::parse(&channel, &payload);
+                // Sentinels publish what concerns all of their services to everybody.
+                if message.as_ref().is_ok_and(|message| !message.concerns(&self.rules.service)) {
+                    return actions;
+                }
+                self.heard(now, &sentinel, &channel, message, &mut actions);
             }
             Input::Answer { sentinel, answer } => {
                 self.answered(now, &sentinel, answer, &mut actions);
@@ -338,6 +344,9 @@ impl Machine {
         if left == right {
             return true;
         }
+        if let (Some(one), Some(other)) = (self.run_ids.get(left), self.run_ids.get(right)) {
+            return one == other;
+        }
         let (one, other) = (self.ids(left), self.ids(right));
         if one.is_empty() || other.is_empty() {
             return self.roster.same_place(left, right);
@@ -409,6 +418,7 @@ impl Machine {
         };
         let Acceptance { address: to, epoch, evidence, sentinel } = accepted;
         let generation = self.generation() + 1;
+        let before = self.master.as_ref().and_then(|master| master.epoch);
         let from = self.master.take().map(|master| (master.address, master.run_id));
         let run_id = proof.origin.run_id.clone();
         self.master =
@@ -418,8 +428,9 @@ impl Machine {
             _ => None,
         };
         self.unconfirmed =
-            leader.cloned().map(|leader| Unconfirmed { since: now, leader, held: false });
-        self.nodes.serve(&to, &proof.origin, leader.is_none());
+            leader.cloned().map(|leader| Unconfirmed { since: now, leader, before, held: false });
+        self.release(&to);
+        self.nodes.serve(&proof.origin, leader.is_none());
         if let Some((from, run_id)) = &from {
             self.quarantine(now, from.clone(), run_id.clone());
         }
@@ -427,6 +438,9 @@ impl Machine {
         self.left = from.clone();
         self.reported = None;
         self.abort = None;
+        // Every connection that was made before goes, and every dial under way is given up.
+        self.proofs.clear();
+        self.verifying.clear();
         self.doubtful = false;
         self.cut = None;
         self.deliberation.begin_anew();

@@ -91,6 +91,17 @@ impl fmt::Display for Malformed {
 }
 
 impl Message {
+    /// Whether it is about this service, or about none in particular.
+    pub(super) fn concerns(&self, service: &str) -> bool {
+        match self {
+            Message::Switch { service: own, .. } => own == service,
+            Message::About { instance, .. } => instance.service == service,
+            Message::Tilt(_) | Message::NewEpoch(_) | Message::Vote { .. } | Message::Ignored => {
+                true
+            }
+        }
+    }
+
     pub(super) fn parse(channel: &str, payload: &[u8]) -> Result<Message, Malformed> {
         let happening = match channel {
             "+tilt" => return Ok(Message::Tilt(true)),

@@ -65,6 +65,8 @@ pub(crate) struct Rules {
     pub(crate) lasting_poll: Duration,
     /// How long the first answer waits for the others before it counts alone.
     pub(crate) start_grace: Duration,
+    /// A verification that is not answered for this long is asked for again.
+    pub(crate) verify_lost: Duration,
     /// How long a majority must have agreed on a lower epoch.
     pub(crate) lower_epoch_patience: Duration,
     /// An address that did not verify is tried again after this long, doubling each time …
@@ -101,6 +103,7 @@ impl Rules {
             troubled_burst: Duration::from_secs(30),
             lasting_poll: Duration::from_secs(1),
             start_grace: Duration::from_millis(200),
+            verify_lost: Duration::from_secs(10),
             lower_epoch_patience: Duration::from_secs(3),
             verify_retry: Duration::from_millis(5),
             verify_retry_max: Duration::from_millis(250),

@@ -73,12 +73,18 @@ impl Nodes {
     }
 
     /// Another master is served.
-    pub(super) fn serve(&mut self, address: &Address, origin: &Origin, confirmed: bool) {
-        self.quarantine.remove(address);
+    pub(super) fn serve(&mut self, origin: &Origin, confirmed: bool) {
         if confirmed || self.confirmed.is_none() {
             self.confirmed.clone_from(&origin.replid);
         }
         self.served.clone_from(&origin.replid);
+    }
+
+    /// What a node tells of itself when it is verified.
+    pub(super) fn identify(&mut self, address: &Address, identity: Identity) {
+        if let Some(node) = self.watched.get_mut(address) {
+            node.identity = Some(identity);
+        }
     }
 
     pub(super) fn quarantined(&self) -> impl Iterator<Item = &Address> {
@@ -110,7 +116,11 @@ impl Machine {
         let Some(node) = self.nodes.watched.get_mut(address) else { return };
         node.gone = Some(now);
         if self.is_served(address) {
-            self.cut = None;
+            // A server ends its connections one after another, and answers nobody meanwhile. So
+            // they are all known to be cut when it speaks again.
+            if let Some((from, _)) = &mut self.cut {
+                *from = now.min(*from);
+            }
             self.reported = Some(now);
             self.ask_all(now);
             return;
@@ -128,6 +138,9 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.remember_run_id(address, identity.origin.run_id.as_ref());
+        if identity.standing != Standing::Master {
+            self.proofs.remove(address);
+        }
         let served = self.is_served(address);
         let quarantined = self.nodes.quarantine.contains_key(address);
         self.learn(address, &identity, served);
@@ -136,15 +149,22 @@ impl Machine {
         let changed = node.identity.as_ref().is_none_or(|last| {
             std::mem::discriminant(&last.standing) != std::mem::discriminant(&identity.standing)
         });
+        let was_replica = node
+            .identity
+            .as_ref()
+            .is_some_and(|last| matches!(last.standing, Standing::Replica { .. }));
         let standing = identity.standing.clone();
         node.identity = Some(identity);
+        if served && gone.is_some() {
+            self.cut = None;
+        }
         match standing {
             Standing::Master if served || quarantined => node.fact = None,
             Standing::Master if node.fact.is_none() => {
                 // Answers of long before it spoke again say nothing of its promotion.
                 let recent = gone.filter(|gone| now < *gone + self.rules.pull_for);
                 node.fact = Some(recent.unwrap_or(now));
-                node.quiet = gone.is_none();
+                node.quiet = gone.is_none() && was_replica;
                 node.lack = None;
                 let node = address.clone();
                 let source = Source::Node(node.clone());
@@ -195,7 +215,16 @@ impl Machine {
 
     /// The master that was replaced is not believed again before it has been a replica.
     pub(super) fn quarantine(&mut self, at: Instant, address: Address, run_id: Option<String>) {
-        self.nodes.quarantine.insert(address, Replaced { at, run_id });
+        // By the name that its link has, which is what it is looked up by.
+        let watched = self.nodes.watched.keys().find(|own| self.same_node(own, &address)).cloned();
+        self.nodes.quarantine.insert(watched.unwrap_or(address), Replaced { at, run_id });
+    }
+
+    /// It is served again.
+    pub(super) fn release(&mut self, address: &Address) {
+        let quarantine = std::mem::take(&mut self.nodes.quarantine);
+        self.nodes.quarantine =
+            quarantine.into_iter().filter(|(own, _)| !self.same_node(own, address)).collect();
     }
 
     /// What is known of a node that says that it is a master: since when, and whether it descends
@@ -245,7 +274,12 @@ impl Machine {
             (now < replaced.at + self.rules.forget_after).then_some(address)
         };
         let left = self.nodes.quarantine.iter().filter_map(lately).chain(&self.left);
-        let candidates = std::iter::once(&master.address).chain(listed).chain(left);
+        let mut candidates: Vec<&Address> = Vec::new();
+        for address in std::iter::once(&master.address).chain(listed).chain(left) {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
         for address in candidates {
             if wanted.len() < MOST && !wanted.iter().any(|own| self.same_node(own, address)) {
                 let known = self.nodes.watched.keys().find(|own| self.same_node(own, address));

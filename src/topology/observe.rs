@@ -10,7 +10,7 @@ use crate::{
 use super::{
     Action, Answer,
     machine::Machine,
-    message::{Happening, Instance, Kind, Message},
+    message::{Happening, Instance, Kind, Malformed, Message},
     roster::{Change, Said, Sentinel},
 };
 
@@ -21,20 +21,18 @@ impl Machine {
         now: Instant,
         from: &Address,
         channel: &str,
-        payload: &[u8],
+        message: Result<Message, Malformed>,
         actions: &mut Vec<Action>,
     ) {
         let Some(sentinel) = self.roster.get_mut(from).filter(|sentinel| sentinel.is_up()) else {
             return;
         };
-        match Message::parse(channel, payload) {
-            Ok(Message::Switch { service, to, .. }) if service == self.rules.service => {
+        match message {
+            Ok(Message::Switch { to, .. }) => {
                 self.ask_all(now);
                 self.verify_early(now, &to, actions);
             }
-            Ok(Message::About { instance, happening })
-                if instance.service == self.rules.service =>
-            {
+            Ok(Message::About { instance, happening }) => {
                 self.happened(now, from, &instance, happening, actions);
             }
             Ok(Message::Tilt(tilt)) => sentinel.tilt = tilt,

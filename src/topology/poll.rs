@@ -143,7 +143,7 @@ impl Machine {
         let grace = self.master.is_none().then(|| self.deliberation.grace_ends(&self.rules));
         let retry = self.candidate.as_ref().map(|candidate| {
             match self.verifying.get(&candidate.accepted.address) {
-                Some(since) => candidate.retry.max(*since + self.rules.calm_poll),
+                Some(since) => candidate.retry.max(*since + self.rules.verify_lost),
                 None => candidate.retry,
             }
         });

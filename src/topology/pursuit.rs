@@ -107,7 +107,6 @@ impl Machine {
             let leads = |own: &&&Sentinel| own.is_up() && own.leads() && !self.has_finished(own);
             let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
-            let promoted = self.promotion(now, actions);
             let electorate = self.electorate();
             let quarantined: Vec<Address> =
                 self.nodes.quarantined().map(|own| self.spelled(own, &electorate)).collect();
@@ -124,6 +123,8 @@ impl Machine {
             if let Some(master) = &mut self.master {
                 master.epoch = decision.epoch;
             }
+            // The same answers may have raised the epoch that a promotion has to surpass.
+            let promoted = self.promotion(now, actions);
             if !self.pursue(now, promoted.or(decision.accept), actions) {
                 return;
             }
@@ -193,7 +194,7 @@ impl Machine {
 
     /// Whether no verification is under way, or one that must have been lost.
     fn is_idle(&self, now: Instant, address: &Address) -> bool {
-        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.calm_poll)
+        self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.verify_lost)
     }
 
     pub(super) fn verified(
@@ -251,11 +252,12 @@ impl Machine {
                 self.proofs.insert(address.clone(), proof);
             }
         }
-        // What the sentinels have named is no news.
-        let named = self.candidate.as_ref().is_some_and(|own| own.accepted.address == *address);
-        if !named {
-            let identity = Identity { standing: Standing::Master, origin };
+        let identity = Identity { standing: Standing::Master, origin };
+        if self.candidate.as_ref().is_none_or(|own| own.accepted.address != *address) {
             self.says(now, address, identity, actions);
+        } else {
+            // It is no news, but a promotion also has to be proven by what is told here.
+            self.nodes.identify(address, identity);
         }
     }
 

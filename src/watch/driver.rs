@@ -16,6 +16,7 @@ use crate::{
     address::Address,
     error::{Error, ErrorKind},
     origin::Origin,
+    pool::Candidate,
     topology::{Answer, Input, Report, Topology, Verification},
     trouble::Trouble,
     watch::{
@@ -33,8 +34,8 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// The longest that the thread sleeps, whatever anybody asked for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
-/// While commands wait, blocking ones that are still under way are called back this often.
-const CALL_BACK_PAUSE: Duration = Duration::from_millis(3);
+/// The thread rests so long after a fault.
+const FAULT_PAUSE: Duration = Duration::from_millis(10);
 
 /// What others tell the watch thread.
 pub(super) enum Command {
@@ -43,7 +44,7 @@ pub(super) enum Command {
     Refresh { id: u64 },
     Topology { id: u64, reply: Sender<Topology> },
     Trouble { id: u64, generation: u64, trouble: Trouble },
-    Verified { id: u64, address: Address, result: Result<Origin, Error> },
+    Verified { id: u64, candidate: Arc<Candidate>, result: Result<Origin, Error> },
     Resolved { sentinel: Address, addresses: Result<Vec<SocketAddr>, String> },
     NodeResolved { id: u64, node: Address, addresses: Result<Vec<SocketAddr>, String> },
     End,
@@ -97,13 +98,13 @@ impl Driver {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(256);
         loop {
-            let sleep = self.sleep();
+            let mut sleep = LONGEST_SLEEP;
+            self.survive(|driver| sleep = driver.sleep());
             if let Err(error) = self.poll.poll(&mut events, Some(sleep))
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 error!("the watch cannot poll: {error}");
-                // Whatever is wrong, do not spin on it.
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(FAULT_PAUSE);
             }
             for command in self.commands.clone().try_iter() {
                 if matches!(command, Command::End) {
@@ -121,6 +122,22 @@ impl Driver {
         }
     }
 
+    /// Brings what is done in line with what the machines believe, after a fault in between.
+    fn agree(&mut self) {
+        let ids: Vec<u64> = self.services.keys().copied().collect();
+        for id in ids {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            let believed = service.machine.topology();
+            match (believed.master, believed.fence) {
+                (Some(master), fence) if believed.generation != service.pool.number() => {
+                    self.switch(id, believed.generation, &master, fence.as_ref());
+                }
+                (_, Some(reason)) => service.fence(&reason),
+                (_, None) => service.unfence(),
+            }
+        }
+    }
+
     /// Runs a part of a turn, and survives what it does.
     fn survive(&mut self, part: impl FnOnce(&mut Driver)) {
         let survived = catch_unwind(AssertUnwindSafe(|| {
@@ -132,8 +149,12 @@ impl Driver {
             for service in self.services.values() {
                 service.counters.watch_faults.add(1);
             }
-            // What was under way is lost; the next answers of the sentinels make up for it.
+            // Whatever it is, do not spin on it.
+            std::thread::sleep(FAULT_PAUSE);
+            // What was under way is lost. The next answers of the sentinels make up for it, but not
+            // for what a machine believes to have been done.
             self.pending.clear();
+            let _ = catch_unwind(AssertUnwindSafe(|| self.agree()));
             let ids: Vec<u64> = self.services.keys().copied().collect();
             self.pending.extend(ids.into_iter().map(|id| (id, Input::Refresh)));
         }
@@ -146,12 +167,12 @@ impl Driver {
         let links = self.links.values().map(Link::next_wake);
         let machines = self.services.values().filter_map(|s| s.machine.next_wake());
         let nodes = self.services.values().flat_map(|s| s.nodes.values());
+        let calls = self.services.values().filter_map(Service::next_call);
         let now = Instant::now();
-        let calls = self.services.values().filter(|s| s.fenced && !s.pool.blocked().is_empty());
         links
             .chain(machines)
             .chain(nodes.map(PromotionLink::next_wake))
-            .chain(calls.map(|_| now + CALL_BACK_PAUSE))
+            .chain(calls)
             .min()
             .map_or(LONGEST_SLEEP, |wake| wake.saturating_duration_since(now))
             .min(LONGEST_SLEEP)
@@ -190,9 +211,13 @@ impl Driver {
             Command::Trouble { id, generation, trouble } => {
                 self.push(id, Input::Trouble { generation, what: trouble });
             }
-            Command::Verified { id, address, result } => self.verified(id, address, result),
+            Command::Verified { id, candidate, result } => self.verified(id, &candidate, result),
             Command::Resolved { sentinel, addresses } => self.resolved(&sentinel, addresses),
             Command::NodeResolved { id, node, addresses } => {
+                if let Ok(addresses) = &addresses {
+                    let to = addresses.iter().map(|address| (*address).into()).collect();
+                    self.push(id, Input::Resolved { address: node.clone(), to });
+                }
                 self.with_node(id, &node, |link, now, registry, news| {
                     link.resolved(addresses, now, registry, news);
                 });
@@ -205,8 +230,13 @@ impl Driver {
         self.pending.push_back((id, input));
     }
 
-    fn verified(&mut self, id: u64, address: Address, result: Result<Origin, Error>) {
+    fn verified(&mut self, id: u64, candidate: &Arc<Candidate>, result: Result<Origin, Error>) {
         let Some(service) = self.services.get_mut(&id) else { return };
+        let address = candidate.address().clone();
+        // One that a switch has done away with in the meantime proves nothing any more.
+        if !service.candidates.get(&address).is_some_and(|own| Arc::ptr_eq(own, candidate)) {
+            return;
+        }
         service.dialling.remove(&address);
         let verification = match result {
             Ok(origin) => Verification::Master { origin },
@@ -272,9 +302,10 @@ impl Driver {
         for (id, node) in nodes {
             self.with_node(id, &node, |link, now, registry, news| link.tick(now, registry, news));
         }
-        let fenced: Vec<u64> =
-            self.services.iter().filter(|(_, s)| s.fenced).map(|(id, _)| *id).collect();
-        for id in fenced {
+        let calls = |service: &Service| service.next_call().is_some_and(|next| next <= now);
+        let calling: Vec<u64> =
+            self.services.iter().filter(|(_, own)| calls(own)).map(|(id, _)| *id).collect();
+        for id in calling {
             self.call_back(id);
         }
         for (id, service) in &self.services {
@@ -333,10 +364,13 @@ impl Driver {
     /// took from it might be lost to everybody. A command that was about to be sent when the fence
     /// went up may arrive there later, hence again and again.
     pub(super) fn call_back(&mut self, id: u64) {
-        let Some(service) = self.services.get(&id) else { return };
-        let (ids, current) = (service.pool.blocked(), service.pool.current());
-        let Some(master) = current.filter(|_| !ids.is_empty()) else { return };
-        self.with_node(id, master.address(), |link, now, _, news| link.call_back(&ids, now, news));
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let ids = service.to_call_back(Instant::now());
+        let served = |node: &&Address| service.machine.is_served(node);
+        let Some(master) = service.nodes.keys().find(served).cloned() else { return };
+        if !ids.is_empty() {
+            self.with_node(id, &master, |link, now, _, news| link.call_back(&ids, now, news));
+        }
     }
 
     fn listeners_of(&self, sentinel: &Address) -> Vec<u64> {
@@ -359,8 +393,12 @@ impl Driver {
             News::Message { channel, payload } => {
                 Input::Message { sentinel, channel: channel.clone(), payload: payload.clone() }
             }
-            News::Answer { service, replies } => {
-                if self.services.get(&id).is_none_or(|s| s.name != *service) {
+            News::Answer { service, replies, asked } => {
+                let Some(own) = self.services.get_mut(&id).filter(|own| own.name == *service)
+                else {
+                    return;
+                };
+                if !own.awaits(&sentinel, *asked) {
                     return;
                 }
                 Input::Answer { sentinel, answer: Answer::parse(replies) }

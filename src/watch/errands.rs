@@ -2,20 +2,20 @@
 
 use std::{
     collections::HashSet,
-    net::{SocketAddr, ToSocketAddrs},
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
 };
 
-use log::error;
 use mio::Token;
 
 use crate::{
     address::Address,
+    connection::look_up,
     error::{Error, ErrorKind},
     event::FenceReason,
-    pool::Alarm,
+    pool::{Alarm, Candidate, Pool},
     topology::{Action, Pace},
     watch::{
         driver::{Command, Driver, Owner},
@@ -44,7 +44,9 @@ impl Driver {
                 self.drop_unwanted_links();
             }
             Action::Query { sentinel } => {
-                let Some(name) = self.services.get(&id).map(|s| s.name.clone()) else { return };
+                let Some(service) = self.services.get_mut(&id) else { return };
+                let name = service.name.clone();
+                service.asks(&sentinel, Instant::now());
                 self.with_link(&sentinel, |link, now, _, news| link.ask_about(&name, now, news));
             }
             Action::ListServices { sentinel } => {
@@ -74,36 +76,46 @@ impl Driver {
 
     /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`].
     fn verify(&mut self, id: u64, address: Address) {
+        let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
+        let new = self.candidate(id, &address, &pool);
         let Some(service) = self.services.get_mut(&id) else { return };
         if !service.dialling.insert(address.clone()) {
             return;
         }
-        let candidate = service.candidates.entry(address.clone()).or_insert_with(|| {
-            let inbox = self.inbox.clone();
-            let alarm: Alarm = Arc::new(move |generation, trouble| {
-                inbox.send(Command::Trouble { id, generation, trouble });
-            });
-            service.pool.candidate(address.clone(), self.set.map.map(&address), alarm)
-        });
-        let (candidate, inbox) = (candidate.clone(), self.inbox.clone());
+        let candidate = service.candidates.entry(address.clone()).or_insert(new).clone();
+        let inbox = self.inbox.clone();
         if let Some(workers) = self.workers.upgrade() {
             workers.run(move || {
                 let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
                 let result = result.unwrap_or_else(|_| {
                     Err(Error::new(ErrorKind::Internal, format!("dialling {address} panicked")))
                 });
-                inbox.send(Command::Verified { id, address, result });
+                inbox.send(Command::Verified { id, candidate, result });
             });
         }
     }
 
-    fn switch(&mut self, id: u64, generation: u64, to: &Address, fence: Option<&FenceReason>) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        let Some(candidate) = service.candidates.remove(to) else {
-            error!("no candidate stands ready for {to}: the machine switched without verifying");
-            return;
-        };
-        service.switch(generation, candidate, fence);
+    /// A generation-to-be.
+    fn candidate(&self, id: u64, address: &Address, pool: &Pool) -> Arc<Candidate> {
+        let inbox = self.inbox.clone();
+        let alarm: Alarm = Arc::new(move |generation, trouble| {
+            inbox.send(Command::Trouble { id, generation, trouble });
+        });
+        pool.candidate(address.clone(), self.set.map.map(address), alarm)
+    }
+
+    pub(super) fn switch(
+        &mut self,
+        id: u64,
+        generation: u64,
+        to: &Address,
+        fence: Option<&FenceReason>,
+    ) {
+        let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
+        let ready = self.services.get_mut(&id).and_then(|service| service.candidates.remove(to));
+        // Without one whose connection stands ready the pool dials, and asks ROLE, by itself.
+        let candidate = ready.unwrap_or_else(|| self.candidate(id, to, &pool));
+        self.with_service(id, |service| service.switch(generation, candidate, fence));
     }
 
     fn watch(&mut self, id: u64, node: Address, pace: Pace) {
@@ -126,25 +138,22 @@ impl Driver {
         }
     }
 
-    /// Resolves a node's name on a worker; the answer is [`Command::NodeResolved`].
+    /// Resolves a node's name; the answer is [`Command::NodeResolved`].
     pub(super) fn resolve_node(&self, id: u64, node: &Address) {
         let link = self.services.get(&id).and_then(|service| service.nodes.get(node));
-        let (Some(link), Some(workers)) = (link, self.workers.upgrade()) else { return };
-        let (node, name, inbox) = (node.clone(), link.dial_to().clone(), self.inbox.clone());
-        workers.run(move || {
-            inbox.send(Command::NodeResolved { id, node, addresses: look_up(&name) });
+        let Some(name) = link.map(PromotionLink::dial_to) else { return };
+        let (node, inbox) = (node.clone(), self.inbox.clone());
+        look_up(name, move |addresses| {
+            inbox.send(Command::NodeResolved { id, node, addresses: explained(addresses) });
         });
     }
 
-    /// Resolves a sentinel's name on a worker; the answer is [`Command::Resolved`].
+    /// Resolves a sentinel's name; the answer is [`Command::Resolved`].
     pub(super) fn resolve(&mut self, sentinel: &Address) {
-        let (Some(link), Some(workers)) = (self.links.get(sentinel), self.workers.upgrade()) else {
-            return;
-        };
-        let (sentinel, name, inbox) =
-            (sentinel.clone(), link.dial_to().clone(), self.inbox.clone());
-        workers.run(move || {
-            inbox.send(Command::Resolved { sentinel, addresses: look_up(&name) });
+        let Some(name) = self.links.get(sentinel).map(Link::dial_to) else { return };
+        let (sentinel, inbox) = (sentinel.clone(), self.inbox.clone());
+        look_up(name, move |addresses| {
+            inbox.send(Command::Resolved { sentinel, addresses: explained(addresses) });
         });
     }
 
@@ -185,9 +194,6 @@ impl Driver {
     }
 }
 
-fn look_up(name: &Address) -> Result<Vec<SocketAddr>, String> {
-    (name.host(), name.port())
-        .to_socket_addrs()
-        .map(Iterator::collect)
-        .map_err(|error| format!("its name cannot be resolved: {error}"))
+fn explained(addresses: Result<Vec<SocketAddr>, String>) -> Result<Vec<SocketAddr>, String> {
+    addresses.map_err(|cause| format!("its name cannot be resolved: {cause}"))
 }

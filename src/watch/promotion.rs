@@ -130,8 +130,8 @@ impl PromotionLink {
             let step = self.reach.tick(now, registry);
             self.step(step, now, news);
         } else if self.awaited.is_empty() {
-            self.awaited.push_back(Question::Role { tell: self.pace != Pace::Close });
-            self.ask(&cmd("ROLE").get_packed_command(), now, news);
+            let question = Question::Role { tell: self.pace != Pace::Close };
+            self.ask([question], &cmd("ROLE").get_packed_command(), now, news);
         } else {
             self.down(now, news);
         }
@@ -242,8 +242,8 @@ impl PromotionLink {
             for section in ORIGIN {
                 cmd("INFO").arg(section).write_packed_command(&mut packed);
             }
-            self.awaited.push_back(Question::Origin { standing, replies: Vec::new() });
-            self.ask(&packed, now, news);
+            let question = Question::Origin { standing, replies: Vec::new() };
+            self.ask([question], &packed, now, news);
         }
         Ok(())
     }
@@ -251,19 +251,30 @@ impl PromotionLink {
     /// Ends the blocking commands of these connections: `CLIENT UNBLOCK id ERROR`. Each is answered
     /// there with an error that says that it has done nothing.
     pub(crate) fn call_back(&mut self, ids: &[i64], now: Instant, news: &mut Vec<News>) {
-        if !self.is_up() {
+        // One round at a time: where it is denied or not answered, more of them say no more.
+        let calling = self.awaited.iter().any(|own| matches!(own, Question::CallBack));
+        if calling || !self.is_up() {
             return;
         }
         let mut packed = Vec::with_capacity(ids.len() * 64);
         for id in ids {
             cmd("CLIENT").arg("UNBLOCK").arg(id).arg("ERROR").write_packed_command(&mut packed);
         }
-        self.awaited.extend(ids.iter().map(|_| Question::CallBack));
-        self.ask(&packed, now, news);
+        self.ask(ids.iter().map(|_| Question::CallBack), &packed, now, news);
     }
 
-    fn ask(&mut self, packed: &[u8], now: Instant, news: &mut Vec<News>) {
-        self.asked = now;
+    fn ask(
+        &mut self,
+        questions: impl IntoIterator<Item = Question>,
+        packed: &[u8],
+        now: Instant,
+        news: &mut Vec<News>,
+    ) {
+        // Silence is counted from the first question that is open.
+        if self.awaited.is_empty() {
+            self.asked = now;
+        }
+        self.awaited.extend(questions);
         if let Some(Err(_)) = self.channel.as_mut().map(|channel| channel.send(packed)) {
             self.down(now, news);
         }

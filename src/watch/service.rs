@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -15,6 +15,10 @@ use crate::{
     topology::{Action, Input, Machine},
     watch::{Order, Recorder, promotion::PromotionLink},
 };
+
+/// The first pause between two rounds of calling blocking commands back, and the longest.
+const CALL_BACK_PAUSE: Duration = Duration::from_millis(3);
+const CALL_BACK_PAUSE_MAX: Duration = Duration::from_millis(250);
 
 pub(super) struct Service {
     pub(super) name: String,
@@ -30,8 +34,11 @@ pub(super) struct Service {
     pub(super) wanted: HashSet<Address>,
     /// The promotion links.
     pub(super) nodes: BTreeMap<Address, PromotionLink>,
-    /// Commands wait; blocking ones that are under way are called back.
-    pub(super) fenced: bool,
+    /// When each sentinel was asked the question that is open.
+    asked: HashMap<Address, Instant>,
+    /// While commands wait: when blocking ones that are still under way are called back next, and
+    /// the pause after that.
+    calls: Option<(Instant, Duration)>,
     recorder: Option<Recorder>,
     account: Account,
 }
@@ -57,7 +64,8 @@ impl Service {
             dialling: HashSet::new(),
             wanted: HashSet::new(),
             nodes: BTreeMap::new(),
-            fenced: false,
+            asked: HashMap::new(),
+            calls: None,
             recorder: order.recorder,
             account: Account::default(),
         }
@@ -85,15 +93,47 @@ impl Service {
     }
 
     pub(super) fn fence(&mut self, reason: &FenceReason) {
-        if !std::mem::replace(&mut self.fenced, true) {
+        if self.calls.is_none() {
             self.counters.fences.add(1);
         }
+        self.calls = Some((Instant::now(), CALL_BACK_PAUSE));
         self.pool.raise(why(reason));
     }
 
     pub(super) fn unfence(&mut self) {
-        self.fenced = false;
+        self.calls = None;
         self.pool.lift();
+    }
+
+    /// A sentinel is about to be asked.
+    pub(super) fn asks(&mut self, sentinel: &Address, now: Instant) {
+        self.asked.insert(sentinel.clone(), now);
+    }
+
+    /// Whether the answer to a question that was asked then is the one that is awaited. Services of
+    /// one name share the links, and one's answer may be older than the other's question.
+    pub(super) fn awaits(&mut self, sentinel: &Address, asked: Instant) -> bool {
+        let awaited = self.asked.get(sentinel).is_some_and(|since| asked >= *since);
+        if awaited {
+            self.asked.remove(sentinel);
+        }
+        awaited
+    }
+
+    /// When blocking commands are to be called back next.
+    pub(super) fn next_call(&self) -> Option<Instant> {
+        self.calls.map(|(next, _)| next)
+    }
+
+    /// The connections whose blocking commands are to be called back now.
+    pub(super) fn to_call_back(&mut self, now: Instant) -> Vec<i64> {
+        let Some((next, pause)) = &mut self.calls else { return Vec::new() };
+        if now < *next {
+            return Vec::new();
+        }
+        *next = now + *pause;
+        *pause = (*pause * 2).min(CALL_BACK_PAUSE_MAX);
+        self.pool.blocked()
     }
 
     /// A sentinel was heard.
@@ -152,7 +192,8 @@ impl Service {
         for (_, other) in self.candidates.drain() {
             other.abandon();
         }
-        self.fenced = fence.is_some();
+        self.dialling.clear();
+        self.calls = fence.map(|_| (Instant::now(), CALL_BACK_PAUSE));
         let Account { doubt, .. } = std::mem::take(&mut self.account);
         if let (Some(since), Some(previous)) = (doubt, previous) {
             let commands = previous.gate().commands().saturating_sub(since);

@@ -52,6 +52,8 @@ pub(crate) enum News {
     Answer {
         service: String,
         replies: Vec<Value>,
+        /// When it was asked.
+        asked: Instant,
     },
     Services {
         names: Vec<String>,
@@ -354,7 +356,7 @@ impl Link {
                         self.again.swap_remove(index);
                         self.ask_about(&name, now, news);
                     }
-                    news.push(News::Answer { service: name, replies });
+                    news.push(News::Answer { service: name, replies, asked: since });
                 }
             }
             Question::Services => news.push(News::Services { names: names(&value) }),

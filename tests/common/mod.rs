@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod load;
-pub mod stage;
+pub mod queue;
 pub mod story;
 
 use std::{

@@ -148,7 +148,7 @@ pub const CASES: &[Case] = &[
         name: "leader-dies-at-the-promotion",
         about: "The sentinel that leads the failover is killed at the promotion, before it can be \
                 asked about it.",
-        expect: "switches promotion, ends open trusted",
+        expect: "serves another, ends open trusted",
         cluster: |cluster| cluster.failover_timeout(FAILOVER_TIMEOUT),
         play: |stage| {
             let probe = Probe::start(&stage.cluster)?;
