@@ -2,16 +2,13 @@
 
 mod common;
 
-use std::{thread, time::Duration};
-
 use common::{
     load::Load,
     story::{Story, is_switch},
     *,
 };
-use redis::Commands;
 use switchmaster::{Event, Factory};
-use switchmaster_sandbox::{Cluster, FaultProxy, Node, Role, wait_until};
+use switchmaster_sandbox::{Cluster, Node, Role, wait_until};
 
 fn replicas(cluster: &Cluster) -> Vec<Node> {
     let master = cluster.master().unwrap();

@@ -100,8 +100,12 @@ fn the_factory_writes_to_one_of_two_that_are_promoted_at_once() {
         (alike.join().unwrap(), apart.join().unwrap())
     });
     println!("alike: {alike:?}\napart: {apart:?}");
-    let both = |rounds: &[Round]| rounds.iter().filter(|round| round.both).count();
+    let all = || alike.iter().chain(&apart);
+    let both = all().filter(|round| round.both).count();
     let two = apart.iter().filter(|round| round.promoted == 2).count();
-    assert!(both(&alike) + both(&apart) >= 10, "they seldom led together");
+    assert!(both >= 10, "they seldom led together");
     assert!(two >= 5, "{two} times two replicas were promoted");
+    // A second one only where each made the other's choice a replica.
+    assert!(all().all(|round| round.switches <= 2), "{alike:?}\n{apart:?}");
+    assert!(all().all(|round| round.switches <= round.promoted), "{alike:?}\n{apart:?}");
 }

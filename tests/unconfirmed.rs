@@ -36,9 +36,9 @@ fn node(cluster: &Cluster, address: &Address) -> Node {
     cluster.node_at(address.port()).expect("it is one of the nodes")
 }
 
-fn leader(cluster: &Cluster, evidence: &Evidence) -> Sentinel {
+fn leader(cluster: &Cluster, story: &mut Story, evidence: &Evidence) -> Sentinel {
     let (Evidence::Promotion { leader, .. } | Evidence::Ordered { leader, .. }) = evidence else {
-        panic!("{evidence} is no promotion")
+        panic!("{evidence} is no promotion:\n{}", story.text())
     };
     cluster.sentinel_at(leader.port()).expect("it is one of the sentinels")
 }
@@ -147,7 +147,7 @@ fn a_leader_that_dies_after_the_switch_has_commands_held_at_once() {
     let mut story = Story::of(&factory);
     cluster.kill_master().unwrap();
     let (switched, evidence) = story.switched(2);
-    leader(&cluster, &evidence).kill().unwrap();
+    leader(&cluster, &mut story, &evidence).kill().unwrap();
     let killed = Instant::now();
     let (fence, _) = held(&mut story, &switched);
     assert!(fence.at().saturating_duration_since(killed) < SLACK, "{}", story.text());
@@ -165,7 +165,7 @@ fn a_leader_that_falls_silent_has_commands_held_when_the_time_is_over() {
     let mut story = Story::of(&factory);
     cluster.kill_master().unwrap();
     let (switched, evidence) = story.switched(2);
-    let leader = leader(&cluster, &evidence);
+    let leader = leader(&cluster, &mut story, &evidence);
     leader.freeze().unwrap();
     let (_, after) = held(&mut story, &switched);
     assert!(after <= within + SLACK, "{after:?}\n{}", story.text());
@@ -221,7 +221,7 @@ fn a_leader_that_only_the_factory_loses_is_confirmed_by_another() {
     let mut story = Story::of(&factory);
     cluster.kill_master().unwrap();
     let (switched, evidence) = story.switched(2);
-    let leader = leader(&cluster, &evidence);
+    let leader = leader(&cluster, &mut story, &evidence);
     leader.proxy().unwrap().refuse();
     let (_, after) = held(&mut story, &switched);
     let (confirmed, _) = story.confirmed(2);
@@ -241,7 +241,7 @@ fn a_leader_that_only_the_factory_cannot_hear_is_confirmed_by_another() {
     let mut story = Story::of(&factory);
     cluster.failover().unwrap();
     let (_, evidence) = story.switched(2);
-    let leader = leader(&cluster, &evidence);
+    let leader = leader(&cluster, &mut story, &evidence);
     cluster.partition_client_from([&leader]).unwrap();
     let (confirmed, _) = story.confirmed(2);
     let Source::Sentinel(by) = confirmed.source() else { panic!("{confirmed}") };
