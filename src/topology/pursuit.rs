@@ -120,7 +120,7 @@ impl Machine {
                 epoch: master.epoch,
                 troubled,
                 left: self.left.as_ref(),
-                unconfirmed: self.unconfirmed.is_some(),
+                unconfirmed: self.doubt.unconfirmed.is_some(),
                 quarantined: &quarantined,
             });
             let decision = self.deliberation.decide(now, &self.rules, &electorate, held);
