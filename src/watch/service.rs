@@ -158,7 +158,8 @@ impl Service {
                 let mut heard: Vec<u64> = self.account.heard.values().copied().collect();
                 heard.sort_unstable_by(|one, other| other.cmp(one));
                 let last = majority.checked_sub(1).and_then(|index| heard.get(index).copied());
-                last.unwrap_or_else(|| self.pool.commands())
+                // Not so many since this master is served.
+                last.unwrap_or(0)
             }
         };
         self.account.doubt = Some(since);
