@@ -70,8 +70,8 @@ pub(super) struct Served {
 pub(super) struct Unconfirmed {
     pub(super) since: Instant,
     pub(super) leader: usize,
-    /// The epoch of the master before.
-    pub(super) before: Option<u64>,
+    /// The epoch of the master before, at least and at most.
+    pub(super) before: (Option<u64>, Option<u64>),
     /// There was reason to wait.
     pub(super) held: bool,
 }
@@ -378,8 +378,7 @@ impl Court {
             _ => None,
         };
         self.tally.insisted += u64::from(matches!(evidence, Evidence::Insistence { .. }));
-        let told = self.served.as_ref().and_then(|served| self.naming(served.node).max()).flatten();
-        let before = self.served.as_ref().and_then(|served| served.epoch).max(told);
+        let before = self.served.as_ref().map(|served| self.epoch_of(served)).unwrap_or_default();
         if let Some(from) = self.served.take() {
             self.nodes[from.node].quarantine = Some((self.now, from.run_id));
         }
