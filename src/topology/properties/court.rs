@@ -74,6 +74,8 @@ pub(super) struct Unconfirmed {
     pub(super) before: (Option<u64>, Option<u64>),
     /// There was reason to wait.
     pub(super) held: bool,
+    /// It was named at an epoch that is newer only if the one before was lowered.
+    pub(super) perhaps: bool,
 }
 
 /// How often what happened, or in how many cases it did.
@@ -387,6 +389,7 @@ impl Court {
             leader: number_of(leader),
             before,
             held: false,
+            perhaps: false,
         });
         self.doubtful = false;
         let own = &mut self.nodes[to];

@@ -42,7 +42,8 @@ impl Court {
         if one || eager {
             assert!(self.nodes[to].quarantine.is_none(), "back to {to} without a majority");
         }
-        assert!(!one || self.unconfirmed.is_none(), "{evidence}, though nobody is confirmed");
+        let certain = self.unconfirmed.is_none_or(|own| own.perhaps);
+        assert!(!one || certain, "{evidence}, though nobody is confirmed");
         match evidence {
             Evidence::Start { .. } => panic!("a second start"),
             Evidence::Insistence { .. } => {
@@ -160,7 +161,7 @@ impl Court {
         }
         let reason = self.fence.as_ref().map(|(reason, _)| reason);
         let held = matches!(reason, Some(FenceReason::Unconfirmed | FenceReason::LostMajority));
-        if let Some(own) = self.unconfirmed.filter(|_| !held) {
+        if let Some(own) = self.unconfirmed.filter(|own| !held && !own.perhaps) {
             assert!(self.now <= own.since + CONFIRM_WITHIN, "held late");
         }
         let before = self.now.checked_sub(Duration::from_millis(1)).expect("a moment ago");
@@ -229,7 +230,8 @@ impl Court {
             self.tally.confirmed += 1;
             return;
         }
-        if naming.iter().any(|witness| newer(witness, least)) {
+        own.perhaps |= naming.iter().any(|witness| newer(witness, least));
+        if own.perhaps {
             return;
         }
         assert!(self.doubtful, "nobody confirmed it");
