@@ -36,9 +36,10 @@ use fault::Fault;
 use step::{NODES, SENTINELS, Step, Theme, Told, sentinel};
 
 impl Tally {
-    /// Whether this was reached in so many of a thousand cases.
-    fn reached(&self, what: &str, count: u64, in_a_thousand: u64) {
-        assert!(count * 1_000 >= self.cases * in_a_thousand, "{what} in {count} cases: {self:?}");
+    /// Whether this was reached in so many of 10,000 cases: fewer than usual, for chance has its way
+    /// with the least that are run.
+    fn reached(&self, what: &str, count: u64, least: u64) {
+        assert!(count * 10_000 >= self.cases * least, "{what} in {count} cases: {self:?}");
     }
 
     /// Adds a case: each of these counts once in it.
@@ -139,13 +140,13 @@ fn every_switch_has_its_reason() {
         }
         court.tally
     });
-    total.reached("switches", total.switches, 700);
-    total.reached("fences", total.fences, 300);
-    total.reached("switches at the fact", total.eager, 20);
-    total.reached("ordered ones", total.ordered, 10);
-    total.reached("confirmed ones", total.confirmed, 20);
-    total.reached("held ones", total.held, 3);
-    total.reached("lost majorities", total.lost, 20);
+    total.reached("switches", total.switches, 7_000);
+    total.reached("fences", total.fences, 3_000);
+    total.reached("switches at the fact", total.eager, 200);
+    total.reached("ordered ones", total.ordered, 30);
+    total.reached("confirmed ones", total.confirmed, 80);
+    total.reached("held ones", total.held, 10);
+    total.reached("lost majorities", total.lost, 200);
 }
 
 /// Whatever goes wrong in a cluster, and in what is told of it.
@@ -160,15 +161,15 @@ fn a_cluster_that_fails_over_is_followed_by_right() {
         cluster.run(500 * steps as u64, &mut faults);
         cluster.court.tally
     });
-    total.reached("fences", total.fences, 600);
-    total.reached("switches at the fact", total.eager, 80);
-    total.reached("ordered ones", total.ordered, 80);
-    total.reached("confirmed ones", total.confirmed, 100);
-    total.reached("held ones", total.held, 20);
-    total.reached("overruled ones", total.overruled, 8);
-    total.reached("insistence", total.insisted, 5);
-    total.reached("fences at their deadline", total.deadlines, 2);
-    total.reached("lost majorities", total.lost, 50);
+    total.reached("fences", total.fences, 6_000);
+    total.reached("switches at the fact", total.eager, 700);
+    total.reached("ordered ones", total.ordered, 800);
+    total.reached("confirmed ones", total.confirmed, 1_000);
+    total.reached("held ones", total.held, 200);
+    total.reached("overruled ones", total.overruled, 30);
+    total.reached("insistence", total.insisted, 10);
+    total.reached("fences at their deadline", total.deadlines, 3);
+    total.reached("lost majorities", total.lost, 500);
 }
 
 /// When all is over, the machine serves what most sentinels name, and nothing waits.
