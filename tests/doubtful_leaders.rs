@@ -358,6 +358,21 @@ fn votes_for_another_sentinel_are_not_counted() {
 }
 
 #[test]
+fn a_leader_is_not_believed_while_another_sentinel_names_a_master_of_that_epoch() {
+    let mut stage = Stage::set();
+    stage.kill_master();
+    stage.lead(0, FailoverKind::MasterDown, 1, 1);
+    stage.chosen(1);
+    let other = stage.nodes[2].address();
+    stage.change(2, |service| service.learn(other, 1));
+    stage.nodes[1].promote();
+    // Whoever made that one the master has led a failover, too.
+    stage.is_not_followed(1, TWO);
+    stage.is_followed_when_named(&[0, 1], 1, 1);
+    stage.serves(1);
+}
+
+#[test]
 fn an_order_is_not_believed_while_a_sentinel_is_out_of_reach() {
     let mut stage = Stage::set();
     stage.sentinels[2].stop_listening();
