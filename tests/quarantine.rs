@@ -43,7 +43,7 @@ impl Aftermath {
 
     /// Waits until every server knows what happened. The factory is not led back meanwhile, and what
     /// it acknowledged is there.
-    fn survive(mut self, cluster: &Cluster, factory: &Factory) {
+    fn must_be_survived(mut self, cluster: &Cluster, factory: &Factory) {
         let new = cluster.node_at(factory.master().unwrap().port()).unwrap();
         let demoted = || matches!(self.old.role(), Ok(Role::Replica { .. }));
         assert!(wait_until(PATIENCE, demoted), "{}", cluster.logs());
@@ -91,7 +91,7 @@ fn a_sentinel_that_was_away_during_the_failover_does_not_lead_back() {
     factory.refresh();
     aftermath.load.wait_for(100);
     assert_eq!(old.role().unwrap(), Role::Master, "it was to be led back to a master");
-    aftermath.survive(&cluster, &factory);
+    aftermath.must_be_survived(&cluster, &factory);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_stale_sentinel_does_not_lead_back_when_nobody_contradicts_it() {
     assert!(led(), "{:#?}", factory.topology());
     assert_eq!(old.role().unwrap(), Role::Master, "it was to be led back to a master");
     others.iter().for_each(|other| other.resume().unwrap());
-    aftermath.survive(&cluster, &factory);
+    aftermath.must_be_survived(&cluster, &factory);
 }
 
 /// The replicas are out of the client's reach while one of them is promoted and announced.

@@ -61,8 +61,14 @@ impl Tally {
 }
 
 /// Runs so many cases, or that many times as many as `SWITCHMASTER_CASES` says, each made of a seed
-/// and a number of steps, and adds up what happened in them.
+/// and a number of steps, and adds up what happened in them. `SWITCHMASTER_CASE=0x1234:56` runs the
+/// one of that seed with so many steps first.
 fn session(cases: u32, steps: usize, case: impl Fn(Dice, usize) -> Tally) -> Tally {
+    if let Ok(again) = std::env::var("SWITCHMASTER_CASE") {
+        let (seed, steps) = again.split_once(':').expect("a seed and a number of steps");
+        let seed = u64::from_str_radix(seed.trim_start_matches("0x"), 16).expect("a seed");
+        case(Dice(seed), steps.parse().expect("a number of steps"));
+    }
     let times = std::env::var("SWITCHMASTER_CASES").map(|times| times.parse().expect("a number"));
     let cases = cases * times.unwrap_or(1);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
@@ -75,7 +81,7 @@ fn session(cases: u32, steps: usize, case: impl Fn(Dice, usize) -> Tally) -> Tal
     });
     match outcome {
         Err(TestError::Fail(reason, (seed, steps))) => {
-            panic!("seed {seed:#x} with {steps} steps: {reason}")
+            panic!("SWITCHMASTER_CASE={seed:#x}:{steps}: {reason}")
         }
         outcome => outcome.expect("cases"),
     }
