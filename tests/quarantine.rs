@@ -6,13 +6,15 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{
-    load::Load,
+    load::{Failure, Load, Tally},
     story::{Story, is_replacing, is_switch},
     *,
 };
 use redis::Commands;
-use switchmaster::{Address, Evidence, Factory, SentinelLink, SentinelStatus};
+use switchmaster::{Address, ErrorKind, Evidence, Factory, Outcome, SentinelLink, SentinelStatus};
 use switchmaster_sandbox::{Cluster, Node, Probe, Role, Sentinel, wait_until};
+
+const WRITERS: usize = 4;
 
 /// A planned failover while one sentinel is down, and what it leaves: the master that was replaced,
 /// which goes on as a master for some ten seconds, and the sentinel that has heard of nothing.
@@ -29,7 +31,7 @@ impl Aftermath {
         let old = cluster.master().unwrap();
         let stale = cluster.sentinels()[2].clone();
         stale.kill().unwrap();
-        let load = Load::begin(factory, 4);
+        let load = Load::begin(factory, WRITERS);
         let mut story = Story::of(factory);
         cluster.failover().unwrap();
         let (_, evidence) = story.switched(2);
@@ -41,7 +43,7 @@ impl Aftermath {
 
     /// Waits until every server knows what happened. The factory is not led back meanwhile, and what
     /// it acknowledged is there.
-    fn is_survived(mut self, cluster: &Cluster, factory: &Factory) {
+    fn must_be_survived(mut self, cluster: &Cluster, factory: &Factory) {
         let new = cluster.node_at(factory.master().unwrap().port()).unwrap();
         let demoted = || matches!(self.old.role(), Ok(Role::Replica { .. }));
         assert!(wait_until(PATIENCE, demoted), "{}", cluster.logs());
@@ -56,9 +58,18 @@ impl Aftermath {
         assert_eq!(factory.stats().overruled_commands, 0);
         let lost = tally.lost(&new);
         assert!(lost.is_empty(), "{}\n{}", tally.describe(&lost), story.text());
-        assert!(tally.failures.is_empty(), "{}\n{}", tally.failures(), story.text());
+        assert_only_overtaken(&tally, story);
         assert_fresh(factory, cluster);
     }
+}
+
+/// Nothing failed but what the fence overtook on its way to the old master: one command of a writer.
+fn assert_only_overtaken(tally: &Tally, story: &mut Story) {
+    let overtaken = |failure: &Failure| {
+        failure.kind == Some(ErrorKind::Switched) && failure.outcome == Outcome::Unknown
+    };
+    let only = tally.failures.iter().all(overtaken) && tally.failures.len() <= WRITERS;
+    assert!(only, "{}\n{}", tally.failures(), story.text());
 }
 
 /// What the factory has from this sentinel.
@@ -80,7 +91,7 @@ fn a_sentinel_that_was_away_during_the_failover_does_not_lead_back() {
     factory.refresh();
     aftermath.load.wait_for(100);
     assert_eq!(old.role().unwrap(), Role::Master, "it was to be led back to a master");
-    aftermath.is_survived(&cluster, &factory);
+    aftermath.must_be_survived(&cluster, &factory);
 }
 
 #[test]
@@ -110,7 +121,7 @@ fn a_stale_sentinel_does_not_lead_back_when_nobody_contradicts_it() {
     assert!(led(), "{:#?}", factory.topology());
     assert_eq!(old.role().unwrap(), Role::Master, "it was to be led back to a master");
     others.iter().for_each(|other| other.resume().unwrap());
-    aftermath.is_survived(&cluster, &factory);
+    aftermath.must_be_survived(&cluster, &factory);
 }
 
 /// The replicas are out of the client's reach while one of them is promoted and announced.
@@ -123,7 +134,7 @@ fn promoted_out_of_reach(fault: impl FnOnce(&Cluster)) -> (Cluster, Factory, Loa
         .build()
         .unwrap();
     wait_until_calm(&factory, &cluster);
-    let load = Load::begin(&factory, 4);
+    let load = Load::begin(&factory, WRITERS);
     let mut story = Story::of(&factory);
     let probe = Probe::start(&cluster).unwrap();
     let master = cluster.master().unwrap();
@@ -172,7 +183,7 @@ fn commands_wait_for_a_promoted_replica_that_is_out_of_reach_while_the_old_maste
     assert!(story.position(is_replacing) < story.position(is_switch), "{}", story.text());
     let lost = tally.lost(&cluster.master().unwrap());
     assert!(lost.is_empty(), "{}\n{}", tally.describe(&lost), story.text());
-    assert!(tally.failures.is_empty(), "{}\n{}", tally.failures(), story.text());
+    assert_only_overtaken(&tally, &mut story);
     assert_eq!((factory.generation(), story.count(is_switch)), (2, 1), "{}", story.text());
     assert_fresh(&factory, &cluster);
 }

@@ -27,17 +27,28 @@ pub(super) struct Unconfirmed {
     pub(super) held: bool,
 }
 
+/// What is open about the master that is served.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// While it rests on its promotion alone.
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    /// Since when a majority of the sentinels has been silent, until one names the master again.
+    pub(super) majority_lost: Option<Instant>,
+    /// The driver was told of a doubt, and of no trust since.
+    pub(super) told: bool,
+}
+
 impl Machine {
     /// Looks whether what was in doubt is settled, and whether anything has come into doubt.
-    pub(super) fn doubt(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn settle_doubt(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let confirmed = self.confirm(now);
         let back = self.count_the_heard(now, actions);
-        let doubtful = self.unconfirmed.is_some() || self.majority_lost.is_some();
-        match (self.doubtful, doubtful) {
+        let doubtful = self.doubt.unconfirmed.is_some() || self.doubt.majority_lost.is_some();
+        match (self.doubt.told, doubtful) {
             (false, true) => {
                 // A switch starts in doubt; a silence began when the majority was last heard.
-                let majority = self.majority_lost.map(|_| self.electorate().majority());
-                let majority = majority.filter(|_| self.unconfirmed.is_none());
+                let majority = self.doubt.majority_lost.map(|_| self.electorate().majority());
+                let majority = majority.filter(|_| self.doubt.unconfirmed.is_none());
                 actions.push(Action::Doubt { majority });
             }
             (true, false) => {
@@ -46,7 +57,7 @@ impl Machine {
             }
             _ => {}
         }
-        self.doubtful = doubtful;
+        self.doubt.told = doubtful;
         if back && !doubtful {
             self.nodes.confirm();
         }
@@ -54,7 +65,7 @@ impl Machine {
 
     /// Returns the sentinel that confirms the master now.
     fn confirm(&mut self, now: Instant) -> Option<Address> {
-        let unconfirmed = self.unconfirmed.as_ref()?;
+        let unconfirmed = self.doubt.unconfirmed.as_ref()?;
         let (since, leader) = (unconfirmed.since, unconfirmed.leader.clone());
         // One that is behind the master before knows nothing of who came after it.
         let newer = |epoch: Option<u64>| epoch.is_none() || epoch > unconfirmed.before;
@@ -65,7 +76,7 @@ impl Machine {
         let by = self.roster.sentinels.iter().find(names_it).map(|own| own.address.clone());
         let by = by.or_else(|| self.named_by_most_since(since));
         if by.is_some() {
-            self.unconfirmed = None;
+            self.doubt.unconfirmed = None;
             self.nodes.confirm();
             return by;
         }
@@ -77,7 +88,7 @@ impl Machine {
             .is_some_and(|view| view.leads().is_none());
         let late = now >= since + self.rules.confirm_within;
         let contested = self.contested;
-        if let Some(unconfirmed) = &mut self.unconfirmed {
+        if let Some(unconfirmed) = &mut self.doubt.unconfirmed {
             unconfirmed.held |= gone || gave_up || late || contested;
         }
         None
@@ -101,9 +112,9 @@ impl Machine {
         let heard = voters.iter().filter(|own| self.is_heard(now, own)).count();
         let silent = self.master.is_some() && of > 0 && heard <= of / 2;
         let source = Source::Factory;
-        match self.majority_lost {
+        match self.doubt.majority_lost {
             None if silent => {
-                self.majority_lost = Some(now);
+                self.doubt.majority_lost = Some(now);
                 let event = Event::MajorityLost { at: now, source, heard, of };
                 actions.push(Action::Report(event));
                 false
@@ -112,7 +123,7 @@ impl Machine {
                 if self.named_by_most_since(since).is_none() {
                     return false;
                 }
-                self.majority_lost = None;
+                self.doubt.majority_lost = None;
                 let event = Event::MajorityRegained { at: now, source, heard, of };
                 actions.push(Action::Report(event));
                 true
@@ -140,6 +151,7 @@ impl Machine {
     /// When doubt changes by itself.
     pub(super) fn next_doubt(&self, now: Instant) -> Option<Instant> {
         let late = self
+            .doubt
             .unconfirmed
             .as_ref()
             .filter(|unconfirmed| !unconfirmed.held)

@@ -45,12 +45,26 @@ pub(super) struct Replacing {
     pub(super) until: Instant,
 }
 
+/// What commands wait for, and what they may have to wait for.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    pub(super) fence: Option<Fence>,
+    /// The choice of a successor that was reported last, …
+    told: Option<Choice>,
+    /// … the one that commands wait for, …
+    pub(super) replacing: Option<Replacing>,
+    /// … and the one that they waited for in vain.
+    spent: Option<Choice>,
+    /// When the connections to the master will be cut, from and until.
+    pub(super) cut: Option<(Instant, Instant)>,
+}
+
 impl Machine {
     /// Raises or lifts the fence as what is known demands.
     pub(super) fn hold(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let end = self.replace(now, actions);
         let wanted = self.reason_to_hold(now);
-        match (&self.fence, wanted) {
+        match (&self.holding.fence, wanted) {
             (None, Some(reason)) => self.raise(now, reason, now, actions),
             (Some(fence), Some(reason)) if fence.reason != reason => {
                 let since = fence.since;
@@ -88,18 +102,18 @@ impl Machine {
         since: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let source = match (&reason, &self.replacing) {
+        let source = match (&reason, &self.holding.replacing) {
             (FenceReason::Replacing { .. }, Some(replacing)) => {
                 Source::Sentinel(replacing.choice.leader.clone())
             }
             _ => Source::Factory,
         };
-        self.fence = Some(Fence { reason: reason.clone(), since });
+        self.holding.fence = Some(Fence { reason: reason.clone(), since });
         actions.push(Action::Report(Event::FenceRaised { at: now, source, reason }));
     }
 
     fn lifted(&mut self, now: Instant, end: FenceEnd, actions: &mut Vec<Action>) {
-        if let Some(fence) = self.fence.take() {
+        if let Some(fence) = self.holding.fence.take() {
             let stood = now - fence.since;
             let source = Source::Factory;
             actions.push(Action::Report(Event::FenceLifted { at: now, source, end, stood }));
@@ -108,11 +122,11 @@ impl Machine {
 
     /// A new master is served: says whether commands have to wait on that one too.
     pub(super) fn fence_of_the_next(&mut self, now: Instant) -> Option<FenceReason> {
-        self.spent = None;
+        self.holding.spent = None;
         // Two failovers at once: another sentinel may have chosen another node meanwhile.
         let choice = self.choice().filter(|_| self.rules.fence);
         let until = now + self.rules.fence_timeout;
-        self.replacing = choice.map(|choice| Replacing { choice, until });
+        self.holding.replacing = choice.map(|choice| Replacing { choice, until });
         self.reason_to_hold(now)
     }
 
@@ -131,16 +145,18 @@ impl Machine {
 
     fn reason_to_hold(&self, now: Instant) -> Option<FenceReason> {
         self.master.as_ref()?;
-        if self.majority_lost.is_some() && self.rules.on_lost_majority != OnLostMajority::Serve {
+        if self.doubt.majority_lost.is_some()
+            && self.rules.on_lost_majority != OnLostMajority::Serve
+        {
             return Some(FenceReason::LostMajority);
         }
-        if self.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.held) {
+        if self.doubt.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.held) {
             return Some(FenceReason::Unconfirmed);
         }
-        if self.cut.is_some_and(|(from, until)| now >= from && now < until) {
+        if self.holding.cut.is_some_and(|(from, until)| now >= from && now < until) {
             return Some(FenceReason::Cut);
         }
-        let replacing = self.replacing.as_ref()?;
+        let replacing = self.holding.replacing.as_ref()?;
         Some(FenceReason::Replacing { by: replacing.choice.node.clone() })
     }
 
@@ -148,34 +164,40 @@ impl Machine {
     /// deadline. A leader that is lost may have promoted it all the same.
     fn replace(&mut self, now: Instant, actions: &mut Vec<Action>) -> Option<FenceEnd> {
         let choice = self.choice();
-        if let Some(choice) = choice.as_ref().filter(|choice| self.told.as_ref() != Some(*choice)) {
+        if let Some(choice) =
+            choice.as_ref().filter(|choice| self.holding.told.as_ref() != Some(*choice))
+        {
             actions.push(Action::Report(Event::Chosen {
                 at: now,
                 source: Source::Sentinel(choice.leader.clone()),
                 node: choice.node.clone(),
             }));
         }
-        self.told.clone_from(&choice);
+        self.holding.told.clone_from(&choice);
         // A link that ends and comes back makes no new choice of an old one.
-        if self.spent != choice
-            && let Some(spent) = &self.spent
+        if self.holding.spent != choice
+            && let Some(spent) = &self.holding.spent
             && (choice.is_some() || self.gave_up(spent))
         {
-            self.spent = None;
+            self.holding.spent = None;
         }
-        if let Some(replacing) = &mut self.replacing {
+        if let Some(replacing) = &mut self.holding.replacing {
             if now >= replacing.until {
-                self.spent = self.replacing.take().map(|replacing| replacing.choice);
+                self.holding.spent =
+                    self.holding.replacing.take().map(|replacing| replacing.choice);
                 return Some(FenceEnd::Deadline);
             }
             if let Some(choice) = choice {
                 replacing.choice = choice;
-            } else if self.replacing.as_ref().is_some_and(|own| self.gave_up(&own.choice)) {
-                self.replacing = None;
+            } else if self.holding.replacing.as_ref().is_some_and(|own| self.gave_up(&own.choice)) {
+                self.holding.replacing = None;
                 return Some(FenceEnd::Aborted);
             }
-        } else if let Some(choice) = choice.filter(|_| self.rules.fence && self.spent.is_none()) {
-            self.replacing = Some(Replacing { choice, until: now + self.rules.fence_timeout });
+        } else if let Some(choice) =
+            choice.filter(|_| self.rules.fence && self.holding.spent.is_none())
+        {
+            self.holding.replacing =
+                Some(Replacing { choice, until: now + self.rules.fence_timeout });
         }
         None
     }
@@ -185,7 +207,7 @@ impl Machine {
     pub(super) fn expect_cut(&mut self, node: &Address, leader: &Address) {
         let quiet = self.nodes.watched.get(node).is_some_and(|node| node.quiet);
         let leader = self.roster.get(leader).filter(|_| quiet && self.rules.fence);
-        self.cut = leader.and_then(|leader| {
+        self.holding.cut = leader.and_then(|leader| {
             let replicas = leader.view.as_ref()?.replicas.as_ref()?;
             let asked = replicas.iter().find(|own| self.same_node(&own.address, node))?;
             let ago = Duration::from_millis(asked.info_refresh?);
@@ -196,7 +218,7 @@ impl Machine {
 
     /// When the fence before a cut goes up or comes down.
     pub(super) fn next_cut(&self, now: Instant) -> Option<Instant> {
-        let (from, until) = self.cut?;
+        let (from, until) = self.holding.cut?;
         [from, until].into_iter().find(|at| *at > now)
     }
 

@@ -15,8 +15,8 @@ use super::{
     Action, Answer, Input, Origin, Rules, Trouble,
     agreement::{Acceptance, Claim, Deliberation, Electorate},
     answer::View,
-    doubt::Unconfirmed,
-    fence::{Choice, Fence, Replacing},
+    doubt::{Doubt, Unconfirmed},
+    fence::Holding,
     message::Message,
     node::Nodes,
     roster::{Change, Link, Roster, Said, Sentinel},
@@ -87,20 +87,10 @@ pub(crate) struct Machine {
     pub(super) abort: Option<(Address, String)>,
     /// What the nodes say of themselves.
     pub(super) nodes: Nodes,
-    /// The choice of a successor that was reported last, the one that commands wait for, and the one
-    /// that they waited for in vain.
-    pub(super) told: Option<Choice>,
-    pub(super) replacing: Option<Replacing>,
-    pub(super) spent: Option<Choice>,
-    pub(super) fence: Option<Fence>,
-    /// When the connections to the master will be cut, from and until.
-    pub(super) cut: Option<(Instant, Instant)>,
-    /// While the master rests on its promotion alone.
-    pub(super) unconfirmed: Option<Unconfirmed>,
-    /// Since when a majority of the sentinels has been silent, until one names the master again.
-    pub(super) majority_lost: Option<Instant>,
-    /// The driver was told of a doubt, and of no trust since.
-    pub(super) doubtful: bool,
+    /// What commands wait for.
+    pub(super) holding: Holding,
+    /// Whether the master will stay.
+    pub(super) doubt: Doubt,
     /// More than one sentinel has led a failover at the same time, and at least one still does.
     pub(super) contested: bool,
     /// Since when sentinels have named different masters, and whether that was reported.
@@ -129,14 +119,8 @@ impl Machine {
             failover: None,
             abort: None,
             nodes: Nodes::default(),
-            told: None,
-            replacing: None,
-            spent: None,
-            fence: None,
-            cut: None,
-            unconfirmed: None,
-            majority_lost: None,
-            doubtful: false,
+            holding: Holding::default(),
+            doubt: Doubt::default(),
             contested: false,
             disagreeing: None,
         }
@@ -185,7 +169,7 @@ impl Machine {
             self.review(now, &mut actions);
             self.follow(now, &mut actions);
             self.watch_nodes(now, &mut actions);
-            self.doubt(now, &mut actions);
+            self.settle_doubt(now, &mut actions);
             self.hold(now, &mut actions);
             self.observe(now, &mut actions);
             self.pull_again(now);
@@ -351,26 +335,27 @@ impl Machine {
         if one.is_empty() || other.is_empty() {
             return self.roster.same_place(left, right);
         }
-        one.intersection(&other).next().is_some()
+        one.iter().any(|id| other.contains(id))
     }
 
     /// The run ids of a node: what it told itself, or what the sentinels list.
-    fn ids(&self, address: &Address) -> BTreeSet<&str> {
+    fn ids(&self, address: &Address) -> Vec<&str> {
         if let Some(own) = self.run_ids.get(address) {
-            return BTreeSet::from([own.as_str()]);
+            return vec![own];
         }
-        let mut ids = BTreeSet::new();
+        let mut ids = Vec::new();
         for sentinel in self.roster.sentinels.iter().filter(|sentinel| sentinel.is_up()) {
             let master = sentinel.view.as_ref().and_then(|view| view.master.as_ref());
             let master = master.map(|master| (&master.address, &master.run_id));
             let replicas = sentinel.replicas.iter().map(|node| (&node.address, &node.run_id));
-            ids.extend(
-                master
-                    .into_iter()
-                    .chain(replicas)
-                    .filter(|(listed, _)| *listed == address)
-                    .filter_map(|(_, id)| id.as_deref()),
-            );
+            for (listed, id) in master.into_iter().chain(replicas) {
+                if let Some(id) = id
+                    && listed == address
+                    && !ids.contains(&id.as_str())
+                {
+                    ids.push(id);
+                }
+            }
         }
         ids
     }
@@ -427,7 +412,7 @@ impl Machine {
             Evidence::Promotion { leader, .. } | Evidence::Ordered { leader, .. } => Some(leader),
             _ => None,
         };
-        self.unconfirmed =
+        self.doubt.unconfirmed =
             leader.cloned().map(|leader| Unconfirmed { since: now, leader, before, held: false });
         self.release(&to);
         self.nodes.serve(&proof.origin, leader.is_none());
@@ -441,8 +426,8 @@ impl Machine {
         // Every connection that was made before goes, and every dial under way is given up.
         self.proofs.clear();
         self.verifying.clear();
-        self.doubtful = false;
-        self.cut = None;
+        self.doubt.told = false;
+        self.holding.cut = None;
         self.deliberation.begin_anew();
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);

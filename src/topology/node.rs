@@ -118,7 +118,7 @@ impl Machine {
         if self.is_served(address) {
             // A server ends its connections one after another, and answers nobody meanwhile. So
             // they are all known to be cut when it speaks again.
-            if let Some((from, _)) = &mut self.cut {
+            if let Some((from, _)) = &mut self.holding.cut {
                 *from = now.min(*from);
             }
             self.reported = Some(now);
@@ -156,7 +156,7 @@ impl Machine {
         let standing = identity.standing.clone();
         node.identity = Some(identity);
         if served && gone.is_some() {
-            self.cut = None;
+            self.holding.cut = None;
         }
         match standing {
             Standing::Master if served || quarantined => node.fact = None,
@@ -204,7 +204,7 @@ impl Machine {
                 }
             }
         }
-        if self.unconfirmed.is_none() {
+        if self.doubt.unconfirmed.is_none() {
             self.nodes.confirm();
         }
     }

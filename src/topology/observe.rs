@@ -237,34 +237,40 @@ impl Machine {
 
     fn observe_nodes(&mut self, now: Instant, actions: &mut Vec<Action>) {
         // For each node: how many sentinels list it, and how many of those cannot reach it.
-        let mut seen: Vec<(Address, usize, usize)> = Vec::new();
-        let mut count = |address: &Address, down: bool| match seen
-            .iter_mut()
-            .find(|(own, ..)| self.same_node(own, address))
-        {
-            Some((_, listed, unreachable)) => {
-                *listed += 1;
-                *unreachable += usize::from(down);
-            }
-            None => seen.push((address.clone(), 1, usize::from(down))),
-        };
+        let mut seen: Vec<(&Address, usize, usize)> = Vec::new();
+        // Under which of its addresses each one is seen.
+        let mut spelled: Vec<(&Address, usize)> = Vec::new();
         for sentinel in self.roster.members().into_iter().filter(|own| own.view.is_some()) {
-            let mut listed: Vec<&Address> = Vec::new();
-            if let Some(master) = &self.master {
-                let down = sentinel.master_down.as_ref();
-                count(
-                    &master.address,
-                    down.is_some_and(|down| self.same_node(down, &master.address)),
-                );
-                listed.push(&master.address);
-            }
-            for replica in &sentinel.replicas {
-                if !listed.iter().any(|own| self.same_node(own, &replica.address)) {
-                    count(&replica.address, replica.flags.has("s_down"));
-                    listed.push(&replica.address);
+            let down = |master: &Address| {
+                sentinel.master_down.as_ref().is_some_and(|down| self.same_node(down, master))
+            };
+            let master = self.master.as_ref().map(|own| (&own.address, down(&own.address)));
+            let replicas = sentinel.replicas.iter();
+            let replicas = replicas.map(|own| (&own.address, own.flags.has("s_down")));
+            let mut listed: Vec<usize> = Vec::new();
+            for (address, down) in master.into_iter().chain(replicas) {
+                let known = spelled.iter().find(|(own, _)| *own == address);
+                let index = known.map(|(_, index)| *index).unwrap_or_else(|| {
+                    let same = seen.iter().position(|(own, ..)| self.same_node(own, address));
+                    let index = same.unwrap_or_else(|| {
+                        seen.push((address, 0, 0));
+                        seen.len() - 1
+                    });
+                    spelled.push((address, index));
+                    index
+                });
+                if !listed.contains(&index) {
+                    listed.push(index);
+                    let (_, listed, unreachable) = &mut seen[index];
+                    *listed += 1;
+                    *unreachable += usize::from(down);
                 }
             }
         }
+        let seen: Vec<(Address, usize, usize)> = seen
+            .into_iter()
+            .map(|(node, listed, unreachable)| (node.clone(), listed, unreachable))
+            .collect();
         for (node, listed, unreachable) in seen {
             let down = unreachable * 2 > listed;
             let source = Source::Factory;

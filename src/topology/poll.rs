@@ -74,7 +74,7 @@ impl Machine {
         add(self.master.is_none(), "no master");
         add(self.candidate.is_some(), "candidate");
         add(self.is_reported(now), "reported");
-        add(self.unconfirmed.is_some(), "unconfirmed");
+        add(self.doubt.unconfirmed.is_some(), "unconfirmed");
         add(self.master_is_down(), "master down");
         add(up().any(|sentinel| sentinel.failing_over), "failover");
         let differs = self.master.as_ref().is_some_and(|master| {
@@ -161,7 +161,7 @@ impl Machine {
             .chain(retry)
             .chain(fades.filter(|fades| *fades > now))
             .chain(disagreeing)
-            .chain(self.replacing.as_ref().map(|replacing| replacing.until))
+            .chain(self.holding.replacing.as_ref().map(|replacing| replacing.until))
             .chain(self.next_doubt(now))
             .chain(self.next_cut(now))
             .chain(self.next_pull())

@@ -19,6 +19,9 @@ use super::{
 /// A verification counts for this long. The connection it was made on is then still at hand.
 pub(super) const PROOF_HOLDS: Duration = Duration::from_secs(1);
 
+/// An answer says how things are for this long, when a promotion is judged by it.
+const ANSWER_HOLDS: Duration = Duration::from_secs(2);
+
 /// Messages cause at most one verification in this time.
 const EARLY_GAP: Duration = Duration::from_millis(10);
 
@@ -72,11 +75,12 @@ impl Machine {
         if self.roster.voters().any(|own| elsewhere(&own)) {
             return Verdict::Open(Lack::OneLeader);
         }
+        let since = now.checked_sub(ANSWER_HOLDS).map_or(at, |recent| recent.max(at));
         let witnesses = self.roster.voters().map(|own| Witness {
             sentinel: &own.address,
             run_id: own.run_id.as_deref(),
             linked: own.is_up(),
-            view: own.answered_since(at),
+            view: own.answered_since(since),
             finished: self.has_finished(own),
         });
         let snapshot = Snapshot {
@@ -116,7 +120,7 @@ impl Machine {
                 epoch: master.epoch,
                 troubled,
                 left: self.left.as_ref(),
-                unconfirmed: self.unconfirmed.is_some(),
+                unconfirmed: self.doubt.unconfirmed.is_some(),
                 quarantined: &quarantined,
             });
             let decision = self.deliberation.decide(now, &self.rules, &electorate, held);

@@ -200,8 +200,8 @@ fn state(machine: &Machine, now: Instant) -> State {
             topology.troubles.join(", ")
         },
         wake: format!("+{}ms", wake.as_millis()),
-        fence: machine.fence.as_ref().map(|fence| shortened(&fence.reason.to_string())),
-        doubt: match (&machine.unconfirmed, &machine.majority_lost) {
+        fence: machine.holding.fence.as_ref().map(|fence| shortened(&fence.reason.to_string())),
+        doubt: match (&machine.doubt.unconfirmed, &machine.doubt.majority_lost) {
             (None, None) => None,
             (Some(_), None) => Some("unconfirmed".to_owned()),
             (None, Some(_)) => Some("majority lost".to_owned()),

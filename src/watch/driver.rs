@@ -365,7 +365,7 @@ impl Driver {
     /// went up may arrive there later, hence again and again.
     pub(super) fn call_back(&mut self, id: u64) {
         let Some(service) = self.services.get_mut(&id) else { return };
-        let ids = service.to_call_back(Instant::now());
+        let ids = service.due_for_a_call(Instant::now());
         let served = |node: &&Address| service.machine.is_served(node);
         let Some(master) = service.nodes.keys().find(served).cloned() else { return };
         if !ids.is_empty() {

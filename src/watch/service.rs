@@ -126,7 +126,7 @@ impl Service {
     }
 
     /// The connections whose blocking commands are to be called back now.
-    pub(super) fn to_call_back(&mut self, now: Instant) -> Vec<i64> {
+    pub(super) fn due_for_a_call(&mut self, now: Instant) -> Vec<i64> {
         let Some((next, pause)) = &mut self.calls else { return Vec::new() };
         if now < *next {
             return Vec::new();
