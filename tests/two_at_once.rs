@@ -107,5 +107,4 @@ fn the_factory_writes_to_one_of_two_that_are_promoted_at_once() {
     assert!(two >= 5, "{two} times two replicas were promoted");
     // A second one only where each made the other's choice a replica.
     assert!(all().all(|round| round.switches <= 2), "{alike:?}\n{apart:?}");
-    assert!(all().all(|round| round.switches <= round.promoted), "{alike:?}\n{apart:?}");
 }

@@ -70,10 +70,12 @@ pub(super) struct Served {
 pub(super) struct Unconfirmed {
     pub(super) since: Instant,
     pub(super) leader: usize,
-    /// The epoch of the master before.
-    pub(super) before: Option<u64>,
+    /// The epoch of the master before, at least and at most.
+    pub(super) before: (Option<u64>, Option<u64>),
     /// There was reason to wait.
     pub(super) held: bool,
+    /// It was named at an epoch that is newer only if the one before was lowered.
+    pub(super) perhaps: bool,
 }
 
 /// How often what happened, or in how many cases it did.
@@ -378,8 +380,7 @@ impl Court {
             _ => None,
         };
         self.tally.insisted += u64::from(matches!(evidence, Evidence::Insistence { .. }));
-        let told = self.served.as_ref().and_then(|served| self.naming(served.node).max()).flatten();
-        let before = self.served.as_ref().and_then(|served| served.epoch).max(told);
+        let before = self.served.as_ref().map(|served| self.epoch_of(served)).unwrap_or_default();
         if let Some(from) = self.served.take() {
             self.nodes[from.node].quarantine = Some((self.now, from.run_id));
         }
@@ -388,6 +389,7 @@ impl Court {
             leader: number_of(leader),
             before,
             held: false,
+            perhaps: false,
         });
         self.doubtful = false;
         let own = &mut self.nodes[to];

@@ -29,11 +29,8 @@ impl Court {
         };
         assert_ne!(served.node, to);
         // What the present master is named with counts first: it may raise its epoch.
-        let told = self.naming(served.node).max().flatten();
+        let (held, _) = self.epoch_of(served);
         let insisted = |named: Instant| self.now >= named.max(served.since) + PATIENCE;
-        // A majority that goes on naming it may have lowered its epoch.
-        let lowered = self.nodes[served.node].named.is_some_and(insisted);
-        let held = if lowered { told } else { told.max(served.epoch) };
         let served = &Served { epoch: held, ..served.clone() };
         if epoch < held {
             assert!(matches!(evidence, Evidence::Insistence { .. }), "{evidence}");
@@ -45,7 +42,8 @@ impl Court {
         if one || eager {
             assert!(self.nodes[to].quarantine.is_none(), "back to {to} without a majority");
         }
-        assert!(!one || self.unconfirmed.is_none(), "{evidence}, though nobody is confirmed");
+        let certain = self.unconfirmed.is_none_or(|own| own.perhaps);
+        assert!(!one || certain, "{evidence}, though nobody is confirmed");
         match evidence {
             Evidence::Start { .. } => panic!("a second start"),
             Evidence::Insistence { .. } => {
@@ -105,6 +103,16 @@ impl Court {
         }
     }
 
+    /// The epoch of the master that is served, at least and at most. A majority that goes on naming it
+    /// may have lowered it.
+    pub(super) fn epoch_of(&self, served: &Served) -> (Option<u64>, Option<u64>) {
+        let told = self.naming(served.node).max().flatten();
+        let most = told.max(served.epoch);
+        let insisted = |named: Instant| self.now >= named.max(served.since) + PATIENCE;
+        let lowered = self.nodes[served.node].named.is_some_and(insisted);
+        (if lowered { told } else { most }, most)
+    }
+
     /// One leader that chose this node, as answered to questions from after the fact, and a history
     /// that continues the master's.
     fn judge_promotion(&self, served: &Served, to: usize, leader: usize) {
@@ -153,7 +161,7 @@ impl Court {
         }
         let reason = self.fence.as_ref().map(|(reason, _)| reason);
         let held = matches!(reason, Some(FenceReason::Unconfirmed | FenceReason::LostMajority));
-        if let Some(own) = self.unconfirmed.filter(|_| !held) {
+        if let Some(own) = self.unconfirmed.filter(|own| !held && !own.perhaps) {
             assert!(self.now <= own.since + CONFIRM_WITHIN, "held late");
         }
         let before = self.now.checked_sub(Duration::from_millis(1)).expect("a moment ago");
@@ -209,13 +217,21 @@ impl Court {
                 && matches!(witness.voice, Voice::Names(named, _) if named == served.node)
         };
         // One that is behind the master before knows nothing of it.
-        let newer = |witness: &Witness| matches!(witness.voice, Voice::Names(_, epoch) if epoch.is_none() || epoch > own.before);
+        let newer = |witness: &Witness, before: Option<u64>| {
+            let newer = |epoch: Option<u64>| epoch.is_none() || epoch > before;
+            matches!(witness.voice, Voice::Names(_, epoch) if newer(epoch))
+        };
+        let (least, most) = own.before;
         let naming: Vec<&Witness> = self.sentinels.iter().filter(names_it).collect();
         let known = self.sentinels.iter().filter(|own| own.voice != Voice::Outside).count();
-        if naming.iter().any(|witness| newer(witness)) || naming.len() * 2 > known {
+        if naming.iter().any(|witness| newer(witness, most)) || naming.len() * 2 > known {
             self.unconfirmed = None;
             self.confirmed_history.clone_from(&self.history);
             self.tally.confirmed += 1;
+            return;
+        }
+        own.perhaps |= naming.iter().any(|witness| newer(witness, least));
+        if own.perhaps {
             return;
         }
         assert!(self.doubtful, "nobody confirmed it");
