@@ -44,8 +44,9 @@ pub(crate) enum Refusal {
 pub(crate) enum Passing {
     /// It was lifted: the server stays what it was.
     Lifted,
-    /// The generation is over.
-    Retired,
+    /// The generation is over. What its server did long enough before it was replaced has reached
+    /// its successor; `since` is when that was, where it is known.
+    Retired { since: Option<Instant> },
     /// It still stood at the command's deadline.
     Late,
 }
@@ -69,6 +70,8 @@ struct Registry {
     why: &'static str,
     /// Since when it has stood, or had when the generation ended.
     raised: Option<Instant>,
+    /// When the server was replaced, if the generation ended for that and it is known.
+    replaced: Option<Instant>,
 }
 
 struct Entry {
@@ -132,7 +135,7 @@ impl Gate {
     pub(crate) fn pass(&self, deadline: Option<Instant>) -> Result<(), Refusal> {
         match self.outcome(deadline) {
             Passing::Lifted => Ok(()),
-            Passing::Retired => Err(Refusal::Retired),
+            Passing::Retired { .. } => Err(Refusal::Retired),
             Passing::Late => Err(Refusal::Fenced),
         }
     }
@@ -146,7 +149,7 @@ impl Gate {
         loop {
             match self.word.load(Ordering::Relaxed) {
                 OPEN => return Passing::Lifted,
-                RETIRED => return Passing::Retired,
+                RETIRED => return Passing::Retired { since: registry.replaced },
                 _ => {}
             }
             match deadline {
@@ -190,11 +193,17 @@ impl Gate {
     /// Ends the generation: wakes all who wait, then shuts every socket down. Does so once; false
     /// when it had been done before.
     pub(crate) fn retire(&self) -> bool {
+        self.retire_since(None)
+    }
+
+    /// As [`Gate::retire`], for a server that was replaced at that time.
+    pub(crate) fn retire_since(&self, replaced: Option<Instant>) -> bool {
         let admitted: Vec<Arc<Socket>> = {
-            let registry = self.registry.lock();
+            let mut registry = self.registry.lock();
             if self.word.load(Ordering::Relaxed) == RETIRED {
                 return false;
             }
+            registry.replaced = replaced;
             // Under the lock that `admit` takes: a socket is either in the list that is copied
             // next, or its admission sees this word and is refused. There is no third way.
             // Before any shutdown: who is woken by one finds out why.

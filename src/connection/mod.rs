@@ -329,7 +329,7 @@ impl Connection {
             return Ok(Attempt::CalledBack);
         }
         if overlapped || self.gate.is_overdue() {
-            self.await_outcome(deadline, started)?;
+            self.await_outcome(deadline, started, Instant::now())?;
         }
         self.admission.count(facts.commands as u64);
         self.settle(&facts, failed);
@@ -337,11 +337,17 @@ impl Connection {
     }
 
     /// For a command that was being sent while the fence went up, or whose reply came long after: the
-    /// reply counts when the server stays what it was.
-    fn await_outcome(&mut self, deadline: Option<Instant>, started: Instant) -> Result<(), Error> {
+    /// reply counts when the server stays what it was, or became something else only later.
+    fn await_outcome(
+        &mut self,
+        deadline: Option<Instant>,
+        started: Instant,
+        replied: Instant,
+    ) -> Result<(), Error> {
         match self.gate.outcome(deadline) {
             Passing::Lifted => Ok(()),
-            Passing::Retired => Err(self.broken(Fault::Closed, Outcome::Unknown, started)),
+            Passing::Retired { since: Some(since) } if replied + REPLICATED <= since => Ok(()),
+            Passing::Retired { .. } => Err(self.broken(Fault::Closed, Outcome::Unknown, started)),
             Passing::Late => {
                 let why = self.gate.why();
                 self.link.stream.socket().shutdown();
@@ -487,6 +493,10 @@ impl Connection {
         Error::with(kind, outcome, format!("{cause}; {next}"), source)
     }
 }
+
+/// What was answered so long before a server was replaced has reached its replicas, as surely as
+/// what was answered before anybody thought of replacing it.
+const REPLICATED: Duration = Duration::from_millis(20);
 
 /// How a command that was sent ended without an error.
 enum Attempt {

@@ -327,9 +327,9 @@ impl Generation {
     }
 
     /// Ends the generation: nothing is sent any more, every reader and dialler wakes, and what
-    /// lies idle is dropped.
-    pub(crate) fn retire(&self) {
-        self.manager.gate.retire();
+    /// lies idle is dropped. `replaced` is when the master was, where it is known.
+    pub(crate) fn retire(&self, replaced: Option<Instant>) {
+        self.manager.gate.retire_since(replaced);
         // As many as there are now; r2d2 may put tombstones in their place for ever.
         for _ in 0..self.pool.state().idle_connections {
             drop(self.pool.try_get());

@@ -96,12 +96,14 @@ impl Pool {
     }
 
     /// The switch: from now on every handle leads to `candidate`, and the generation before it is
-    /// over. With a `fence`, which says why, its commands wait from the start.
+    /// over. With a `fence`, which says why, its commands wait from the start. `promoted` is when the
+    /// new master became one, where it is known.
     pub(crate) fn publish(
         self: &Arc<Self>,
         number: u64,
         candidate: Arc<Candidate>,
         fence: Option<&'static str>,
+        promoted: Option<Instant>,
     ) {
         let pool: Weak<Pool> = Arc::downgrade(self);
         // Without workers the factory is closed, and nobody needs the candidate.
@@ -118,7 +120,7 @@ impl Pool {
             let mut current = self.current.write();
             if self.closed.load(Ordering::SeqCst) {
                 drop(current);
-                next.retire();
+                next.retire(None);
                 return;
             }
             self.number.store(number, Ordering::SeqCst);
@@ -129,7 +131,7 @@ impl Pool {
             published.grow();
         }
         if let Some(previous) = previous {
-            previous.retire();
+            previous.retire(promoted);
         }
         self.waiting.call();
         drop(self.published.0.lock());
@@ -269,7 +271,7 @@ impl Pool {
         self.closed.store(true, Ordering::SeqCst);
         let last = self.current.write().take();
         if let Some(generation) = last {
-            generation.retire();
+            generation.retire(None);
         }
         self.waiting.call();
         drop(self.published.0.lock());

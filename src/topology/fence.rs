@@ -21,8 +21,8 @@ const INFO_PERIOD: Duration = Duration::from_secs(1);
 
 /// The fence before a cut goes up so long before it is due, and stands so long after: the sentinel's
 /// timer ticks every 52 to 100 ms.
-const CUT_LEAD: Duration = Duration::from_millis(10);
-const CUT_PATIENCE: Duration = Duration::from_millis(250);
+const CUT_LEAD: Duration = Duration::from_millis(25);
+const CUT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The fence as it stands.
 #[derive(Debug)]

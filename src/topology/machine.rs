@@ -433,6 +433,7 @@ impl Machine {
             self.expect_cut(&to, leader);
         }
         let fence = self.fence_of_the_next(now);
+        let promoted = self.nodes.watched.get(&to).and_then(|node| node.fact);
         actions.push(Action::Switch {
             generation,
             from: from.clone(),
@@ -441,6 +442,7 @@ impl Machine {
             run_id,
             evidence: evidence.clone(),
             fence: fence.clone(),
+            promoted,
         });
         self.held_over(now, fence, actions);
         let source = match evidence {

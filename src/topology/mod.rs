@@ -31,7 +31,7 @@ mod recordings;
 #[cfg(test)]
 mod scenarios;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
@@ -241,6 +241,8 @@ pub(crate) enum Action {
         evidence: Evidence,
         /// Why commands have to wait there from the start.
         fence: Option<FenceReason>,
+        /// When it became a master, if its link told.
+        promoted: Option<Instant>,
     },
     /// Keep a promotion link to this node. Said again when what is asked of it changes.
     Watch { node: Address, pace: Pace },

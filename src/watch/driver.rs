@@ -130,7 +130,7 @@ impl Driver {
             let believed = service.machine.topology();
             match (believed.master, believed.fence) {
                 (Some(master), fence) if believed.generation != service.pool.number() => {
-                    self.switch(id, believed.generation, &master, fence.as_ref());
+                    self.switch(id, believed.generation, &master, fence.as_ref(), None);
                 }
                 (_, Some(reason)) => service.fence(&reason),
                 (_, None) => service.unfence(),

@@ -53,8 +53,8 @@ impl Driver {
                 self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
             }
             Action::Verify { address } => self.verify(id, address),
-            Action::Switch { generation, to, fence, .. } => {
-                self.switch(id, generation, &to, fence.as_ref());
+            Action::Switch { generation, to, fence, promoted, .. } => {
+                self.switch(id, generation, &to, fence.as_ref(), promoted);
             }
             Action::Watch { node, pace } => self.watch(id, node, pace),
             Action::Unwatch { node } => {
@@ -110,12 +110,13 @@ impl Driver {
         generation: u64,
         to: &Address,
         fence: Option<&FenceReason>,
+        promoted: Option<Instant>,
     ) {
         let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
         let ready = self.services.get_mut(&id).and_then(|service| service.candidates.remove(to));
         // Without one whose connection stands ready the pool dials, and asks ROLE, by itself.
         let candidate = ready.unwrap_or_else(|| self.candidate(id, to, &pool));
-        self.with_service(id, |service| service.switch(generation, candidate, fence));
+        self.with_service(id, |service| service.switch(generation, candidate, fence, promoted));
     }
 
     fn watch(&mut self, id: u64, node: Address, pace: Pace) {

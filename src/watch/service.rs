@@ -186,9 +186,10 @@ impl Service {
         number: u64,
         candidate: Arc<Candidate>,
         fence: Option<&FenceReason>,
+        promoted: Option<Instant>,
     ) {
         let previous = self.pool.current();
-        self.pool.publish(number, candidate, fence.map(why));
+        self.pool.publish(number, candidate, fence.map(why), promoted);
         self.pool.explain(None);
         for (_, other) in self.candidates.drain() {
             other.abandon();

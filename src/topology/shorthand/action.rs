@@ -25,7 +25,7 @@ pub(crate) fn shown(actions: &[Action]) -> Vec<String> {
             },
             Action::ListServices { sentinel } => format!("list services of {sentinel}"),
             Action::Verify { address } => format!("verify {address}"),
-            Action::Switch { generation, from, to, epoch, run_id, evidence, fence } => {
+            Action::Switch { generation, from, to, epoch, run_id, evidence, fence, .. } => {
                 let from = from.as_ref().map_or("nobody".to_owned(), Address::to_string);
                 let epoch = epoch.map_or("?".to_owned(), |epoch| epoch.to_string());
                 let id = run_id.as_deref().map_or("?".to_owned(), word);

@@ -210,7 +210,7 @@ fn whoever_waits_wakes_when_the_fence_is_lifted() {
 
 #[test]
 fn whoever_waits_wakes_when_the_gate_is_retired() {
-    always(|| wake(Gate::retire, Passing::Retired));
+    always(|| wake(Gate::retire, Passing::Retired { since: None }));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_wait_that_is_late_ends_and_never_takes_a_retirement_for_a_lift() {
         };
         assert!(gate.retire());
         assert_ne!(waiter.join().unwrap(), Passing::Lifted);
-        assert_eq!(gate.outcome(passing()), Passing::Retired);
+        assert_eq!(gate.outcome(passing()), Passing::Retired { since: None });
     });
     always(|| {
         let gate = gate();
@@ -249,7 +249,7 @@ fn a_wait_that_is_late_ends_and_never_takes_a_retirement_for_a_lift() {
             thread::spawn(move || gate.outcome(passing()))
         };
         assert!(gate.lift());
-        assert_ne!(waiter.join().unwrap(), Passing::Retired);
+        assert_ne!(waiter.join().unwrap(), Passing::Retired { since: None });
         assert_eq!(gate.outcome(passing()), Passing::Lifted);
     });
 }
