@@ -15,7 +15,7 @@ use std::{
 
 use redis::Commands;
 use switchmaster::{Builder, Factory, Handle};
-use switchmaster_sandbox::{Cluster, Node, wait_until};
+use switchmaster_sandbox::{Cluster, Node, Sentinel, wait_until};
 
 /// Long enough for anything that is going to happen at all on a busy machine. Sentinels whose vote is
 /// split wait for twice the failover timeout (6 s here) before they try again, and may split again.
@@ -88,17 +88,40 @@ pub fn wait_until_calm(factory: &Factory, cluster: &Cluster) {
     let all: String = cluster.nodes().iter().map(clients).collect();
     assert!(calm, "{:#?}\n{all}", factory.topology());
     wait_until_replicated(&cluster.master().unwrap(), cluster.nodes().len() - 1);
+    wait_until_unaware(cluster);
 }
 
 /// Waits until so many replicas have got a write. After a full synchronization a replica says that it
 /// is connected, and gets nothing before its first word to the master, up to a second later.
 pub fn wait_until_replicated(master: &Node, replicas: usize) {
-    let mut client = master.client_with(PATIENCE).unwrap();
-    client.expect(&["SET", "replicated", "1"]).unwrap();
-    let millis = PATIENCE.as_millis().to_string();
-    let reached = client.expect(&["WAIT", &replicas.to_string(), &millis]).unwrap();
-    let reached: usize = reached.text().parse().unwrap();
-    assert!(reached >= replicas, "{reached} of {replicas} replicas get what is written");
+    let reached = || -> switchmaster_sandbox::Result<String> {
+        let mut client = master.client_with(PATIENCE)?;
+        client.expect(&["SET", "replicated", "1"])?;
+        Ok(client.expect(&["WAIT", &replicas.to_string(), "1000"])?.text())
+    };
+    let enough = |reached: String| reached.parse::<usize>().is_ok_and(|n| n >= replicas);
+    let all = || reached().is_ok_and(enough);
+    assert!(
+        wait_until(PATIENCE, all),
+        "{replicas} replicas do not get what {} writes",
+        master.name()
+    );
+}
+
+/// Waits until no sentinel is about to ask a replica for INFO. In a failover it does so a second after
+/// the last time, and if that happens to be the moment of the promotion, it notices at once.
+fn wait_until_unaware(cluster: &Cluster) {
+    let unaware = |sentinel: &Sentinel| {
+        let replicas = sentinel.ask(&["SENTINEL", "REPLICAS", cluster.service()]);
+        let soon = |millis: u64| (400..1100).contains(&millis);
+        replicas.is_ok_and(|replicas| {
+            let mut ages =
+                replicas.items().iter().map(|own| own.field_text("info-refresh").parse());
+            ages.all(|age| age.is_ok_and(|age| !soon(age)))
+        })
+    };
+    let all = || cluster.sentinels().iter().filter(|own| own.is_running()).all(unaware);
+    assert!(wait_until(PATIENCE, all), "sentinels ask for INFO all the time");
 }
 
 /// Waits until the factory serves a generation later than `generation`.
