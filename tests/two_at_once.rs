@@ -42,8 +42,18 @@ fn round(
     let mut story = Story::of(factory);
     let load = Load::begin(factory, 4);
     let probe = Probe::start(cluster).unwrap();
-    let rivals = order(cluster).unwrap();
-    assert!(rivals.iter().any(|rival| rival.answer.is_ok()), "nobody took the order");
+    // Sentinels that are not done with what was before refuse.
+    let mut refusal = String::new();
+    let mut taken = None;
+    wait_until(PATIENCE, || {
+        match order(cluster) {
+            Ok(rivals) if rivals.iter().any(|rival| rival.answer.is_ok()) => taken = Some(rivals),
+            Ok(_) => refusal = "neither sentinel took the order".to_owned(),
+            Err(error) => refusal = error.to_string(),
+        }
+        taken.is_some()
+    });
+    let rivals = taken.unwrap_or_else(|| panic!("{refusal}"));
 
     story.switched(before + 1);
     // Two leaders that both bring it to an end make each one's choice a replica of the other's. Then
