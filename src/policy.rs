@@ -23,7 +23,8 @@ pub enum SwitchOn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnLostMajority {
     /// Go on with the master. What it ran since then is told by
-    /// [`Event::Overruled`](crate::Event::Overruled) if it turns out to have been replaced.
+    /// [`Event::Overruled`](crate::Event::Overruled) if it turns out to have been replaced. A silence
+    /// that ends before it is noticed, within 1 to 2 s, is not counted.
     #[default]
     Serve,
     /// Commands wait, and fail at their deadline with [`Outcome::NotSent`](crate::Outcome::NotSent),

@@ -34,7 +34,8 @@ use crate::{
 /// anew on the new one, with its whole timeout; if it does not answer, it fails as above.
 ///
 /// # How long a command blocks
-/// For at most `command_timeout`, the wait behind the fence included, or its own timeout on top of it when it is a blocking command
+/// For at most `command_timeout`, the wait behind the fence included (counted anew on the connection
+/// that it moves to), or its own timeout on top of it when it is a blocking command
 /// such as BLPOP (a timeout of 0 there means until a reply or the switch). When it has to move to
 /// another connection it may wait for that one for `get_timeout` first.
 ///
