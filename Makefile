@@ -36,6 +36,7 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 models: ## Run the gate in every order in which its threads can meet (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
+# Everything is several times slower there, so a drill's promises of time do not count.
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
