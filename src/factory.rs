@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Outcome},
     event::Event,
     metrics::{Counters, Stats},
-    pool::{Handle, Pool, PoolSettings, closed},
+    pool::{Handle, Pool, PoolSettings, after, closed},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -139,8 +139,7 @@ impl Factory {
     /// # Errors
     /// As [`Factory::get`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
-        let lease = self.inner.pool.checkout(after(timeout))?;
-        Ok(Handle::new(self.inner.pool.clone(), lease))
+        self.inner.pool.checkout(timeout).map(Handle::new)
     }
 
     /// A handle, if a connection to the current master is idle right now. Does not wait for one.
@@ -148,8 +147,7 @@ impl Factory {
     /// Blocks only just after another connection broke, and then for the server's answer to a PING
     /// (at most `dial_timeout`). `None` also when the factory is closed.
     pub fn try_get(&self) -> Option<Handle> {
-        let lease = self.inner.pool.try_checkout().ok()??;
-        Some(Handle::new(self.inner.pool.clone(), lease))
+        self.inner.pool.try_checkout().ok()?.map(Handle::new)
     }
 
     /// Runs `work` with a handle, and again with another when it failed and certainly nothing of
@@ -184,8 +182,7 @@ impl Factory {
     ) -> RedisResult<T> {
         let deadline = after(self.inner.config.get_timeout);
         loop {
-            let lease = self.inner.pool.checkout(deadline)?;
-            let mut handle = Handle::new(self.inner.pool.clone(), lease);
+            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline)?);
             match work(&mut handle) {
                 Err(error)
                     if again(Outcome::of(&error))
@@ -208,7 +205,7 @@ impl Factory {
     /// Blocks until a generation later than `after` is there, at most for `timeout`; gives its
     /// number, or `None` when the time was up or the factory was closed.
     pub fn wait_for_generation(&self, after: u64, timeout: Duration) -> Option<u64> {
-        self.inner.pool.wait_for_generation(after, self::after(timeout))
+        self.inner.pool.wait_for_generation(after, crate::pool::after(timeout))
     }
 
     /// The number of the current generation. It starts at 1 and rises with each switch.
@@ -340,10 +337,4 @@ impl fmt::Debug for Factory {
             .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
-}
-
-/// A deadline; a timeout too long for the clock is a very long one.
-fn after(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
 }

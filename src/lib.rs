@@ -83,7 +83,7 @@ pub use config::{Builder, Protocol};
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;
-pub use metrics::Stats;
+pub use metrics::{Histogram, Stats};
 pub use policy::{OnLostMajority, SwitchOn};
 pub use pool::Handle;
 pub use redis;
