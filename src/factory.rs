@@ -130,6 +130,7 @@ impl Factory {
     /// # Errors
     /// All with [`Outcome::NotSent`]: [`PoolTimeout`](crate::ErrorKind::PoolTimeout),
     /// [`NoMaster`](crate::ErrorKind::NoMaster), [`Closed`](crate::ErrorKind::Closed).
+    #[inline]
     pub fn get(&self) -> Result<Handle, Error> {
         self.get_timeout(self.inner.config.get_timeout)
     }
@@ -138,6 +139,7 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::get`].
+    #[inline]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
         self.inner.pool.checkout(timeout).map(Handle::new)
     }
@@ -146,6 +148,7 @@ impl Factory {
     ///
     /// Blocks only just after another connection broke, and then for the server's answer to a PING
     /// (at most `dial_timeout`). `None` also when the factory is closed.
+    #[inline]
     pub fn try_get(&self) -> Option<Handle> {
         self.inner.pool.try_checkout().ok()?.map(Handle::new)
     }

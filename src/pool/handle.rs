@@ -44,8 +44,6 @@ use crate::{
 /// may have run; [`Error::from_redis`] finds this crate's own error in it.
 pub struct Handle {
     grip: Grip,
-    /// Set once the connection broke while it held state.
-    poisoned: Option<Box<Error>>,
 }
 
 /// What a handle has.
@@ -53,12 +51,19 @@ enum Grip {
     Held(Lease),
     /// No connection: the last one broke, and the next command takes another.
     Loose(Arc<Pool>),
+    /// The connection broke while it held state; no command gets another.
+    Poisoned(Box<Poison>),
+}
+
+struct Poison {
+    pool: Arc<Pool>,
+    error: Error,
 }
 
 impl Handle {
     #[inline]
     pub(crate) fn new(lease: Lease) -> Handle {
-        Handle { grip: Grip::Held(lease), poisoned: None }
+        Handle { grip: Grip::Held(lease) }
     }
 
     /// The number of the generation that this handle's connection belongs to.
@@ -75,7 +80,7 @@ impl Handle {
     fn lease(&self) -> Option<&Lease> {
         match &self.grip {
             Grip::Held(lease) => Some(lease),
-            Grip::Loose(_) => None,
+            Grip::Loose(_) | Grip::Poisoned(_) => None,
         }
     }
 
@@ -83,7 +88,12 @@ impl Handle {
         match &self.grip {
             Grip::Held(lease) => &lease.pool,
             Grip::Loose(pool) => pool,
+            Grip::Poisoned(poison) => &poison.pool,
         }
+    }
+
+    fn is_poisoned(&self) -> bool {
+        matches!(self.grip, Grip::Poisoned(_))
     }
 
     /// Gives the connection back.
@@ -96,15 +106,15 @@ impl Handle {
         &mut self,
         mut send: impl FnMut(&mut Connection) -> Result<T, Error>,
     ) -> RedisResult<T> {
-        if let Some(poison) = &self.poisoned {
-            self.pool().counters().errors_not_sent.add(1);
-            return Err(Error::clone(poison).into());
-        }
         let mut deadline = None;
         self.let_go_of_the_dead();
         loop {
             let lease = match &mut self.grip {
                 Grip::Held(lease) => lease,
+                Grip::Poisoned(poison) => {
+                    poison.pool.counters().errors_not_sent.add(1);
+                    return Err(poison.error.clone().into());
+                }
                 Grip::Loose(pool) => {
                     let until =
                         *deadline.get_or_insert_with(|| Instant::now() + pool.get_timeout());
@@ -202,13 +212,14 @@ impl Handle {
             Ok(()) => error,
         };
         if held_state {
-            self.poisoned = Some(Box::new(Error::new(
+            let poison = Error::new(
                 ErrorKind::Poisoned,
                 format!(
                     "this handle's connection to {address} broke while it held state ({error}); \
                      drop the handle and take a new one"
                 ),
-            )));
+            );
+            self.grip = Grip::Poisoned(Box::new(Poison { pool: pool.clone(), error: poison }));
         }
         count(counters, error.outcome());
         Some(error)
@@ -267,7 +278,7 @@ impl ConnectionLike for Handle {
     }
 
     fn is_open(&self) -> bool {
-        self.poisoned.is_none() && self.pool().check_open().is_ok()
+        !self.is_poisoned() && self.pool().check_open().is_ok()
     }
 }
 
@@ -276,7 +287,7 @@ impl fmt::Debug for Handle {
         f.debug_struct("Handle")
             .field("generation", &self.generation())
             .field("address", &self.address())
-            .field("poisoned", &self.poisoned.is_some())
+            .field("poisoned", &self.is_poisoned())
             .finish()
     }
 }

@@ -169,10 +169,12 @@ impl Manager {
         answer.is_ok()
     }
 
+    #[inline]
     pub(crate) fn silences(&self) -> u64 {
         self.silences.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn breakages(&self) -> u64 {
         self.breakages.load(Ordering::Relaxed)
     }

@@ -233,6 +233,7 @@ impl Pool {
         }
     }
 
+    #[inline]
     pub(crate) fn shelf(&self) -> &'static Shelf<Leased> {
         self.shelf
     }

@@ -60,6 +60,7 @@ impl<T: Dated> Shelf<T> {
     }
 
     /// The queue. Who waits in it comes before everybody who looks later.
+    #[inline]
     pub(crate) fn room(&self) -> &WaitingRoom {
         &self.board.room
     }

@@ -31,11 +31,13 @@ impl WaitingRoom {
     }
 
     /// Whether anybody waits. A newcomer that finds somebody queues up behind.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many wait.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
@@ -55,10 +57,16 @@ impl WaitingRoom {
     }
 
     /// Asks the first in the queue to look: something came back, was born, or was switched.
+    #[inline]
     pub(crate) fn call(&self) {
         if !self.is_empty() {
-            Self::call_first(&self.queue.lock());
+            self.call_one();
         }
+    }
+
+    #[cold]
+    fn call_one(&self) {
+        Self::call_first(&self.queue.lock());
     }
 
     fn call_first(queue: &VecDeque<Arc<Seat>>) {
