@@ -271,6 +271,20 @@ fn nothing_of_an_era_that_is_over_is_taken_or_left_behind() {
 }
 
 #[test]
+fn nor_by_somebody_who_still_sweeps_after_the_switch_before() {
+    always(|| {
+        let pool = Pool::with(1, 2);
+        let sweeper = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.shelf.sweep())
+        };
+        pool.switch();
+        sweeper.join().unwrap();
+        assert_eq!(pool.things(), 1, "only what was made for the new era is there");
+    });
+}
+
+#[test]
 fn whoever_waits_at_the_switch_gets_what_is_new() {
     mostly(|| {
         let pool = Pool::with(1, 1);
