@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::Location,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use crate::{
     error::{Error, Outcome},
     event::Event,
     metrics::{Counters, Stats},
-    pool::{Handle, Pool, PoolSettings, after, closed},
+    pool::{Handle, Place, Pool, PoolSettings, after, closed},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -86,11 +87,13 @@ impl Factory {
                 max_size: config.max_size,
                 min_idle: config.min_idle,
                 max_lifetime: config.max_lifetime,
+                leak_after: config.leak_after,
                 get_timeout: config.get_timeout,
                 workers: Arc::downgrade(&workers),
             },
             counters.clone(),
         );
+        pool.watch_leaks(&workers, &events);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
             settings: Arc::new(config.sentinel_settings()),
@@ -131,6 +134,7 @@ impl Factory {
     /// All with [`Outcome::NotSent`]: [`PoolTimeout`](crate::ErrorKind::PoolTimeout),
     /// [`NoMaster`](crate::ErrorKind::NoMaster), [`Closed`](crate::ErrorKind::Closed).
     #[inline]
+    #[track_caller]
     pub fn get(&self) -> Result<Handle, Error> {
         self.get_timeout(self.inner.config.get_timeout)
     }
@@ -140,8 +144,9 @@ impl Factory {
     /// # Errors
     /// As [`Factory::get`].
     #[inline]
+    #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
-        self.inner.pool.checkout(timeout).map(Handle::new)
+        self.inner.pool.checkout(timeout, Location::caller()).map(Handle::new)
     }
 
     /// A handle, if a connection to the current master is idle right now. Does not wait for one.
@@ -149,8 +154,9 @@ impl Factory {
     /// Blocks only just after another connection broke, and then for the server's answer to a PING
     /// (at most `dial_timeout`). `None` also when the factory is closed.
     #[inline]
+    #[track_caller]
     pub fn try_get(&self) -> Option<Handle> {
-        self.inner.pool.try_checkout().ok()?.map(Handle::new)
+        self.inner.pool.try_checkout(Location::caller()).ok()?.map(Handle::new)
     }
 
     /// Runs `work` with a handle, and again with another when it failed and certainly nothing of
@@ -162,8 +168,9 @@ impl Factory {
     ///
     /// # Errors
     /// The last error of `work`, or of the checkout.
+    #[track_caller]
     pub fn run<T>(&self, mut work: impl FnMut(&mut Handle) -> RedisResult<T>) -> RedisResult<T> {
-        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work)
+        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work, Location::caller())
     }
 
     /// As [`Factory::run`], and again also after [`Outcome::Unknown`]: for work that may run twice
@@ -171,21 +178,23 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::run`].
+    #[track_caller]
     pub fn run_idempotent<T>(
         &self,
         mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
     ) -> RedisResult<T> {
-        self.repeat(|outcome| outcome != Outcome::Replied, &mut work)
+        self.repeat(|outcome| outcome != Outcome::Replied, &mut work, Location::caller())
     }
 
     fn repeat<T>(
         &self,
         again: impl Fn(Outcome) -> bool,
         work: &mut dyn FnMut(&mut Handle) -> RedisResult<T>,
+        place: Place,
     ) -> RedisResult<T> {
         let deadline = after(self.inner.config.get_timeout);
         loop {
-            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline)?);
+            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline, place)?);
             match work(&mut handle) {
                 Err(error)
                     if again(Outcome::of(&error))

@@ -8,7 +8,7 @@ use crate::{
     address::Address,
     connection::{Connection, Distress},
     error::{Error, ErrorKind, Outcome},
-    pool::{Lease, Pool},
+    pool::{Lease, Place, Pool},
     trouble::Trouble,
 };
 
@@ -50,7 +50,7 @@ pub struct Handle {
 enum Grip {
     Held(Lease),
     /// No connection: the last one broke, and the next command takes another.
-    Loose(Arc<Pool>),
+    Loose(Arc<Pool>, Place),
     /// The connection broke while it held state; no command gets another.
     Poisoned(Box<Poison>),
 }
@@ -80,14 +80,14 @@ impl Handle {
     fn lease(&self) -> Option<&Lease> {
         match &self.grip {
             Grip::Held(lease) => Some(lease),
-            Grip::Loose(_) | Grip::Poisoned(_) => None,
+            Grip::Loose(..) | Grip::Poisoned(_) => None,
         }
     }
 
     fn pool(&self) -> &Arc<Pool> {
         match &self.grip {
             Grip::Held(lease) => &lease.pool,
-            Grip::Loose(pool) => pool,
+            Grip::Loose(pool, _) => pool,
             Grip::Poisoned(poison) => &poison.pool,
         }
     }
@@ -98,7 +98,9 @@ impl Handle {
 
     /// Gives the connection back.
     fn let_go(&mut self) {
-        self.grip = Grip::Loose(self.pool().clone());
+        if let Grip::Held(lease) = &self.grip {
+            self.grip = Grip::Loose(lease.pool.clone(), lease.place);
+        }
     }
 
     /// Runs one exchange, moving to another connection for as long as nothing was sent.
@@ -115,10 +117,10 @@ impl Handle {
                     poison.pool.counters().errors_not_sent.add(1);
                     return Err(poison.error.clone().into());
                 }
-                Grip::Loose(pool) => {
+                Grip::Loose(pool, place) => {
                     let until =
                         *deadline.get_or_insert_with(|| Instant::now() + pool.get_timeout());
-                    match pool.checkout_until(until) {
+                    match pool.checkout_until(until, place) {
                         Ok(lease) => self.grip = Grip::Held(lease),
                         Err(error) => {
                             pool.counters().errors_not_sent.add(1);
@@ -196,7 +198,7 @@ impl Handle {
         }
         let over = lease.generation.over();
         let address = lease.generation.address().clone();
-        self.grip = Grip::Loose(pool.clone());
+        self.let_go();
         let error = match pool.check_open() {
             Err(closed) => Error::with(
                 ErrorKind::Closed,

@@ -9,6 +9,7 @@
 
 mod generation;
 mod handle;
+mod leaks;
 mod lease;
 mod manager;
 mod moment;
@@ -33,6 +34,7 @@ pub(crate) use lease::Lease;
 use lease::Leased;
 use moment::Moment;
 use shelf::Shelf;
+pub(crate) use tally::Place;
 use tally::Tallies;
 
 use crate::{
@@ -53,6 +55,7 @@ pub(crate) struct PoolSettings {
     pub(crate) max_size: u32,
     pub(crate) min_idle: u32,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) leak_after: Option<Duration>,
     pub(crate) get_timeout: Duration,
     /// Weak: handles that are out keep the pool alive, and must not keep threads alive.
     pub(crate) workers: Weak<Workers>,
@@ -244,16 +247,24 @@ impl Pool {
 
     /// A connection to the current master. Waits its turn for at most `timeout`.
     #[inline]
-    pub(crate) fn checkout(self: &Arc<Pool>, timeout: Duration) -> Result<Lease, Error> {
-        match self.at_hand() {
+    pub(crate) fn checkout(
+        self: &Arc<Pool>,
+        timeout: Duration,
+        place: Place,
+    ) -> Result<Lease, Error> {
+        match self.at_hand(place) {
             Ok(lease) => Ok(lease),
-            Err(doubtful) => self.look_further(doubtful, after(timeout)),
+            Err(doubtful) => self.look_further(doubtful, after(timeout), place),
         }
     }
 
     /// As [`Pool::checkout`], until `deadline`.
-    pub(crate) fn checkout_until(self: &Arc<Pool>, deadline: Instant) -> Result<Lease, Error> {
-        self.at_hand().or_else(|doubtful| self.look_further(doubtful, deadline))
+    pub(crate) fn checkout_until(
+        self: &Arc<Pool>,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Lease, Error> {
+        self.at_hand(place).or_else(|doubtful| self.look_further(doubtful, deadline, place))
     }
 
     /// The way that nearly every checkout goes: a connection from the shelf, with no look at the
@@ -263,13 +274,13 @@ impl Pool {
     /// `Err` when nothing lies there or somebody waits, and with a connection that needs a closer
     /// look.
     #[inline]
-    fn at_hand(&self) -> Result<Lease, Option<Box<Leased>>> {
+    fn at_hand(&self, place: Place) -> Result<Lease, Option<Box<Leased>>> {
         if !self.shelf.room().is_empty() {
             return Err(None);
         }
         let now = Moment::now();
         match self.take() {
-            Some(leased) if leased.is_at_hand(now) => Ok(leased.lend(now)),
+            Some(leased) if leased.is_at_hand(now) => Ok(leased.lend(now, place)),
             doubtful => Err(doubtful),
         }
     }
@@ -290,14 +301,15 @@ impl Pool {
         self: &Arc<Pool>,
         doubtful: Option<Box<Leased>>,
         deadline: Instant,
+        place: Place,
     ) -> Result<Lease, Error> {
         self.check_open()?;
-        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased)) {
+        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
             return Ok(lease);
         }
         let room = self.shelf.room();
         if room.is_empty()
-            && let Some(lease) = self.find(Generation::take)
+            && let Some(lease) = self.find(Generation::take, place)
         {
             return Ok(lease);
         }
@@ -308,7 +320,7 @@ impl Pool {
             generation.grow();
         }
         while ticket.wait_until(deadline) {
-            if let Some(lease) = self.find(Generation::take_or_grow) {
+            if let Some(lease) = self.find(Generation::take_or_grow, place) {
                 self.counters.waited.add(begun.elapsed());
                 return Ok(lease);
             }
@@ -323,39 +335,43 @@ impl Pool {
     }
 
     /// A connection, if one is idle. Never waits.
-    pub(crate) fn try_checkout(self: &Arc<Pool>) -> Result<Option<Lease>, Error> {
-        let doubtful = match self.at_hand() {
+    pub(crate) fn try_checkout(self: &Arc<Pool>, place: Place) -> Result<Option<Lease>, Error> {
+        let doubtful = match self.at_hand(place) {
             Ok(lease) => return Ok(Some(lease)),
             Err(doubtful) => doubtful,
         };
         self.check_open()?;
-        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased)) {
+        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
             return Ok(Some(lease));
         }
         if !self.shelf.room().is_empty() {
             return Ok(None);
         }
-        Ok(self.find(Generation::take_or_grow))
+        Ok(self.find(Generation::take_or_grow, place))
     }
 
     /// A connection from the shelf, or one that r2d2 has, of those that are fit for use.
-    fn find(self: &Arc<Pool>, ask: fn(&Generation) -> Option<Taken>) -> Option<Lease> {
+    fn find(
+        self: &Arc<Pool>,
+        ask: fn(&Generation) -> Option<Taken>,
+        place: Place,
+    ) -> Option<Lease> {
         while let Some(leased) = self.take() {
-            if let Some(lease) = self.examined(leased) {
+            if let Some(lease) = self.examined(leased, place) {
                 return Some(lease);
             }
         }
         let generation = self.current()?;
         let slot = ask(&generation)?;
-        Some(Leased::new(slot, &generation, self).lend(Moment::now()))
+        Some(Leased::new(slot, &generation, self, place).lend(Moment::now(), place))
     }
 
     /// This connection, if it is fit for use. If not, it is over, and whoever waits may have another
     /// one made.
-    fn examined(&self, mut leased: Box<Leased>) -> Option<Lease> {
+    fn examined(&self, mut leased: Box<Leased>, place: Place) -> Option<Lease> {
         let now = Moment::now();
         if leased.is_fit(now) {
-            return Some(leased.lend(now));
+            return Some(leased.lend(now, place));
         }
         drop(leased);
         self.shelf.room().call();
