@@ -80,7 +80,7 @@ impl Factory {
         let deadline = Instant::now() + config.connect_timeout;
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
-        let events = Arc::new(Broadcast::default());
+        let events = Arc::new(Broadcast::of(&config.service));
         let pool = Pool::new(
             PoolSettings {
                 node: Arc::new(config.node_settings()),
@@ -94,6 +94,8 @@ impl Factory {
             counters.clone(),
         );
         pool.watch_leaks(&workers, &events);
+        #[cfg(feature = "metrics")]
+        crate::metrics::export(&config.service, &pool, &workers);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
             settings: Arc::new(config.sentinel_settings()),

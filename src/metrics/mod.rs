@@ -1,9 +1,13 @@
 //! What happened so far, counted: [`Stats`].
 
+#[cfg(feature = "metrics")]
+mod export;
 mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "metrics")]
+pub(crate) use export::export;
 pub(crate) use histogram::Buckets;
 pub use histogram::Histogram;
 

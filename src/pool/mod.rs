@@ -42,6 +42,7 @@ use crate::{
     connection::{Gate, Settings},
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
+    trace,
     trouble::Trouble,
     workers::Workers,
 };
@@ -313,6 +314,7 @@ impl Pool {
         {
             return Ok(lease);
         }
+        let _told = trace::wait(place);
         let begun = Instant::now();
         let ticket = room.enter();
         // Each that waits asks for a connection, so that several are dialled side by side.
