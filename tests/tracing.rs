@@ -78,7 +78,7 @@ fn events_and_waits_are_told() {
         let factory = factory.clone();
         move || drop(factory.get().unwrap())
     });
-    let waits = || lines.contain(&["span wait_for_handle", "place=tests/exported.rs:"]);
+    let waits = || lines.contain(&["span wait_for_handle", "place=tests/tracing.rs:"]);
     assert!(wait_until(PATIENCE, waits), "{:#?}", lines.0.lock());
     assert!(!lines.contain(&["exit"]), "it has not ended");
     drop(held);
