@@ -269,8 +269,8 @@ impl Pool {
     }
 
     /// The way that nearly every checkout goes: a connection from the shelf, with no look at the
-    /// exact clock, no lock, and no word written that another thread reads. Some 15 ns, where a
-    /// checkout from r2d2 costs 130.
+    /// exact clock, no lock, and nothing written that other threads write. With the return 18 ns,
+    /// where r2d2 takes 132, and no more in four threads at once.
     ///
     /// `Err` when nothing lies there or somebody waits, and with a connection that needs a closer
     /// look.
