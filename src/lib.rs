@@ -73,6 +73,9 @@ mod connection;
 mod error;
 mod event;
 mod factory;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod options;
 mod origin;
