@@ -71,6 +71,7 @@ mod options;
 mod origin;
 mod policy;
 mod pool;
+mod subscription;
 mod sync;
 mod topology;
 mod trouble;
@@ -87,6 +88,7 @@ pub use metrics::Stats;
 pub use policy::{OnLostMajority, SwitchOn};
 pub use pool::Handle;
 pub use redis;
+pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Subscription};
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
