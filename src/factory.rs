@@ -197,7 +197,7 @@ impl Factory {
         }
     }
 
-    /// Subscribes to channels of the current master, and of every later one: one name, or an array or
+    /// Subscribes to channels of the current master, and of every later one: one name, or a slice or
     /// vector of names. The [`Subscription`] is an iterator over what comes.
     ///
     /// Blocks until the server has confirmed all of them, at most for `get_timeout` (a dial that has

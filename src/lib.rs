@@ -53,10 +53,31 @@
 //! about 0.1 s. [`Builder::fence`] turns that off; [`OnLostMajority::Fence`] uses the same fence for a
 //! program that a partition has shut in with a master.
 //!
+//! # Subscriptions that survive
+//! [`Factory::subscribe`] gives an iterator over what is published. It subscribes again by itself, at
+//! the new master after a switch, and says where messages may be missing: no server keeps them for a
+//! subscriber that is away.
+//!
+//! ```no_run
+//! use switchmaster::{Delivery, Factory};
+//!
+//! # fn read_all_prices() {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
+//! for delivery in factory.subscribe("prices")? {
+//!     match delivery {
+//!         Delivery::Message(message) => println!("{}", message.payload::<String>()?),
+//!         // Subscribed again: what is read now, and what comes from now on, is complete.
+//!         Delivery::Gap(_) => read_all_prices(),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Threads
-//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
-//! it. In the background there is one watch thread for each set of sentinels and five workers for the
-//! whole process; [`Factory::close`] of the last factory ends them.
+//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] and a [`Subscription`] are `Send`; one
+//! thread at a time uses each. In the background there is one watch thread for each set of sentinels
+//! and five workers for the whole process; [`Factory::close`] of the last factory ends them.
 
 mod address;
 mod address_map;

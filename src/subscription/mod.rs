@@ -47,7 +47,7 @@ const LASTING: Duration = Duration::from_secs(1);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
-/// for delivery in factory.subscribe(["prices", "stocks"])? {
+/// for delivery in factory.subscribe(&["prices", "stocks"])? {
 ///     match delivery {
 ///         Delivery::Message(message) => println!("{}: {}", message.channel(), message.payload::<String>()?),
 ///         Delivery::Gap(gap) => println!("read everything anew: {gap}"),
@@ -185,7 +185,7 @@ impl Subscription {
         self.next_until(Some(Instant::now()))
     }
 
-    /// Subscribes to more channels: one name, or an array or vector of names. Those that are subscribed
+    /// Subscribes to more channels: one name, or a slice or vector of names. Those that are subscribed
     /// to already do no harm.
     ///
     /// Blocks until the server has confirmed them, at most for `command_timeout` (and `dial_timeout`
@@ -366,6 +366,7 @@ impl Subscription {
             Ok(line) => self.line = Some(line),
             Err(end) => {
                 if !generation.gate().is_retired() {
+                    self.pool.counters().dial_failures.add(1);
                     generation.raise_alarm(match end.error.kind() {
                         ErrorKind::WrongRole => Trouble::NotMaster,
                         _ => Trouble::Disconnected,
