@@ -25,6 +25,27 @@
 //!   [`Outcome::Unknown`] (it may have run) or [`Outcome::Replied`]. Nothing is sent again silently
 //!   unless it was certainly not sent.
 //!
+//! # Subscriptions that survive
+//! [`Factory::subscribe`] gives an iterator over what is published. It subscribes again by itself, at
+//! the new master after a switch, and says where messages may be missing: no server keeps them for a
+//! subscriber that is away.
+//!
+//! ```no_run
+//! use switchmaster::{Delivery, Factory};
+//!
+//! # fn read_all_prices() {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
+//! for delivery in factory.subscribe("prices")? {
+//!     match delivery {
+//!         Delivery::Message(message) => println!("{}", message.payload::<String>()?),
+//!         // Subscribed again: what is read now, and what comes from now on, is complete.
+//!         Delivery::Gap(_) => read_all_prices(),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # From a sentinel's message to a refreshed handle
 //! The watch, one thread for all factories that use the same sentinels, listens to every sentinel
 //! and asks them all, often while anything is wrong. What they say is weighed by configuration epoch
@@ -52,27 +73,6 @@
 //! switch, and continue there: a planned failover loses nothing and shows no error, only a pause of
 //! about 0.1 s. [`Builder::fence`] turns that off; [`OnLostMajority::Fence`] uses the same fence for a
 //! program that a partition has shut in with a master.
-//!
-//! # Subscriptions that survive
-//! [`Factory::subscribe`] gives an iterator over what is published. It subscribes again by itself, at
-//! the new master after a switch, and says where messages may be missing: no server keeps them for a
-//! subscriber that is away.
-//!
-//! ```no_run
-//! use switchmaster::{Delivery, Factory};
-//!
-//! # fn read_all_prices() {}
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
-//! for delivery in factory.subscribe("prices")? {
-//!     match delivery {
-//!         Delivery::Message(message) => println!("{}", message.payload::<String>()?),
-//!         // Subscribed again: what is read now, and what comes from now on, is complete.
-//!         Delivery::Gap(_) => read_all_prices(),
-//!     }
-//! }
-//! # Ok(()) }
-//! ```
 //!
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] and a [`Subscription`] are `Send`; one

@@ -196,6 +196,12 @@ impl Pool {
         self.settings.get_timeout
     }
 
+    /// Has everybody who waits for a generation look whether there is still a reason to.
+    pub(crate) fn stir(&self) {
+        drop(self.published.0.lock());
+        self.published.1.notify_all();
+    }
+
     /// Blocks until a generation later than `after` is there, at most until `deadline`.
     pub(crate) fn wait_for_generation(&self, after: u64, deadline: Instant) -> Option<u64> {
         self.wait_for_generation_unless(|| false, after, deadline)
@@ -223,12 +229,6 @@ impl Pool {
                 return (number > after).then_some(number);
             }
         }
-    }
-
-    /// Has everybody who waits for a generation look whether there is still a reason to.
-    pub(crate) fn stir(&self) {
-        drop(self.published.0.lock());
-        self.published.1.notify_all();
     }
 
     /// A connection to the current master. Waits its turn until `deadline`.
