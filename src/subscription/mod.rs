@@ -60,11 +60,14 @@ const LASTING: Duration = Duration::from_secs(1);
 /// Redis delivers to whoever is connected and keeps nothing for later. So between two [`Gap`]s every
 /// message of the server arrives once and in its order, and where that cannot be said, there is one
 /// `Gap`: after a switch, when the connection broke, and when the server was silent. It comes as soon
-/// as everything is subscribed again; what is published after it arrives. Those who publish can tell
-/// as well: `PUBLISH` answers how many got the message. In the moments between the promotion of a
-/// new master and its `Gap` that is none of the subscriptions that are still on their way. While a live
-/// master is being replaced (see [`Builder::fence`](crate::Builder::fence)), subscriptions stay with it
-/// up to the switch, and what publishes through a factory waits behind the fence.
+/// as everything is subscribed again; what is published after it arrives. [`Message::generation`] tells
+/// which master a message came from.
+///
+/// What is published at a new master between its promotion and the `Gap` finds nobody there yet, and
+/// is lost for this subscription. Whoever publishes can tell: `PUBLISH` answers how many got the
+/// message. While a live master is being replaced, subscriptions stay with it up to the switch, and
+/// what publishes through a factory waits behind the fence
+/// ([`Builder::fence`](crate::Builder::fence)), so nothing is lost at the old master.
 ///
 /// # While there is no master
 /// The iterator waits. It tries the current master again and again, with pauses from 20 ms to 1 s, and
