@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod audience;
 pub mod bystander;
 pub mod load;
 pub mod many;
