@@ -72,6 +72,7 @@ mod origin;
 mod policy;
 mod pool;
 mod sync;
+mod tls;
 mod topology;
 mod trouble;
 mod url;
@@ -87,6 +88,7 @@ pub use metrics::Stats;
 pub use policy::{OnLostMajority, SwitchOn};
 pub use pool::Handle;
 pub use redis;
+pub use tls::{TlsBackend, TlsConfig};
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };

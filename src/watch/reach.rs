@@ -127,7 +127,15 @@ impl Reach {
         while let State::Dialling { others, until } = &mut self.state {
             let Some(address) = others.pop_front() else { break };
             *until = now + self.settings.dial_timeout;
-            match Channel::connect(address, &self.name, &self.settings, registry, self.token) {
+            let connecting = Channel::connect(
+                address,
+                &self.name,
+                &self.dial_to,
+                &self.settings,
+                registry,
+                self.token,
+            );
+            match connecting {
                 Ok(channel) => return Step::Dialling(Box::new(channel)),
                 Err(error) => reason = error.to_string(),
             }
