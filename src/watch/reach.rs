@@ -99,7 +99,11 @@ impl Reach {
             }
             State::Dialling { until, .. } if now >= *until => {
                 let within = self.settings.dial_timeout;
-                self.refused(format!("no answer within {within:?}"), now, registry)
+                let hint = match self.settings.tls {
+                    Some(_) => " (check that it is up, and that this port speaks TLS)",
+                    None => "",
+                };
+                self.refused(format!("no answer within {within:?}{hint}"), now, registry)
             }
             _ => Step::Nothing,
         }
