@@ -53,6 +53,11 @@
 //! about 0.1 s. [`Builder::fence`] turns that off; [`OnLostMajority::Fence`] uses the same fence for a
 //! program that a partition has shut in with a master.
 //!
+//! # TLS
+//! Nodes and sentinels are spoken to in TLS by [`Builder::tls`] and [`Builder::sentinel_tls`], or by
+//! `rediss+sentinel://` and `sentinel_tls=true` in a URL: [`TlsConfig`]. It takes one of the features
+//! `tls-rustls` and `tls-native-tls`.
+//!
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
 //! it. In the background there is one watch thread for each set of sentinels and five workers for the
