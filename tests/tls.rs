@@ -266,11 +266,10 @@ fn a_sentinel_that_knows_resp2_alone_is_heard_on_a_second_connection() {
     let authority = Authority::new();
     let files = Files::of(&authority, &authority.issue(HERE));
     let builder = Cluster::builder().tls(files.tls());
-    let cluster = builder.sentinel_line("user eve on >secret ~* &* +@all -hello").start().unwrap();
+    let cluster = builder.sentinel_line("rename-command hello \"\"").start().unwrap();
     for backend in BACKENDS {
         let config = files.trusted(backend);
         let builder = named_factory(&cluster).tls(config.clone()).sentinel_tls(config);
-        let builder = builder.sentinel_username("eve").sentinel_password("secret");
         let factory = builder.build().unwrap();
         let all = || {
             factory.topology().is_ok_and(|topology| {
@@ -281,6 +280,15 @@ fn a_sentinel_that_knows_resp2_alone_is_heard_on_a_second_connection() {
             })
         };
         assert!(wait_until(PATIENCE, all), "{:#?}", factory.topology());
+        let own = format!(" name={NAME} ");
+        for sentinel in cluster.sentinels() {
+            // Those of the factory before go a moment later.
+            let two = || {
+                let clients = sentinel.ask(&["CLIENT", "LIST"]).unwrap().text();
+                clients.lines().filter(|line| line.contains(&own)).count() == 2
+            };
+            assert!(wait_until(PATIENCE, two), "{:?}", sentinel.ask(&["CLIENT", "LIST"]));
+        }
     }
 }
 
