@@ -39,11 +39,15 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 models: ## Run the gate in every order in which its threads can meet (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
+# Everything is several times slower there, so a drill's promises of time do not count.
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
+	$(CARGO) bench --bench scale
 
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
