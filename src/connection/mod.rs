@@ -43,7 +43,7 @@ pub(crate) use self::{
     replies::{Distress, Replies},
     role::Role,
     settings::Settings,
-    stream::{Peek, Socket, Stream},
+    stream::{Peek, Stream},
     wire::{Decoder, Limits},
 };
 pub(crate) use crate::config::Protocol;
@@ -92,22 +92,34 @@ impl Connection {
                 ),
             )
         };
-        let dialled = Socket::dial(address, deadline, settings.user_timeout, |socket| {
+        let dialled = Stream::dial(address, settings, deadline, |socket| {
             gate.admit(socket).map_err(|_| switched())
         });
-        let (socket, admission) = match dialled {
+        let (stream, admission) = match dialled {
             Ok(dialled) => dialled,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(error) => return Err(error),
         };
-        let mut link = Link::new(Stream::Plain(socket), settings.limits);
+        let mut link = Link::new(stream, settings.limits);
         let greeting = match link.greet(address, settings, deadline) {
             Ok(greeting) => greeting,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(Ungreeted::Refused(error)) => return Err(error),
             Err(Ungreeted::Fault(fault)) => {
+                let next = match (&settings.tls, &fault) {
+                    (None, Fault::Io(_) | Fault::Closed | Fault::Protocol(_)) => {
+                        "check that a Redis server listens there, and whether it expects TLS"
+                    }
+                    _ => "check that a Redis server listens there and is not overloaded",
+                };
                 let (kind, cause) = match fault {
-                    Fault::Io(error) => (ErrorKind::Disconnected, format!("{error}")),
+                    Fault::Io(error) => (
+                        ErrorKind::Disconnected,
+                        match &settings.tls {
+                            Some(tls) => tls.explain_later(&error, address),
+                            None => format!("{error}"),
+                        },
+                    ),
                     Fault::Closed => {
                         (ErrorKind::Disconnected, "the server closed the connection".to_owned())
                     }
@@ -119,10 +131,7 @@ impl Connection {
                 };
                 return Err(Error::new(
                     kind,
-                    format!(
-                        "{address}: connected, but the handshake failed: {cause}; check that a \
-                         Redis server listens there and is not overloaded"
-                    ),
+                    format!("{address}: connected, but the handshake failed: {cause}; {next}"),
                 ));
             }
         };
@@ -184,10 +193,8 @@ impl Connection {
 
     /// True when the connection is open, nothing lies unread in it and the server has not hung up.
     /// One system call. For connections that were idle.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.is_open()
-            && self.link.decoder.is_empty()
-            && self.link.stream.socket().peek() == Peek::Quiet
+    pub(crate) fn is_fresh(&mut self) -> bool {
+        self.is_open() && self.link.decoder.is_empty() && self.link.stream.peek() == Peek::Quiet
     }
 
     /// Sends one command and waits for its reply: for the command timeout, which blocking commands
@@ -283,7 +290,7 @@ impl Connection {
         if waited.map_err(|refusal| self.refused(refusal, started))? {
             quick = false;
             // A fence also stands for a server that cuts its connections.
-            if self.link.stream.socket().peek() == Peek::Over {
+            if self.link.stream.peek() == Peek::Over {
                 self.admission.unblocks();
                 return Err(self.broken(Fault::Closed, Outcome::NotSent, started));
             }
