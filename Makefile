@@ -16,7 +16,7 @@ RUNS ?= 20
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis demo test models tsan bench bench-failover recordings doc lint msrv
+.PHONY: help setup redis demo test models tsan bench contender bench-failover recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is
 
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+contender: ## Build the program that benches/steady.conf names, for a driver that compares clients
+	$(CARGO) build --profile bench --example contender
 
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
