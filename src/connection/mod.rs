@@ -308,11 +308,14 @@ impl Connection {
                 called_back = true;
                 return;
             }
-            failed |= matches!(value, Value::ServerError(_));
-            // Only the reply to EXEC has errors inside that concern the server's role.
-            let of_exec = total == got + 1 && !facts.state.in_multi() && (offset > 0 || in_multi);
-            if let Some(found) = Distress::in_reply(&value, of_exec) {
-                *distress = Some(found);
+            if let Value::ServerError(_) | Value::Array(_) = value {
+                failed |= matches!(value, Value::ServerError(_));
+                // Only the reply to EXEC has errors inside that concern the server's role.
+                let ends = total == got + 1 && !facts.state.in_multi();
+                let of_exec = ends && (offset > 0 || in_multi);
+                if let Some(found) = Distress::in_reply(&value, of_exec) {
+                    *distress = Some(found);
+                }
             }
             take(got, value);
             got += 1;
@@ -338,6 +341,7 @@ impl Connection {
 
     /// For a command that was being sent while the fence went up, or whose reply came long after: the
     /// reply counts when the server stays what it was, or became something else only later.
+    #[cold]
     fn await_outcome(
         &mut self,
         deadline: Option<Instant>,
@@ -415,6 +419,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn refused(&self, refusal: Refusal, started: Instant) -> Error {
         match refusal {
             Refusal::Retired => self.unusable(),
@@ -432,6 +437,7 @@ impl Connection {
     }
 
     /// The error of a command that comes after the end.
+    #[cold]
     fn unusable(&self) -> Error {
         if self.gate.is_retired() {
             let lost = match self.state.held() {
@@ -457,6 +463,7 @@ impl Connection {
     }
 
     /// Ends the connection, and says why.
+    #[cold]
     fn broken(&mut self, fault: Fault, outcome: Outcome, started: Instant) -> Error {
         self.clean = false;
         self.link.stream.socket().shutdown();
