@@ -2,8 +2,9 @@
 //!
 //! `cargo bench --bench overhead -- [--quick] [--json]` starts a cluster of its own and measures
 //! - checkout and return against plain r2d2 with a manager that does nothing,
-//! - GET and SET against `redis::Connection` and against a bare loop over a socket,
-//! - a thousand GETs in a pipeline, and one MGET of a thousand keys, against the same two.
+//! - GET and SET of 64 bytes against `redis::Connection`, alone and under r2d2, against hiredis where
+//!   that is installed, and against a bare loop over a socket,
+//! - a thousand GETs in a pipeline, one MGET of a thousand keys, and a GET of 1 MiB, against the same.
 //!
 //! The sides of a case take turns of 20 ms, in an order that changes from round to round. A ratio
 //! is taken within a round and the median over the rounds is shown, so whatever slows the machine
@@ -12,17 +13,19 @@
 mod checkout;
 mod commands;
 mod harness;
+mod hiredis;
 mod report;
 
 use std::{env, process::ExitCode, time::Duration};
 
 use harness::Case;
+use hiredis::Hiredis;
 use report::{Conditions, Report};
 use switchmaster_sandbox::Cluster;
 
 /// How long one side is measured at a time.
 const SLICE: Duration = Duration::from_millis(20);
-/// Rounds of a full run: 36 s of slices.
+/// Rounds of a full run: a minute and a half of slices.
 const ROUNDS: usize = 100;
 /// Rounds with `--quick`.
 const QUICK_ROUNDS: usize = 10;
@@ -82,7 +85,11 @@ fn measure(cluster: &Cluster, rounds: usize) -> Report {
     let master = cluster.master().expect("the cluster has a master");
     let server = master.info("server", "redis_version").expect("the server names its version");
     let mut cases: Vec<Case> = checkout::cases(cluster);
-    cases.extend(commands::cases(cluster));
+    let hiredis = Hiredis::start(master.address());
+    if let Err(why) = &hiredis {
+        eprintln!("hiredis is left out: {why}");
+    }
+    cases.extend(commands::cases(cluster, hiredis.as_ref().ok()));
     for case in &mut cases {
         case.warm_up(SLICE);
     }
