@@ -1,7 +1,8 @@
 //! switchmaster as a contender in a comparison of Redis clients that some other program drives.
 //!
 //! `contender switchmaster` holds one handle; `contender switchmaster-pool` checks a handle out for
-//! each operation. The server is at 127.0.0.1, on the port that the environment variable
+//! each operation; `contender switchmaster-packed` sends what was encoded beforehand through a held
+//! handle, and leaves the replies as they come. The server is at 127.0.0.1, on the port that the environment variable
 //! `STEADY_PORT` names, and holds the keys `steady:k0000` to `steady:k0999` (64 bytes `v` each) and
 //! `steady:big` (1 MiB of `v`). The driver speaks lines over standard input and output:
 //!
@@ -14,7 +15,7 @@
 //! ```
 //!
 //! The cases are `get`, `set`, `pipe1000`, `mget1000`, `get1m` and `checkout`. A reply that is not
-//! the one expected ends the program. `benches/steady.conf` names both rows for such a driver.
+//! the one expected ends the program. `benches/steady.conf` names the rows for such a driver.
 
 mod operations;
 mod sentinel;
@@ -35,9 +36,10 @@ fn main() -> ExitCode {
     let row = match name.as_str() {
         "switchmaster" => Row::Held,
         "switchmaster-pool" => Row::Pooled,
+        "switchmaster-packed" => Row::Packed,
         sentinel::ROLE => return sentinel::serve(),
         _ => {
-            eprintln!("usage: contender switchmaster|switchmaster-pool");
+            eprintln!("usage: contender switchmaster|switchmaster-pool|switchmaster-packed");
             return ExitCode::from(2);
         }
     };

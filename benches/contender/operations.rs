@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use redis::{Commands, ConnectionLike};
+use redis::{Cmd, Commands, ConnectionLike, Value};
 use switchmaster::{Builder, Factory, Handle};
 use switchmaster_sandbox::wait_until;
 
@@ -29,6 +29,9 @@ pub enum Row {
     Held,
     /// For each operation.
     Pooled,
+    /// Once, and commands are encoded beforehand and replies are left as they come: what the connection
+    /// costs without redis's building of commands and its conversion of values.
+    Packed,
 }
 
 /// Operations between two looks at the clock, which takes longer than a checkout.
@@ -46,7 +49,7 @@ pub fn of(row: Row, case: &str, threads: usize, sentinel: &Sentinel) -> Vec<Oper
     if !known {
         return Vec::new();
     }
-    let connections = if row == Row::Held { 1 } else { POOL };
+    let connections = if row == Row::Pooled { POOL } else { 1 };
     let factory = Builder::new()
         .sentinel(sentinel.address())
         .service(SERVICE)
@@ -66,9 +69,9 @@ fn operation(row: Row, case: &str, factory: Factory) -> Operation {
             (0..times).for_each(|_| drop(black_box(factory.get().expect("a handle"))));
         });
     }
-    let mut work = work(case);
+    let mut work = if row == Row::Packed { packed(case) } else { work(case) };
     match row {
-        Row::Held => {
+        Row::Held | Row::Packed => {
             let mut handle = factory.get().expect("a handle");
             // The factory is kept: without it nobody would follow the master.
             Box::new(move |times| {
@@ -82,8 +85,50 @@ fn operation(row: Row, case: &str, factory: Factory) -> Operation {
     }
 }
 
+fn keys() -> Vec<String> {
+    (0..MANY).map(|n| format!("steady:k{n:04}")).collect()
+}
+
+fn packed(case: &str) -> Box<dyn FnMut(&mut Handle) + Send> {
+    let keys = keys();
+    let command = match case {
+        "get" => Cmd::get(&keys[0]),
+        "get1m" => Cmd::get("steady:big"),
+        "set" => Cmd::set("steady:set", &[b'v'; SHORT][..]),
+        "mget1000" => Cmd::mget(&keys),
+        _ => {
+            let mut pipeline = redis::pipe();
+            keys.iter().for_each(|key| {
+                pipeline.get(key);
+            });
+            let bytes = pipeline.get_packed_pipeline();
+            return Box::new(move |redis| {
+                let values = redis.req_packed_commands(&bytes, 0, MANY).expect("the replies");
+                assert!(values.iter().all(is_short), "the values are not those expected");
+            });
+        }
+    };
+    let bytes = command.get_packed_command();
+    Box::new(move |redis| {
+        let fine = match redis.req_packed_command(&bytes).expect("a reply") {
+            Value::Okay => true,
+            Value::Array(values) => values.len() == MANY && values.iter().all(is_short),
+            value => is_short(&value) || is_long(&value),
+        };
+        assert!(fine, "the value is not the one expected");
+    })
+}
+
+fn is_short(value: &Value) -> bool {
+    matches!(value, Value::BulkString(bytes) if bytes.len() == SHORT)
+}
+
+fn is_long(value: &Value) -> bool {
+    matches!(value, Value::BulkString(bytes) if bytes.len() == LONG)
+}
+
 fn work(case: &str) -> Box<dyn FnMut(&mut Handle) + Send> {
-    let keys: Vec<String> = (0..MANY).map(|n| format!("steady:k{n:04}")).collect();
+    let keys = keys();
     match case {
         "get" => Box::new(move |redis| get(redis, &keys[0], SHORT)),
         "get1m" => Box::new(|redis| get(redis, "steady:big", LONG)),

@@ -24,18 +24,23 @@ const MANY: usize = 1000;
 /// The bytes of the long value.
 const LONG: usize = 1 << 20;
 
-/// The cases. hiredis takes part where it can.
-pub fn cases(cluster: &Cluster, hiredis: Option<&Hiredis>) -> Vec<Case> {
-    let bench = Bench {
+/// The cases, and the process of hiredis, which takes part where it can.
+pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
+    let mut bench = Bench {
         factory: Factory::open(&cluster.url()).expect("a factory opens"),
         master: cluster.master().expect("the cluster has a master").address(),
-        hiredis: hiredis.cloned(),
+        hiredis: None,
     };
     let keys: Vec<String> = (0..MANY).map(|n| format!("key:{n:04}")).collect();
     let pairs: Vec<(&String, &[u8])> = keys.iter().map(|key| (key, &VALUE[..])).collect();
     bench.handle().mset::<_, _, ()>(&pairs).expect("the keys are written");
     let long = vec![b'v'; LONG];
     bench.handle().set::<_, _, ()>("long", &long).expect("the long value is written");
+
+    match Hiredis::start(bench.master) {
+        Ok(hiredis) => bench.hiredis = Some(hiredis),
+        Err(why) => eprintln!("hiredis is left out: {why}"),
+    }
 
     let short = [b"$64\r\n", &VALUE[..], b"\r\n"].concat();
     let long = [format!("${LONG}\r\n").as_bytes(), &long, b"\r\n"].concat();
@@ -47,7 +52,7 @@ pub fn cases(cluster: &Cluster, hiredis: Option<&Hiredis>) -> Vec<Case> {
     let (key, get_of) = (keys[0].clone(), keys[0].clone());
     let get_many = keys.clone();
     let prepared = pipeline.clone();
-    vec![
+    let cases = vec![
         bench.case(
             "GET, 64 bytes",
             "get",
@@ -96,7 +101,8 @@ pub fn cases(cluster: &Cluster, hiredis: Option<&Hiredis>) -> Vec<Case> {
             &long,
             Get { key: "long".to_owned(), len: LONG },
         ),
-    ]
+    ];
+    (cases, bench.hiredis.map(|hiredis| hiredis.process_id()))
 }
 
 /// One operation, through whatever connection.

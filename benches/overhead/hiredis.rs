@@ -41,6 +41,11 @@ impl Hiredis {
         hiredis.measure("get", Duration::ZERO).map(|_| hiredis)
     }
 
+    /// The process.
+    pub fn process_id(&self) -> u32 {
+        self.0.borrow().child.id()
+    }
+
     /// The side of a case.
     pub fn side(&self, case: &'static str) -> Side {
         let hiredis = self.clone();

@@ -6,6 +6,9 @@
 //!   that is installed, and against a bare loop over a socket,
 //! - a thousand GETs in a pipeline, one MGET of a thousand keys, and a GET of 1 MiB, against the same.
 //!
+//! Server and client share one core where the system lets them be put there, but for the 8 threads of
+//! the second case.
+//!
 //! The sides of a case take turns of 20 ms, in an order that changes from round to round. A ratio
 //! is taken within a round and the median over the rounds is shown, so whatever slows the machine
 //! down for longer than a round slows both sides down. Nothing is judged: no ratio fails the run.
@@ -14,12 +17,12 @@ mod checkout;
 mod commands;
 mod harness;
 mod hiredis;
+mod placement;
 mod report;
 
 use std::{env, process::ExitCode, time::Duration};
 
 use harness::Case;
-use hiredis::Hiredis;
 use report::{Conditions, Report};
 use switchmaster_sandbox::Cluster;
 
@@ -27,6 +30,8 @@ use switchmaster_sandbox::Cluster;
 const SLICE: Duration = Duration::from_millis(20);
 /// Rounds of a full run: a minute and a half of slices.
 const ROUNDS: usize = 100;
+/// Longer than a run.
+const NEVER: Duration = Duration::from_secs(3600);
 /// Rounds with `--quick`.
 const QUICK_ROUNDS: usize = 10;
 
@@ -64,7 +69,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let cluster = match Cluster::builder().replicas(1).sentinels(3).start() {
+    // However busy the machine is, nothing is failed over while it is measured.
+    let cluster = Cluster::builder().replicas(1).sentinels(3).down_after(NEVER).start();
+    let cluster = match cluster {
         Ok(cluster) => cluster,
         Err(error) => {
             eprintln!("overhead: no cluster to measure with: {error}");
@@ -85,11 +92,11 @@ fn measure(cluster: &Cluster, rounds: usize) -> Report {
     let master = cluster.master().expect("the cluster has a master");
     let server = master.info("server", "redis_version").expect("the server names its version");
     let mut cases: Vec<Case> = checkout::cases(cluster);
-    let hiredis = Hiredis::start(master.address());
-    if let Err(why) = &hiredis {
-        eprintln!("hiredis is left out: {why}");
-    }
-    cases.extend(commands::cases(cluster, hiredis.as_ref().ok()));
+    let (commands, hiredis) = commands::cases(cluster);
+    cases.extend(commands);
+    // The threads that check handles out are many on purpose, and stay where they like.
+    let processes = hiredis.iter().copied().chain([master.pid()]);
+    let together = placement::share_a_core(&processes.collect::<Vec<u32>>());
     for case in &mut cases {
         case.warm_up(SLICE);
     }
@@ -100,6 +107,7 @@ fn measure(cluster: &Cluster, rounds: usize) -> Report {
     }
     let conditions = Conditions {
         cores: std::thread::available_parallelism().map_or(0, usize::from),
+        together,
         server,
         rounds,
         slice: SLICE,

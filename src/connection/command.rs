@@ -152,6 +152,14 @@ impl Facts {
         facts
     }
 
+    /// True when each reply can be told from the others, and there will be so many.
+    #[inline]
+    pub(crate) fn are_followable(&self, replies: usize) -> bool {
+        self.unfollowable.is_none()
+            && self.commands == replies
+            && (self.subscription.is_none() || replies <= 1)
+    }
+
     /// Takes one command from the front; none when it is malformed.
     fn command<'p>(&mut self, packed: &'p [u8]) -> Option<&'p [u8]> {
         let (count, rest) = length(b'*', packed)?;

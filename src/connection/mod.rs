@@ -249,7 +249,9 @@ impl Connection {
         let started = Instant::now();
         let facts = Facts::of(packed, self.state);
         let total = offset.saturating_add(count);
-        self.check(&facts, total)?;
+        if !facts.are_followable(total) {
+            return Err(self.unfollowable(&facts, total));
+        }
         let timeout = match facts.blocking {
             None => Some(self.command_timeout),
             Some(Blocking::For(own)) => own.checked_add(self.command_timeout),
@@ -259,13 +261,7 @@ impl Connection {
         let deadline =
             deadline.or_else(|| timeout.and_then(|timeout| started.checked_add(timeout)));
         if deadline.is_some_and(|deadline| deadline <= started) {
-            return Err(Error::new(
-                ErrorKind::CommandTimeout,
-                format!(
-                    "{}: the deadline had passed before the command was sent; give it more time",
-                    self.address
-                ),
-            ));
+            return Err(self.too_late());
         }
         let subscribing = self.greeting.protocol == Protocol::Resp2
             && (facts.subscription.is_some() || self.state.subscribed);
@@ -370,31 +366,36 @@ impl Connection {
     }
 
     /// Refuses what would leave the connection unreadable. Nothing has been sent yet.
-    fn check(&self, facts: &Facts, total: usize) -> Result<(), Error> {
-        let refuse = |cause: String| {
-            Err(Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address)))
-        };
-        if let Some(name) = facts.unfollowable {
-            return refuse(format!(
+    #[cold]
+    fn unfollowable(&self, facts: &Facts, total: usize) -> Error {
+        let cause = if let Some(name) = facts.unfollowable {
+            format!(
                 "{name} was not sent: its replies cannot be told from those of other commands; use \
                  a connection of its own, by redis::Client"
-            ));
-        }
-        if facts.commands != total {
-            return refuse(format!(
+            )
+        } else if facts.commands != total {
+            format!(
                 "{} packed commands were given where {total} replies are expected, so nothing was \
                  sent; check the bytes and the count",
                 facts.commands
-            ));
-        }
-        if facts.subscription.is_some() && total > 1 {
-            return refuse(
-                "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once \
-                 a channel; send them on their own"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+            )
+        } else {
+            "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once a \
+             channel; send them on their own"
+                .to_owned()
+        };
+        Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address))
+    }
+
+    #[cold]
+    fn too_late(&self) -> Error {
+        Error::new(
+            ErrorKind::CommandTimeout,
+            format!(
+                "{}: the deadline had passed before the command was sent; give it more time",
+                self.address
+            ),
+        )
     }
 
     /// Takes over the new state, and opens the connection for the next command.
