@@ -55,7 +55,7 @@ pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
     let cases = vec![
         bench.case(
             "GET, 64 bytes",
-            "get",
+            Some("get"),
             true,
             Cmd::get(&key).get_packed_command(),
             &short,
@@ -63,7 +63,7 @@ pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
         ),
         bench.case(
             "SET, 64 bytes",
-            "set",
+            Some("set"),
             true,
             Cmd::set("set", &VALUE[..]).get_packed_command(),
             b"+OK\r\n",
@@ -71,7 +71,7 @@ pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
         ),
         bench.case(
             "pipeline of 1000 GETs",
-            "pipeline",
+            Some("pipeline"),
             false,
             pipeline.get_packed_pipeline(),
             &short.repeat(MANY),
@@ -79,7 +79,7 @@ pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
         ),
         bench.case(
             "the same, made once",
-            "pipeline",
+            None,
             false,
             pipeline.get_packed_pipeline(),
             &short.repeat(MANY),
@@ -87,7 +87,7 @@ pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
         ),
         bench.case(
             "MGET of 1000",
-            "mget",
+            Some("mget"),
             false,
             Cmd::mget(&keys).get_packed_command(),
             &many,
@@ -95,7 +95,7 @@ pub fn cases(cluster: &Cluster) -> (Vec<Case>, Option<u32>) {
         ),
         bench.case(
             "GET, 1 MiB",
-            "long",
+            Some("long"),
             false,
             Cmd::get("long").get_packed_command(),
             &long,
@@ -183,12 +183,12 @@ impl Bench {
         connect(self.master)
     }
 
-    /// A case of all sides. `request` and `reply` are what the bare loop sends and expects, and
+    /// A case of all sides; hiredis has its own names for them. `request` and `reply` are what the bare loop sends and expects, and
     /// `checkouts` adds the sides that take a connection from a pool each time.
     fn case(
         &self,
         name: &'static str,
-        hiredis: &'static str,
+        hiredis: Option<&'static str>,
         checkouts: bool,
         request: Vec<u8>,
         reply: &[u8],
@@ -215,7 +215,7 @@ impl Bench {
             let work = repeat(1, move || operation.run(&mut *pool.get().expect("a connection")));
             sides.push(Side::new("the same under r2d2", Part::Other, work));
         }
-        sides.extend(self.hiredis.as_ref().map(|one| one.side(hiredis)));
+        sides.extend(self.hiredis.as_ref().zip(hiredis).map(|(process, case)| process.side(case)));
         let mut bare = Bare::new(self.master, request, reply);
         sides.push(Side::new("bare loop", Part::Bare, repeat(1, move || bare.exchange())));
         Case { name, sides }

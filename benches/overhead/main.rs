@@ -91,6 +91,7 @@ fn main() -> ExitCode {
 fn measure(cluster: &Cluster, rounds: usize) -> Report {
     let master = cluster.master().expect("the cluster has a master");
     let server = master.info("server", "redis_version").expect("the server names its version");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut cases: Vec<Case> = checkout::cases(cluster);
     let (commands, hiredis) = commands::cases(cluster);
     cases.extend(commands);
@@ -105,12 +106,6 @@ fn measure(cluster: &Cluster, rounds: usize) -> Report {
             case.round(round, SLICE);
         }
     }
-    let conditions = Conditions {
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        together,
-        server,
-        rounds,
-        slice: SLICE,
-    };
+    let conditions = Conditions { cores, together, server, rounds, slice: SLICE };
     Report::new(conditions, &cases)
 }
