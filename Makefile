@@ -16,7 +16,7 @@ RUNS ?= 20
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis demo test models tsan bench contender bench-failover recordings doc lint msrv
+.PHONY: help setup redis demo test models tsan bench bench-scale contender bench-failover recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,9 +33,10 @@ demo: redis ## Fail a throw-away cluster over, three ways, under load, and show 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-models: ## Run the gate in every order in which its threads can meet (part of `make test`)
+models: ## Run the gate and the shelf in every order of their threads (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
+# Everything is several times slower there, so a drill's promises of time do not count.
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
@@ -44,6 +45,9 @@ bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 
 contender: ## Build the program that benches/steady.conf names, for a driver that compares clients
 	$(CARGO) build --profile bench --example contender
+
+bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
+	$(CARGO) bench --bench scale
 
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \

@@ -6,6 +6,7 @@ mod source;
 
 use std::{
     fmt,
+    panic::Location,
     time::{Duration, Instant},
 };
 
@@ -108,8 +109,14 @@ pub enum Event {
         /// How many commands ran on it while that was open. They are safe now.
         commands: u64,
     },
-    /// The master that was switched to at its promotion, or that was served while a majority of the
-    /// sentinels was silent, was replaced in the meantime.
+    /// The master ran commands although it may have been replaced already: one that was switched to
+    /// at its promotion and never confirmed, one that was served while a majority of the sentinels
+    /// was silent, or one whose successor was promoted before this factory could know.
+    ///
+    /// A replica is known not to have been promoted by its own ROLE, which is asked every 2 ms once
+    /// it was chosen, or by a majority of the sentinels, which are heard every second. So a planned
+    /// failover that no sentinel tells of (an ACL that denies `SUBSCRIBE`) counts what ran in the 2 s
+    /// before it as well.
     #[non_exhaustive]
     Overruled {
         /// When it happened.
@@ -120,7 +127,9 @@ pub enum Event {
         generation: u64,
         /// Its master.
         master: Address,
-        /// How many commands ran on it while that was open. Writes among them may be lost.
+        /// How many commands ran on it since it was last known to be the only master: at most so
+        /// many writes are lost by this. (What it had not passed on to its replicas is another
+        /// matter, which nobody can count.)
         commands: u64,
     },
     /// Fewer than a majority of the known sentinels can be heard.
@@ -289,6 +298,21 @@ pub enum Event {
         /// What is wrong with it.
         reason: String,
     },
+    /// A handle has been out for longer than [`Builder::leak_after`](crate::Builder::leak_after).
+    /// Told once for each checkout.
+    #[non_exhaustive]
+    Leaked {
+        /// When it was noticed.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// Where the handle was taken: the call of `Factory::get` or the like.
+        place: &'static Location<'static>,
+        /// How long it has been out.
+        out: Duration,
+        /// The generation of its connection.
+        generation: u64,
+    },
     /// The reader of the events was too slow: so many of the oldest were dropped.
     #[non_exhaustive]
     Missed {
@@ -328,6 +352,7 @@ macro_rules! in_each {
             | Event::Disagreement { $field, .. }
             | Event::NotVerified { $field, .. }
             | Event::Malformed { $field, .. }
+            | Event::Leaked { $field, .. }
             | Event::Missed { $field, .. } => $field,
         }
     };
@@ -371,6 +396,7 @@ impl Event {
             Event::Disagreement { .. } => "disagreement",
             Event::NotVerified { .. } => "not-verified",
             Event::Malformed { .. } => "malformed",
+            Event::Leaked { .. } => "leaked",
             Event::Missed { .. } => "missed",
         }
     }
@@ -432,6 +458,9 @@ impl fmt::Display for Event {
             }
             Event::Malformed { channel, reason, .. } => {
                 write!(f, ": {}: {}", OneLine(channel), OneLine(reason))?;
+            }
+            Event::Leaked { place, out, .. } => {
+                write!(f, ": the handle taken at {place} has been out for {out:.1?}")?;
             }
             Event::Missed { count, .. } => write!(f, ": {count} events")?,
         }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::Location,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use crate::{
     error::{Error, Outcome},
     event::Event,
     metrics::{Counters, Stats},
-    pool::{Handle, Pool, PoolSettings, closed},
+    pool::{Handle, Place, Pool, PoolSettings, after, closed},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -79,18 +80,22 @@ impl Factory {
         let deadline = Instant::now() + config.connect_timeout;
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
-        let events = Arc::new(Broadcast::default());
+        let events = Arc::new(Broadcast::of(&config.service));
         let pool = Pool::new(
             PoolSettings {
                 node: Arc::new(config.node_settings()),
                 max_size: config.max_size,
                 min_idle: config.min_idle,
                 max_lifetime: config.max_lifetime,
+                leak_after: config.leak_after,
                 get_timeout: config.get_timeout,
                 workers: Arc::downgrade(&workers),
             },
             counters.clone(),
         );
+        pool.watch_leaks(&workers, &events);
+        #[cfg(feature = "metrics")]
+        crate::metrics::export(&config.service, &pool, &workers);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
             settings: Arc::new(config.sentinel_settings()),
@@ -130,6 +135,8 @@ impl Factory {
     /// # Errors
     /// All with [`Outcome::NotSent`]: [`PoolTimeout`](crate::ErrorKind::PoolTimeout),
     /// [`NoMaster`](crate::ErrorKind::NoMaster), [`Closed`](crate::ErrorKind::Closed).
+    #[inline]
+    #[track_caller]
     pub fn get(&self) -> Result<Handle, Error> {
         self.get_timeout(self.inner.config.get_timeout)
     }
@@ -138,18 +145,20 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::get`].
+    #[inline]
+    #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
-        let lease = self.inner.pool.checkout(after(timeout))?;
-        Ok(Handle::new(self.inner.pool.clone(), lease))
+        self.inner.pool.checkout(timeout, Location::caller()).map(Handle::new)
     }
 
     /// A handle, if a connection to the current master is idle right now. Does not wait for one.
     ///
     /// Blocks only just after another connection broke, and then for the server's answer to a PING
     /// (at most `dial_timeout`). `None` also when the factory is closed.
+    #[inline]
+    #[track_caller]
     pub fn try_get(&self) -> Option<Handle> {
-        let lease = self.inner.pool.try_checkout().ok()??;
-        Some(Handle::new(self.inner.pool.clone(), lease))
+        self.inner.pool.try_checkout(Location::caller()).ok()?.map(Handle::new)
     }
 
     /// Runs `work` with a handle, and again with another when it failed and certainly nothing of
@@ -161,8 +170,9 @@ impl Factory {
     ///
     /// # Errors
     /// The last error of `work`, or of the checkout.
+    #[track_caller]
     pub fn run<T>(&self, mut work: impl FnMut(&mut Handle) -> RedisResult<T>) -> RedisResult<T> {
-        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work)
+        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work, Location::caller())
     }
 
     /// As [`Factory::run`], and again also after [`Outcome::Unknown`]: for work that may run twice
@@ -170,22 +180,23 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::run`].
+    #[track_caller]
     pub fn run_idempotent<T>(
         &self,
         mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
     ) -> RedisResult<T> {
-        self.repeat(|outcome| outcome != Outcome::Replied, &mut work)
+        self.repeat(|outcome| outcome != Outcome::Replied, &mut work, Location::caller())
     }
 
     fn repeat<T>(
         &self,
         again: impl Fn(Outcome) -> bool,
         work: &mut dyn FnMut(&mut Handle) -> RedisResult<T>,
+        place: Place,
     ) -> RedisResult<T> {
         let deadline = after(self.inner.config.get_timeout);
         loop {
-            let lease = self.inner.pool.checkout(deadline)?;
-            let mut handle = Handle::new(self.inner.pool.clone(), lease);
+            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline, place)?);
             match work(&mut handle) {
                 Err(error)
                     if again(Outcome::of(&error))
@@ -208,7 +219,7 @@ impl Factory {
     /// Blocks until a generation later than `after` is there, at most for `timeout`; gives its
     /// number, or `None` when the time was up or the factory was closed.
     pub fn wait_for_generation(&self, after: u64, timeout: Duration) -> Option<u64> {
-        self.inner.pool.wait_for_generation(after, self::after(timeout))
+        self.inner.pool.wait_for_generation(after, crate::pool::after(timeout))
     }
 
     /// The number of the current generation. It starts at 1 and rises with each switch.
@@ -340,10 +351,4 @@ impl fmt::Debug for Factory {
             .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
-}
-
-/// A deadline; a timeout too long for the clock is a very long one.
-fn after(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
 }

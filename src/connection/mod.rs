@@ -156,6 +156,7 @@ impl Connection {
     }
 
     /// What would be lost with this connection.
+    #[inline]
     pub(crate) fn state(&self) -> State {
         self.state
     }
@@ -167,12 +168,14 @@ impl Connection {
     }
 
     /// The last reply that said that this server is no master for writes, if there was one.
+    #[inline]
     pub(crate) fn distress(&self) -> Option<Distress> {
         self.distress
     }
 
     /// True while commands can be sent: no failure so far, and the generation is not over. Costs
     /// nothing; whether the server has hung up meanwhile, [`Connection::is_fresh`] finds out.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.clean && !self.gate.is_retired()
     }

@@ -90,6 +90,11 @@ impl Machine {
         troubles
     }
 
+    /// Whether nothing is wrong, as far as is known: nobody has told of a failover.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.last.is_some_and(|now| self.troubles(now).is_empty())
+    }
+
     pub(super) fn is_reported(&self, now: Instant) -> bool {
         self.reported.is_some_and(|reported| now < reported + self.rules.trouble_fades)
     }
@@ -161,7 +166,7 @@ impl Machine {
             .chain(retry)
             .chain(fades.filter(|fades| *fades > now))
             .chain(disagreeing)
-            .chain(self.holding.replacing.as_ref().map(|replacing| replacing.until))
+            .chain(self.next_deadline(now))
             .chain(self.next_doubt(now))
             .chain(self.next_cut(now))
             .chain(self.next_pull())
