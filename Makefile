@@ -16,7 +16,7 @@ RUNS ?= 20
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl demo test models tsan fuzz bench bench-failover bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl demo test models tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
 
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+contender: ## Build the program that benches/steady.conf names, for a driver that compares clients
+	$(CARGO) build --profile bench --example contender
 
 bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
 	$(CARGO) bench --bench scale

@@ -213,6 +213,7 @@ impl Link {
         }
     }
 
+    #[inline]
     fn drain(
         &mut self,
         pending: &mut Pending,
@@ -221,24 +222,28 @@ impl Link {
     ) -> Result<(), Fault> {
         // What comes after the last reply is looked at before the next command.
         while pending.replies > 0 {
-            let Some(value) = self.decoder.next()? else { break };
-            match self.inbox.sort(value, expected.subscribing) {
-                Mail::Kept => {}
-                // The last confirmation is the reply: it tells how many subscriptions there are.
-                Mail::Confirmation(value) if pending.confirmations == 1 => {
-                    *pending = Pending { replies: pending.replies - 1, confirmations: 0 };
-                    take(value);
+            let reply = match self.decoder.next_plain() {
+                // Neither a message nor a confirmation, so it need not be sorted.
+                Some(reply) => reply,
+                None => {
+                    let Some(value) = self.decoder.next()? else { break };
+                    match self.inbox.sort(value, expected.subscribing) {
+                        Mail::Kept => continue,
+                        // The last confirmation is the reply: it tells how many subscriptions
+                        // there are.
+                        Mail::Confirmation(value) if pending.confirmations == 1 => value,
+                        Mail::Confirmation(value) => {
+                            pending.confirmations = pending.confirmations.saturating_sub(1);
+                            self.inbox.keep(value);
+                            continue;
+                        }
+                        // Perhaps an error in place of the confirmations.
+                        Mail::Reply(value) => value,
+                    }
                 }
-                Mail::Confirmation(value) => {
-                    pending.confirmations = pending.confirmations.saturating_sub(1);
-                    self.inbox.keep(value);
-                }
-                // Perhaps an error in place of the confirmations.
-                Mail::Reply(value) => {
-                    *pending = Pending { replies: pending.replies - 1, confirmations: 0 };
-                    take(value);
-                }
-            }
+            };
+            *pending = Pending { replies: pending.replies - 1, confirmations: 0 };
+            take(reply);
         }
         Ok(())
     }

@@ -261,7 +261,9 @@ impl Connection {
         let started = Instant::now();
         let facts = Facts::of(packed, self.state);
         let total = offset.saturating_add(count);
-        self.check(&facts, total)?;
+        if !facts.are_followable(total) {
+            return Err(self.unfollowable(&facts, total));
+        }
         let timeout = match facts.blocking {
             None => Some(self.command_timeout),
             Some(Blocking::For(own)) => own.checked_add(self.command_timeout),
@@ -271,13 +273,7 @@ impl Connection {
         let deadline =
             deadline.or_else(|| timeout.and_then(|timeout| started.checked_add(timeout)));
         if deadline.is_some_and(|deadline| deadline <= started) {
-            return Err(Error::new(
-                ErrorKind::CommandTimeout,
-                format!(
-                    "{}: the deadline had passed before the command was sent; give it more time",
-                    self.address
-                ),
-            ));
+            return Err(self.too_late());
         }
         let subscribing = self.greeting.protocol == Protocol::Resp2
             && (facts.subscription.is_some() || self.state.subscribed);
@@ -320,11 +316,14 @@ impl Connection {
                 called_back = true;
                 return;
             }
-            failed |= matches!(value, Value::ServerError(_));
-            // Only the reply to EXEC has errors inside that concern the server's role.
-            let of_exec = total == got + 1 && !facts.state.in_multi() && (offset > 0 || in_multi);
-            if let Some(found) = Distress::in_reply(&value, of_exec) {
-                *distress = Some(found);
+            if let Value::ServerError(_) | Value::Array(_) = value {
+                failed |= matches!(value, Value::ServerError(_));
+                // Only the reply to EXEC has errors inside that concern the server's role.
+                let ends = total == got + 1 && !facts.state.in_multi();
+                let of_exec = ends && (offset > 0 || in_multi);
+                if let Some(found) = Distress::in_reply(&value, of_exec) {
+                    *distress = Some(found);
+                }
             }
             take(got, value);
             got += 1;
@@ -350,6 +349,7 @@ impl Connection {
 
     /// For a command that was being sent while the fence went up, or whose reply came long after: the
     /// reply counts when the server stays what it was, or became something else only later.
+    #[cold]
     fn await_outcome(
         &mut self,
         deadline: Option<Instant>,
@@ -378,31 +378,36 @@ impl Connection {
     }
 
     /// Refuses what would leave the connection unreadable. Nothing has been sent yet.
-    fn check(&self, facts: &Facts, total: usize) -> Result<(), Error> {
-        let refuse = |cause: String| {
-            Err(Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address)))
-        };
-        if let Some(name) = facts.unfollowable {
-            return refuse(format!(
+    #[cold]
+    fn unfollowable(&self, facts: &Facts, total: usize) -> Error {
+        let cause = if let Some(name) = facts.unfollowable {
+            format!(
                 "{name} was not sent: its replies cannot be told from those of other commands; use \
                  a connection of its own, by redis::Client"
-            ));
-        }
-        if facts.commands != total {
-            return refuse(format!(
+            )
+        } else if facts.commands != total {
+            format!(
                 "{} packed commands were given where {total} replies are expected, so nothing was \
                  sent; check the bytes and the count",
                 facts.commands
-            ));
-        }
-        if facts.subscription.is_some() && total > 1 {
-            return refuse(
-                "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once \
-                 a channel; send them on their own"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+            )
+        } else {
+            "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once a \
+             channel; send them on their own"
+                .to_owned()
+        };
+        Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address))
+    }
+
+    #[cold]
+    fn too_late(&self) -> Error {
+        Error::new(
+            ErrorKind::CommandTimeout,
+            format!(
+                "{}: the deadline had passed before the command was sent; give it more time",
+                self.address
+            ),
+        )
     }
 
     /// Takes over the new state, and opens the connection for the next command.
@@ -427,6 +432,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn refused(&self, refusal: Refusal, started: Instant) -> Error {
         match refusal {
             Refusal::Retired => self.unusable(),
@@ -444,6 +450,7 @@ impl Connection {
     }
 
     /// The error of a command that comes after the end.
+    #[cold]
     fn unusable(&self) -> Error {
         if self.gate.is_retired() {
             let lost = match self.state.held() {
@@ -469,6 +476,7 @@ impl Connection {
     }
 
     /// Ends the connection, and says why.
+    #[cold]
     fn broken(&mut self, fault: Fault, outcome: Outcome, started: Instant) -> Error {
         self.clean = false;
         self.link.stream.socket().shutdown();
