@@ -43,6 +43,9 @@ tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
+bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
+	$(CARGO) bench --bench scale
+
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
 		--switch-on promotion,confirmation,announcement --targets $(BENCH)

@@ -90,3 +90,20 @@ pub use redis;
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
+
+/// The guide's examples compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../docs/timeouts.md")]
+    mod timeouts {}
+    #[doc = include_str!("../docs/outcomes.md")]
+    mod outcomes {}
+    #[doc = include_str!("../docs/sizing.md")]
+    mod sizing {}
+    #[doc = include_str!("../docs/sentinel.md")]
+    mod sentinel {}
+    #[doc = include_str!("../docs/containers.md")]
+    mod containers {}
+    #[doc = include_str!("../docs/from-r2d2.md")]
+    mod from_r2d2 {}
+}

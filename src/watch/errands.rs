@@ -129,6 +129,7 @@ impl Driver {
                 self.set.map.map(&node),
                 service.pool.node_settings().clone(),
                 Token(token),
+                self.crowd.clone(),
                 Instant::now(),
             );
             self.tokens.insert(token, Owner::Node { id, node: node.clone() });

@@ -4,6 +4,7 @@
 
 pub mod bystander;
 pub mod load;
+pub mod many;
 pub mod queue;
 pub mod stage;
 pub mod story;
