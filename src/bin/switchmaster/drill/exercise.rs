@@ -8,7 +8,7 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use redis::{Commands, RedisResult};
-use switchmaster::{Event, Factory};
+use switchmaster::{Event, Factory, Handle};
 
 use super::{
     fault::Fault,
@@ -25,6 +25,8 @@ use crate::{arguments::SwitchOn, failure::Failure};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long everyone goes on after that.
 const AFTERWARDS: Duration = Duration::from_millis(500);
+/// Until the replicas have what is written.
+const REPLICATION: Duration = Duration::from_secs(10);
 
 /// What happened to one side, as instants.
 pub(crate) struct Record {
@@ -137,6 +139,37 @@ struct Contender<'a> {
     load: Load,
 }
 
+/// Writes what readers read, and waits until the replicas have it. After a full synchronization one
+/// says that it is connected, and gets nothing before its first word to the master, up to a second
+/// later: whoever is promoted before that has lost all, and no client can help it.
+fn replicate(factory: &Factory, keys: &Keys) -> Result<(), Failure> {
+    let deadline = Instant::now() + REPLICATION;
+    loop {
+        let (replicas, reached) = factory.run_idempotent(|redis| {
+            redis.set::<_, _, ()>(keys.read(), "a value")?;
+            let replicas: usize = connected(redis)?;
+            let wait = redis::cmd("WAIT").arg(replicas).arg(500).query::<usize>(redis)?;
+            Ok((replicas, wait))
+        })?;
+        if reached >= replicas {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::new(format!(
+                "{reached} of {replicas} replicas got what was written within {REPLICATION:?}: a \
+                 failover now would lose it, whatever the client does"
+            )));
+        }
+    }
+}
+
+/// How many replicas the master has.
+fn connected(redis: &mut Handle) -> RedisResult<usize> {
+    let replication: String = redis::cmd("INFO").arg("replication").query(redis)?;
+    let count = replication.lines().find_map(|line| line.strip_prefix("connected_slaves:"));
+    Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
+}
+
 impl Contender<'_> {
     fn start<'a>(
         side: &'a Side,
@@ -144,7 +177,7 @@ impl Contender<'_> {
         strength: Strength,
     ) -> Result<Contender<'a>, Failure> {
         let factory = &side.factory;
-        factory.run_idempotent(|redis| redis.set::<_, _, ()>(keys.read(), "a value"))?;
+        replicate(factory, keys)?;
         Ok(Contender {
             generation: factory.generation(),
             old: Identity::of(factory)?,
