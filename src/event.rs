@@ -108,8 +108,14 @@ pub enum Event {
         /// How many commands ran on it while that was open. They are safe now.
         commands: u64,
     },
-    /// The master that was switched to at its promotion, or that was served while a majority of the
-    /// sentinels was silent, was replaced in the meantime.
+    /// The master ran commands although it may have been replaced already: one that was switched to
+    /// at its promotion and never confirmed, one that was served while a majority of the sentinels
+    /// was silent, or one whose successor was promoted before this factory could know.
+    ///
+    /// A replica is known not to have been promoted by its own ROLE, which is asked every 2 ms once
+    /// it was chosen, or by a majority of the sentinels, which are heard every second. So a planned
+    /// failover that no sentinel tells of (an ACL that denies `SUBSCRIBE`) counts what ran in the 2 s
+    /// before it as well.
     #[non_exhaustive]
     Overruled {
         /// When it happened.
@@ -120,7 +126,9 @@ pub enum Event {
         generation: u64,
         /// Its master.
         master: Address,
-        /// How many commands ran on it while that was open. Writes among them may be lost.
+        /// How many commands ran on it since it was last known to be the only master: at most so
+        /// many writes are lost by this. (What it had not passed on to its replicas is another
+        /// matter, which nobody can count.)
         commands: u64,
     },
     /// Fewer than a majority of the known sentinels can be heard.

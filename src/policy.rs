@@ -23,8 +23,8 @@ pub enum SwitchOn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnLostMajority {
     /// Go on with the master. What it ran since then is told by
-    /// [`Event::Overruled`](crate::Event::Overruled) if it turns out to have been replaced. A silence
-    /// that ends before it is noticed, within 1 to 2 s, is not counted.
+    /// [`Event::Overruled`](crate::Event::Overruled) if it turns out to have been replaced, also if
+    /// the silence ended before it was noticed, which takes 1 to 2 s.
     #[default]
     Serve,
     /// Commands wait, and fail at their deadline with [`Outcome::NotSent`](crate::Outcome::NotSent),

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::*;
+use common::{load::Load, *};
 use redis::Commands;
 use switchmaster::{Error, ErrorKind, Event, Factory, Outcome, SwitchOn};
 
@@ -97,6 +97,24 @@ fn a_planned_failover_is_followed_in_every_mode() {
         wait_for_write(factory);
         assert_fresh(factory, &cluster);
     }
+}
+
+#[test]
+fn what_the_old_master_acknowledged_after_the_promotion_is_told() {
+    let cluster = cluster();
+    let late = named_factory(&cluster).switch_on(SwitchOn::Announcement).fence(false);
+    let factory = late.build().unwrap();
+    wait_until_calm(&factory, &cluster);
+    let load = Load::begin(&factory, 4);
+    cluster.failover().unwrap();
+    wait_for_switch(&factory, 1);
+    load.wait_for(100);
+    cluster.repair(PATIENCE).unwrap();
+    let tally = load.end();
+    let lost = tally.lost(&cluster.master().unwrap());
+    let told = factory.stats().overruled_commands;
+    assert!(!lost.is_empty(), "the announcement came before the promotion");
+    assert!(lost.len() as u64 <= told, "{told} told; {}", tally.describe(&lost));
 }
 
 #[test]

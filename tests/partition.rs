@@ -233,3 +233,26 @@ fn a_factory_that_goes_on_serving_tells_that_nothing_was_lost_when_nobody_was_re
     assert_eq!((stats.doubtful_commands, stats.overruled_commands), (safe, 0));
     assert_eq!((stats.fences, factory.generation()), (0, 1), "{}", story.text());
 }
+
+#[test]
+fn a_partition_that_ends_before_it_is_noticed_is_told_of_too() {
+    let cluster = cluster();
+    let factory = factory(&cluster, OnLostMajority::Serve);
+    wait_until_calm(&factory, &cluster);
+    let old = cluster.master().unwrap();
+    let load = Load::begin(&factory, 4);
+    let mut story = Story::of(&factory);
+    let probe = Probe::start(&cluster).unwrap();
+    shut_in(&cluster, &old);
+    cluster.failover().unwrap();
+    probe.announcement(PATIENCE).expect("a sentinel announces the new master");
+    cluster.heal();
+    story.switched(2);
+    load.wait_for(100);
+    cluster.repair(PATIENCE).unwrap();
+    let tally = load.end();
+    let lost = tally.lost(&cluster.master().unwrap());
+    let told = factory.stats().overruled_commands;
+    println!("{} lost, {told} told\n{}", lost.len(), story.text());
+    assert!(lost.len() as u64 <= told, "{told} told; {}:\n{}", tally.describe(&lost), story.text());
+}

@@ -90,10 +90,12 @@ pub struct Stats {
     pub errors_unknown: u64,
     /// How often commands were made to wait behind the fence.
     pub fences: u64,
-    /// Commands that ran on a master before any sentinel had confirmed it, or while a majority of
-    /// the sentinels was silent. Counted when that was over.
+    /// Commands that ran on a master before any sentinel had confirmed it, while a majority of the
+    /// sentinels was silent, or when its successor may have been promoted already. Counted when that
+    /// was over.
     pub doubtful_commands: u64,
     /// Those of them whose master turned out to have been replaced: writes among them may be lost.
+    /// See [`Event::Overruled`](crate::Event::Overruled).
     pub overruled_commands: u64,
     /// Faults (panics) inside the watch that were survived.
     pub watch_faults: u64,

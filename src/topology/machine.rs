@@ -360,6 +360,11 @@ impl Machine {
         ids
     }
 
+    /// How many sentinels are a majority of the known ones.
+    pub(crate) fn majority(&self) -> usize {
+        self.electorate().majority()
+    }
+
     /// The sentinels that count, and what they say, with each node's address spelled in one way.
     pub(super) fn electorate(&self) -> Electorate {
         let mut electorate = Electorate { contested: self.contested, ..Electorate::default() };

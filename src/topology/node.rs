@@ -294,6 +294,9 @@ impl Machine {
             keep
         });
         self.nodes.quarantine.retain(|address, _| wanted.contains(address));
+        // A replica that said lately that it is one was not promoted before that: so what may be lost
+        // with the master is known more closely.
+        let troubled = self.is_reported(now) || self.master_is_down();
         let chosen: Vec<Address> =
             self.roster.sentinels.iter().filter_map(|own| own.chosen().cloned()).collect();
         for address in wanted {
@@ -304,7 +307,7 @@ impl Machine {
                 Pace::Calm
             } else if chosen.iter().any(|chosen| self.same_node(chosen, &address)) {
                 Pace::Close
-            } else if odd {
+            } else if odd || troubled {
                 Pace::Brisk
             } else {
                 Pace::Calm

@@ -90,6 +90,11 @@ impl Machine {
         troubles
     }
 
+    /// Whether nothing is wrong, as far as is known: nobody has told of a failover.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.last.is_some_and(|now| self.troubles(now).is_empty())
+    }
+
     pub(super) fn is_reported(&self, now: Instant) -> bool {
         self.reported.is_some_and(|reported| now < reported + self.rules.trouble_fades)
     }

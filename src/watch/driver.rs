@@ -263,9 +263,6 @@ impl Driver {
     fn ready(&mut self, token: Token) {
         match self.tokens.get(&(token.0 / TOKENS * TOKENS)).cloned() {
             Some(Owner::Sentinel(sentinel)) => {
-                for id in self.listeners_of(&sentinel) {
-                    self.with_service(id, |service| service.heard(&sentinel));
-                }
                 self.with_link(&sentinel, |link, now, registry, news| {
                     link.ready(token, now, registry, news);
                 });
@@ -350,6 +347,10 @@ impl Driver {
         for news in news {
             match news {
                 promotion::News::Resolve => self.resolve_node(id, node),
+                promotion::News::Asks => self.with_service(id, |service| service.asks_node(node)),
+                promotion::News::Follows(master) => {
+                    self.with_service(id, |service| service.node_follows(node, master.as_ref()));
+                }
                 promotion::News::Report(report) => {
                     if report == Report::Gone {
                         self.with_service(id, |service| service.is_gone(node));
@@ -383,6 +384,10 @@ impl Driver {
         let sentinel = sentinel.clone();
         let input = match news {
             News::Resolve => return,
+            News::Asks => return self.with_service(id, |service| service.asks_sentinel(&sentinel)),
+            News::Answers => {
+                return self.with_service(id, |service| service.sentinel_answers(&sentinel));
+            }
             News::Up { run_id, peer, hearing } => Input::SentinelUp {
                 sentinel,
                 run_id: run_id.clone(),

@@ -4,6 +4,7 @@
 //! The thread never blocks but in its poll: links to sentinels are non-blocking, names are resolved
 //! and masters are dialled on the shared workers.
 
+mod account;
 mod channel;
 mod driver;
 mod errands;

@@ -42,6 +42,10 @@ const SETTLED: Duration = Duration::from_millis(100);
 pub(crate) enum News {
     /// The host name has to be resolved; the driver answers with [`PromotionLink::resolved`].
     Resolve,
+    /// It is being asked for its ROLE.
+    Asks,
+    /// It told whom it follows, if anybody.
+    Follows(Option<Address>),
     Report(Report),
 }
 
@@ -131,6 +135,7 @@ impl PromotionLink {
             self.step(step, now, news);
         } else if self.awaited.is_empty() {
             let question = Question::Role { tell: self.pace != Pace::Close };
+            news.push(News::Asks);
             self.ask([question], &cmd("ROLE").get_packed_command(), now, news);
         } else {
             self.down(now, news);
@@ -235,6 +240,11 @@ impl PromotionLink {
             }
             Some(Role::Sentinel) | None => return Err(self.error("it is no node")),
         };
+        let followed = match &standing {
+            Standing::Replica { of, .. } => of.clone(),
+            Standing::Master => None,
+        };
+        news.push(News::Follows(followed));
         let changed = self.standing.as_ref() != Some(&standing);
         self.standing = Some(standing.clone());
         if changed || tell {

@@ -13,7 +13,7 @@ use crate::{
     metrics::Counters,
     pool::{Candidate, Pool},
     topology::{Action, Input, Machine},
-    watch::{Order, Recorder, promotion::PromotionLink},
+    watch::{Order, Recorder, account::Account, promotion::PromotionLink},
 };
 
 /// The first pause between two rounds of calling blocking commands back, and the longest.
@@ -41,15 +41,6 @@ pub(super) struct Service {
     calls: Option<(Instant, Duration)>,
     recorder: Option<Recorder>,
     account: Account,
-}
-
-/// How many commands ran on the current master, and how many of them may be lost.
-#[derive(Default)]
-struct Account {
-    /// How many had run when each sentinel was heard last.
-    heard: HashMap<Address, u64>,
-    /// How many had run when the doubt began that is open now.
-    doubt: Option<u64>,
 }
 
 impl Service {
@@ -136,9 +127,26 @@ impl Service {
         self.pool.blocked()
     }
 
-    /// A sentinel was heard.
-    pub(super) fn heard(&mut self, sentinel: &Address) {
-        self.account.heard.insert(sentinel.clone(), self.pool.commands());
+    /// A sentinel is being asked something, whoever wants to know it.
+    pub(super) fn asks_sentinel(&mut self, sentinel: &Address) {
+        self.account.asks_sentinel(sentinel, self.pool.commands());
+    }
+
+    /// A sentinel answered something. News of a failover would have come by the same way before, or
+    /// from the node that was promoted.
+    pub(super) fn sentinel_answers(&mut self, sentinel: &Address) {
+        self.account.sentinel_answers(sentinel, self.machine.is_calm());
+    }
+
+    /// A node is being asked for its ROLE.
+    pub(super) fn asks_node(&mut self, node: &Address) {
+        self.account.asks_node(node, self.pool.commands());
+    }
+
+    /// A node told whom it follows, if anybody.
+    pub(super) fn node_follows(&mut self, node: &Address, master: Option<&Address>) {
+        let ours = master.is_some_and(|master| self.machine.is_served(master));
+        self.account.node_answers(node, ours);
     }
 
     /// The link to a node ended. If it leads to the master, its other connections have to prove
@@ -152,22 +160,12 @@ impl Service {
     /// What runs on the master may be lost: from its beginning, or from when so many sentinels
     /// were heard last.
     pub(super) fn doubt(&mut self, majority: Option<usize>) {
-        let since = match majority {
-            None => 0,
-            Some(majority) => {
-                let mut heard: Vec<u64> = self.account.heard.values().copied().collect();
-                heard.sort_unstable_by(|one, other| other.cmp(one));
-                let last = majority.checked_sub(1).and_then(|index| heard.get(index).copied());
-                // Not so many since this master is served.
-                last.unwrap_or(0)
-            }
-        };
-        self.account.doubt = Some(since);
+        self.account.doubt(majority);
     }
 
     /// What ran meanwhile is safe.
     pub(super) fn trust(&mut self, source: Source) {
-        let Some(since) = self.account.doubt.take() else { return };
+        let Some(since) = self.account.trust() else { return };
         let Some(generation) = self.pool.current() else { return };
         let commands = generation.gate().commands().saturating_sub(since);
         self.counters.doubtful_commands.add(commands);
@@ -196,9 +194,13 @@ impl Service {
         }
         self.dialling.clear();
         self.calls = fence.map(|_| (Instant::now(), CALL_BACK_PAUSE));
-        let Account { doubt, .. } = std::mem::take(&mut self.account);
-        if let (Some(since), Some(previous)) = (doubt, previous) {
-            let commands = previous.gate().commands().saturating_sub(since);
+        let account = std::mem::take(&mut self.account);
+        let Some(previous) = previous else { return };
+        // The machine serves the next one already.
+        let successor = self.nodes.keys().find(|node| self.machine.is_served(node));
+        let (since, doubted) = account.close(successor, self.machine.majority());
+        let commands = previous.gate().commands().saturating_sub(since);
+        if doubted || commands > 0 {
             self.counters.doubtful_commands.add(commands);
             self.counters.overruled_commands.add(commands);
             self.report(&Event::Overruled {

@@ -37,6 +37,10 @@ pub(crate) const TOKENS: usize = 2;
 pub(crate) enum News {
     /// The host name has to be resolved; the driver answers with [`Link::resolved`].
     Resolve,
+    /// It is being asked something.
+    Asks,
+    /// It answered.
+    Answers,
     Up {
         run_id: Option<String>,
         peer: Address,
@@ -333,6 +337,7 @@ impl Link {
                 format!("sentinel {} answered more than it was asked", self.address),
             ));
         };
+        news.push(News::Answers);
         match what {
             // An error: a confirmation would have come as a push.
             Question::Subscribe(Hearing::All) => {
@@ -409,6 +414,7 @@ impl Link {
     }
 
     fn put(&mut self, what: Question, packed: &[u8], now: Instant, news: &mut Vec<News>) {
+        news.push(News::Asks);
         self.awaited.push_back(Awaited { what, since: now });
         let sent = self.ask.as_mut().map(|channel| channel.send(packed));
         if let Some(Err(error)) = sent {
