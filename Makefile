@@ -33,7 +33,7 @@ demo: redis ## Fail a throw-away cluster over, three ways, under load, and show 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-models: ## Run the gate in every order in which its threads can meet (part of `make test`)
+models: ## Run the gate and the shelf in every order of their threads (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure

@@ -308,11 +308,13 @@ impl Pool {
             generation.grow();
         }
         while ticket.wait_until(deadline) {
-            self.check_open()?;
             if let Some(lease) = self.find(Generation::take_or_grow) {
                 self.counters.waited.add(begun.elapsed());
                 return Ok(lease);
             }
+            // After the look at the shelf: whoever closes it comes to its places before, and then
+            // this is seen, or after, and then this thread is called.
+            self.check_open()?;
         }
         drop(ticket);
         self.check_open()?;

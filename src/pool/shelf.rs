@@ -85,7 +85,7 @@ impl<T: Dated> Shelf<T> {
     }
 
     /// Lays something down, in the place `start` if that is free, and calls the first who waits.
-    /// Gives back what finds no place or is of an era that is over; then nobody was called.
+    /// Gives back what is of an era that is over, or found no place; whoever drops it has to call.
     #[inline]
     pub(crate) fn lay(&self, start: usize, item: Box<T>) -> Option<Box<T>> {
         let era = item.era();
@@ -93,9 +93,10 @@ impl<T: Dated> Shelf<T> {
             return Some(item);
         }
         let homeless = self.put(start, item);
-        if homeless.is_none() {
-            self.look_after(era);
+        if era != self.board.era.load(Ordering::Acquire) {
+            self.sweep();
         }
+        self.room().call();
         homeless
     }
 
@@ -107,15 +108,6 @@ impl<T: Dated> Shelf<T> {
             item = self.places[start.wrapping_add(turn) & mask].swap(Some(item))?;
         }
         Some(item)
-    }
-
-    /// After something of this era was laid down.
-    #[inline]
-    fn look_after(&self, era: u64) {
-        if era != self.board.era.load(Ordering::Acquire) {
-            self.sweep();
-        }
-        self.room().call();
     }
 
     /// Begins an era, with 0 one in which nothing can be taken. [`Shelf::sweep`] has to follow.
