@@ -75,6 +75,7 @@ pub(crate) struct Config {
     pub(crate) fence: bool,
     pub(crate) fence_timeout: Duration,
     pub(crate) on_lost_majority: OnLostMajority,
+    pub(crate) max_lag: Option<Duration>,
 }
 
 impl Config {
@@ -103,6 +104,7 @@ impl Config {
             fence: true,
             fence_timeout: Duration::from_secs(3),
             on_lost_majority: OnLostMajority::Serve,
+            max_lag: Some(Duration::from_secs(10)),
         }
     }
 }
@@ -350,6 +352,25 @@ impl Builder {
         self
     }
 
+    /// How far behind the master a replica may be that is read from; `None` for any distance, as long
+    /// as it is in sync. At least 100 ms.
+    ///
+    /// A replica is read from while it is known to have everything that the master had acknowledged
+    /// so long ago. That follows from replication offsets (`ROLE`): a replica that has reached the
+    /// offset that the master answered has all that the master had acknowledged before it was asked.
+    /// Nodes are asked every fifth of this time (at most 1 s apart, at least 20 ms), so a
+    /// replica that keeps up counts as up to two fifths behind, and one that is too far behind is
+    /// found out in time: the error is on the safe side. One that was left is read from again when it
+    /// is within half of the bound.
+    ///
+    /// Default 10 s: replicas are milliseconds behind when all is well, and a failover within that
+    /// time does not interrupt readers, although nobody can tell how far behind a replica is while
+    /// its master is away.
+    pub fn max_lag(mut self, bound: impl Into<Option<Duration>>) -> Builder {
+        self.settings.max_lag = bound.into();
+        self
+    }
+
     /// Sends every line of a recording there, in order: what the sentinels and nodes told, with
     /// times, and what the factory did about it. `tests/recordings/README.md` in the source tree
     /// describes the lines, which end without a line feed. The first comes before the factory is
@@ -372,7 +393,7 @@ impl Builder {
     /// (`500ms`, `1.5s`, `1m`), lists are separated by commas (`sentinels`) or semicolons
     /// (`address_map=10.0.0.1:6379>127.0.0.1:7000;…`), `switch_on` is `promotion`, `confirmation`
     /// or `announcement`, `on_lost_majority` is `serve` or `fence:1s`, `fence` is `true` or `false`,
-    /// `protocol` is `2` or `3`, and `max_lifetime` may be `none`. `sentinel`,
+    /// `protocol` is `2` or `3`, and `max_lifetime` and `max_lag` may be `none`. `sentinel`,
     /// `sentinels` and `address_map` add to what is there; everything else replaces it.
     ///
     /// # Errors

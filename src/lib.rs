@@ -84,7 +84,7 @@ pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;
 pub use metrics::{Histogram, Stats};
-pub use policy::{OnLostMajority, SwitchOn};
+pub use policy::{OnLostMajority, ReadFrom, SwitchOn};
 pub use pool::Handle;
 pub use redis;
 pub use topology::{

@@ -10,8 +10,8 @@ use crate::{
     config::Config,
 };
 use form::{
-    ClientName, Count, Database, Form, Hidden, Lifetime, LostMajority, ProtocolVersion, Service,
-    Size, Switch, Text, Timeout, YesNo,
+    ClientName, Count, Database, Form, Hidden, Lag, Lifetime, LostMajority, ProtocolVersion,
+    Service, Size, Switch, Text, Timeout, YesNo,
 };
 
 /// The options, in the order in which they are checked and printed.
@@ -51,6 +51,7 @@ pub(crate) static OPTIONS: &[Row] = &[
     row!(fence: YesNo),
     row!(fence_timeout: Timeout),
     row!(on_lost_majority: LostMajority),
+    row!(max_lag: Lag),
 ];
 
 /// One option. Faults are sentences about the value, to which [`Row::fault`] adds name and value;

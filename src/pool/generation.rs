@@ -15,7 +15,7 @@ use crate::{
     origin::{ORIGIN, Origin},
     pool::{
         PoolSettings,
-        manager::{Manager, Slot},
+        manager::{Manager, Slot, Target},
         moment::Moment,
     },
     trouble::Trouble,
@@ -36,7 +36,7 @@ pub(crate) struct Candidate {
     manager: Arc<Manager>,
 }
 
-/// One accepted master: its number, its address, its connections, and the gate before them.
+/// One accepted master, or one replica: its number, its address, its connections, and the gate before them.
 pub(crate) struct Generation {
     number: u64,
     era: u64,
@@ -288,11 +288,16 @@ impl Generation {
 
     /// The error for a command on a handle of this generation, once it is over.
     pub(crate) fn over(&self) -> Error {
+        let what = match self.manager.target {
+            Target::Master => "was replaced",
+            Target::Replica => "could no longer be read from",
+        };
         Error::new(
             ErrorKind::Switched,
             format!(
-                "the master {} was replaced while this handle held state (MULTI, WATCH, a \
-                 subscription or another database); take a new handle and start over",
+                "the {} {} {what} while this handle held state (MULTI, WATCH, a subscription or \
+                 another database); take a new handle and start over",
+                self.manager.target.as_str(),
                 self.address
             ),
         )

@@ -8,6 +8,7 @@ use crate::{
     address::Address,
     connection::{Connection, Distress},
     error::{Error, ErrorKind, Outcome},
+    policy::ReadFrom,
     pool::{Lease, Pool},
     trouble::Trouble,
 };
@@ -48,9 +49,9 @@ pub struct Handle {
 
 /// What a handle has.
 enum Grip {
-    Held(Lease),
+    Held(Lease, ReadFrom),
     /// No connection: the last one broke, and the next command takes another.
-    Loose(Arc<Pool>),
+    Loose(Arc<Pool>, ReadFrom),
     /// The connection broke while it held state; no command gets another.
     Poisoned(Box<Poison>),
 }
@@ -63,7 +64,12 @@ struct Poison {
 impl Handle {
     #[inline]
     pub(crate) fn new(lease: Lease) -> Handle {
-        Handle { grip: Grip::Held(lease) }
+        Handle { grip: Grip::Held(lease, ReadFrom::Master) }
+    }
+
+    /// A handle that reads from there, also when it has to move.
+    pub(crate) fn reading(lease: Lease, from: ReadFrom) -> Handle {
+        Handle { grip: Grip::Held(lease, from) }
     }
 
     /// The number of the generation that this handle's connection belongs to.
@@ -79,16 +85,23 @@ impl Handle {
 
     fn lease(&self) -> Option<&Lease> {
         match &self.grip {
-            Grip::Held(lease) => Some(lease),
-            Grip::Loose(_) | Grip::Poisoned(_) => None,
+            Grip::Held(lease, _) => Some(lease),
+            Grip::Loose(..) | Grip::Poisoned(_) => None,
         }
     }
 
     fn pool(&self) -> &Arc<Pool> {
         match &self.grip {
-            Grip::Held(lease) => &lease.pool,
-            Grip::Loose(pool) => pool,
+            Grip::Held(lease, _) => &lease.pool,
+            Grip::Loose(pool, _) => pool,
             Grip::Poisoned(poison) => &poison.pool,
+        }
+    }
+
+    fn from(&self) -> ReadFrom {
+        match &self.grip {
+            Grip::Held(_, from) | Grip::Loose(_, from) => *from,
+            Grip::Poisoned(_) => ReadFrom::Master,
         }
     }
 
@@ -98,7 +111,7 @@ impl Handle {
 
     /// Gives the connection back.
     fn let_go(&mut self) {
-        self.grip = Grip::Loose(self.pool().clone());
+        self.grip = Grip::Loose(self.pool().clone(), self.from());
     }
 
     /// Runs one exchange, moving to another connection for as long as nothing was sent.
@@ -110,16 +123,16 @@ impl Handle {
         self.let_go_of_the_dead();
         loop {
             let lease = match &mut self.grip {
-                Grip::Held(lease) => lease,
+                Grip::Held(lease, _) => lease,
                 Grip::Poisoned(poison) => {
                     poison.pool.counters().errors_not_sent.add(1);
                     return Err(poison.error.clone().into());
                 }
-                Grip::Loose(pool) => {
+                Grip::Loose(pool, from) => {
                     let until =
                         *deadline.get_or_insert_with(|| Instant::now() + pool.get_timeout());
-                    match pool.checkout_until(until) {
-                        Ok(lease) => self.grip = Grip::Held(lease),
+                    match pool.checkout_again(*from, until) {
+                        Ok(lease) => self.grip = Grip::Held(lease, *from),
                         Err(error) => {
                             pool.counters().errors_not_sent.add(1);
                             return Err(error.into());
@@ -132,9 +145,8 @@ impl Handle {
             let held_state = connection.state().holds_state();
             match send(connection) {
                 Ok(value) => {
-                    let distress = connection.distress();
                     let stateful = connection.state().holds_state();
-                    if let Some(distress) = distress {
+                    if let Some(distress) = lease.distress() {
                         lease.generation.raise_alarm(distress.into());
                         if !stateful && distress.is_of_the_connection() {
                             // The reply is this command's; the next one takes a better connection.
@@ -159,7 +171,7 @@ impl Handle {
     /// Gives a connection back that died while the handle kept it, so that the next command does not
     /// find out. One that holds state is kept: its loss has to be told.
     fn let_go_of_the_dead(&mut self) {
-        let Grip::Held(lease) = &mut self.grip else { return };
+        let Grip::Held(lease, _) = &mut self.grip else { return };
         if lease.live().connection.state().holds_state()
             || lease.generation.gate().is_retired()
             || lease.is_trusted()
@@ -173,8 +185,8 @@ impl Handle {
     /// What becomes of the handle after a failed exchange: `None` when the command was certainly
     /// not sent and may simply be sent on another connection.
     fn after(&mut self, error: Error, held_state: bool, may_move: bool) -> Option<Error> {
-        let Grip::Held(lease) = &mut self.grip else { return Some(error) };
-        let pool = lease.pool.clone();
+        let Grip::Held(lease, from) = &mut self.grip else { return Some(error) };
+        let (pool, from) = (lease.pool.clone(), *from);
         let counters = pool.counters();
         if lease.live().connection.is_open() && !lease.generation.gate().is_retired() {
             // Refused behind the fence, or a request that cannot be sent at all: the connection is
@@ -196,7 +208,7 @@ impl Handle {
         }
         let over = lease.generation.over();
         let address = lease.generation.address().clone();
-        self.grip = Grip::Loose(pool.clone());
+        self.grip = Grip::Loose(pool.clone(), from);
         let error = match pool.check_open() {
             Err(closed) => Error::with(
                 ErrorKind::Closed,

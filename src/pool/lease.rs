@@ -20,7 +20,7 @@ use super::{
 };
 use crossbeam_utils::CachePadded;
 
-use crate::connection::Gate;
+use crate::connection::{Distress, Gate};
 
 /// A connection that lay idle for longer is looked at (one `recv` with MSG_PEEK, 0.4 µs) before it
 /// is handed out: firewalls and servers with a `timeout` close idle connections without a word.
@@ -97,6 +97,15 @@ impl Leased {
     /// and a look at two counters while nothing has broken.
     pub(crate) fn is_trusted(&mut self) -> bool {
         self.has_no_news() || self.manager.is_fit(&mut self.slot, false)
+    }
+
+    /// What the last reply that said so says of the server.
+    #[inline]
+    pub(crate) fn distress(&self) -> Option<Distress> {
+        match &*self.slot {
+            Slot::Live(live) => self.manager.distress(live),
+            Slot::Tombstone => None,
+        }
     }
 
     /// Whether nothing has happened to the generation since the connection was last looked at.

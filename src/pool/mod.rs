@@ -12,13 +12,14 @@ mod handle;
 mod lease;
 mod manager;
 mod moment;
+mod replicas;
 mod shelf;
 mod tally;
 mod waiting;
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -31,7 +32,9 @@ pub(crate) use generation::{Candidate, Generation};
 pub use handle::Handle;
 pub(crate) use lease::Lease;
 use lease::Leased;
+use manager::Target;
 use moment::Moment;
+pub(crate) use replicas::Replicas;
 use shelf::Shelf;
 use tally::Tallies;
 
@@ -40,6 +43,7 @@ use crate::{
     connection::{Gate, Settings},
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
+    policy::ReadFrom,
     trouble::Trouble,
     workers::Workers,
 };
@@ -48,6 +52,7 @@ use crate::{
 pub(crate) type Alarm = Arc<dyn Fn(u64, Trouble) + Send + Sync>;
 
 /// What the pools of all generations have in common.
+#[derive(Clone)]
 pub(crate) struct PoolSettings {
     pub(crate) node: Arc<Settings>,
     pub(crate) max_size: u32,
@@ -62,8 +67,10 @@ pub(crate) struct PoolSettings {
 /// counted when it is given back: there are never more than there were pools at one time.
 static SPARE: Mutex<Vec<&'static Shelf<Leased>>> = Mutex::new(Vec::new());
 
-/// The pool of one factory through all its generations.
+/// The pool of one factory through all its generations; or of one replica, for one stay among those
+/// that are read from.
 pub(crate) struct Pool {
+    target: Target,
     settings: PoolSettings,
     current: RwLock<Option<Arc<Generation>>>,
     /// The number of the current generation; 0 before the first.
@@ -72,28 +79,54 @@ pub(crate) struct Pool {
     /// What lies there holds the pool, until it is closed.
     shelf: &'static Shelf<Leased>,
     tallies: Tallies,
-    closed: AtomicBool,
+    /// The factory is closed: the pools of its replicas share it.
+    closed: Arc<AtomicBool>,
+    /// The replica is no longer read from.
+    over: AtomicBool,
+    /// Where handles go that read from replicas, once anybody may.
+    replicas: OnceLock<Weak<Replicas>>,
     /// Why there is no master: the watch's words, for errors.
     reason: Mutex<Option<Error>>,
     counters: Arc<Counters>,
 }
 
 impl Pool {
+    /// A pool for the masters of a factory.
     pub(crate) fn new(settings: PoolSettings, counters: Arc<Counters>) -> Arc<Pool> {
-        Arc::new(Pool {
+        Arc::new(Pool::of(Target::Master, settings, counters, Arc::default()))
+    }
+
+    /// A pool for a replica of the same factory.
+    fn beside(&self, replicas: Weak<Replicas>) -> Arc<Pool> {
+        let (settings, counters) = (self.settings.clone(), self.counters.clone());
+        let pool = Pool::of(Target::Replica, settings, counters, self.closed.clone());
+        let _ = pool.replicas.set(replicas);
+        Arc::new(pool)
+    }
+
+    fn of(
+        target: Target,
+        settings: PoolSettings,
+        counters: Arc<Counters>,
+        closed: Arc<AtomicBool>,
+    ) -> Pool {
+        Pool {
+            target,
             shelf: shelf(settings.max_size as usize),
             tallies: Tallies::default(),
             settings,
             current: RwLock::new(None),
             number: AtomicU64::new(0),
             published: (Mutex::new(()), Condvar::new()),
-            closed: AtomicBool::new(false),
+            closed,
+            over: AtomicBool::new(false),
+            replicas: OnceLock::new(),
             reason: Mutex::new(None),
             counters,
-        })
+        }
     }
 
-    /// A generation for the master at `address`, reached at `dial_to`; nothing is dialled yet.
+    /// A generation for the node at `address`, reached at `dial_to`; nothing is dialled yet.
     pub(crate) fn candidate(
         &self,
         address: Address,
@@ -103,6 +136,7 @@ impl Pool {
         Arc::new(Candidate::new(
             address,
             manager::Manager::new(
+                self.target,
                 dial_to,
                 self.settings.node.clone(),
                 self.settings.max_lifetime,
@@ -146,7 +180,9 @@ impl Pool {
             self.shelf.begin(next.era());
             (next.clone(), current.replace(next))
         };
-        self.counters.switches.add(1);
+        if self.target == Target::Master {
+            self.counters.switches.add(1);
+        }
         for _ in 0..self.shelf.room().len().min(self.settings.max_size as usize) {
             published.grow();
         }
@@ -295,31 +331,54 @@ impl Pool {
         if let Some(lease) = doubtful.and_then(|leased| self.examined(leased)) {
             return Ok(lease);
         }
-        let room = self.shelf.room();
-        if room.is_empty()
+        if self.shelf.room().is_empty()
             && let Some(lease) = self.find(Generation::take)
         {
             return Ok(lease);
         }
         let begun = Instant::now();
-        let ticket = room.enter();
+        if let Some(lease) = self.wait_in_turn(deadline)? {
+            self.counters.waited.add(begun.elapsed());
+            return Ok(lease);
+        }
+        self.check_open()?;
+        self.counters.timeouts.add(1);
+        Err(self.why_not(begun.elapsed()))
+    }
+
+    /// Waits for a connection behind those who came before, until `deadline`, or until the replica
+    /// is no longer read from.
+    fn wait_in_turn(self: &Arc<Pool>, deadline: Instant) -> Result<Option<Lease>, Error> {
+        let ticket = self.shelf.room().enter();
         // Each that waits asks for a connection, so that several are dialled side by side.
         if let Some(generation) = self.current() {
             generation.grow();
         }
         while ticket.wait_until(deadline) {
             if let Some(lease) = self.find(Generation::take_or_grow) {
-                self.counters.waited.add(begun.elapsed());
-                return Ok(lease);
+                return Ok(Some(lease));
             }
             // After the look at the shelf: whoever closes it comes to its places before, and then
             // this is seen, or after, and then this thread is called.
             self.check_open()?;
+            if self.over.load(Ordering::SeqCst) {
+                break;
+            }
         }
-        drop(ticket);
-        self.check_open()?;
-        self.counters.timeouts.add(1);
-        Err(self.why_not(begun.elapsed()))
+        Ok(None)
+    }
+
+    /// A connection for a handle that lost its own, of the kind that it is for.
+    pub(crate) fn checkout_again(
+        self: &Arc<Pool>,
+        from: ReadFrom,
+        deadline: Instant,
+    ) -> Result<Lease, Error> {
+        if from == ReadFrom::Master {
+            return self.checkout_until(deadline);
+        }
+        let replicas = self.replicas.get().and_then(Weak::upgrade).ok_or_else(closed)?;
+        replicas.checkout_until(from, deadline)
     }
 
     /// A connection, if one is idle. Never waits.
@@ -369,6 +428,19 @@ impl Pool {
     /// Ends it: handles that are out fail from now on, and every thread that waits wakes.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.end();
+        drop(self.published.0.lock());
+        self.published.1.notify_all();
+    }
+
+    /// The replica is no longer read from: handles that are out move to another one with their next
+    /// command, and every thread that waits or reads wakes.
+    fn dissolve(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    fn end(&self) {
         let last = {
             let mut current = self.current.write();
             self.shelf.begin(0);
@@ -378,8 +450,6 @@ impl Pool {
             generation.retire(None);
         }
         self.shelf.sweep();
-        drop(self.published.0.lock());
-        self.published.1.notify_all();
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -169,6 +169,9 @@ impl Machine {
         }
         let copy = replicas.copies.entry(address.clone()).or_default();
         copy.refuses &= !matches!(progress.source, Copied::Of { feed: Feed::Flowing, .. });
+        // One that changes is looked at closely: it is soon in sync, or gone.
+        let before = copy.progress.as_ref().map(|before| &before.source);
+        replicas.curious |= before != Some(&progress.source);
         // What is told of another history, or of none, says nothing of the master's.
         let offset = progress.offset.filter(|_| ours);
         copy.progress = Some(Progress { offset, ..progress });
@@ -213,7 +216,7 @@ impl Machine {
             copy.covered = None;
             copy.run_id = run_id.cloned();
         }
-        replicas.curious = true;
+        replicas.curious |= copy.progress.is_none();
     }
 
     /// A command on a replica met trouble.
@@ -309,8 +312,8 @@ impl Machine {
         if *standing == Standing::Master {
             return Some(Unfit::Master);
         }
-        let Some((copy, progress)) = (replicas.copies.get(address))
-            .and_then(|copy| Some((copy, copy.progress.as_ref()?)))
+        let Some((copy, progress)) =
+            (replicas.copies.get(address)).and_then(|copy| Some((copy, copy.progress.as_ref()?)))
         else {
             return Some(Unfit::Unasked);
         };
@@ -345,7 +348,9 @@ impl Machine {
         };
         let away = || {
             let master = self.master.as_ref();
-            master.is_some_and(|master| self.nodes.is_away(|own| self.same_node(own, &master.address)))
+            master.is_some_and(|master| {
+                self.nodes.is_away(|own| self.same_node(own, &master.address))
+            })
         };
         replicas.since.is_some_and(|since| now < since + REPOINTING)
             || self.master_is_down()

@@ -11,7 +11,7 @@ use crate::{
     broadcast::Broadcast,
     event::{Event, FenceReason, Source},
     metrics::Counters,
-    pool::{Candidate, Pool},
+    pool::{Candidate, Pool, Replicas},
     topology::{Action, Input, Machine},
     watch::{Order, Recorder, account::Account, promotion::PromotionLink},
 };
@@ -20,10 +20,15 @@ use crate::{
 const CALL_BACK_PAUSE: Duration = Duration::from_millis(3);
 const CALL_BACK_PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// The pause between the first two times that all nodes are asked how far their data go.
+const FIRST_PULSE: Duration = Duration::from_millis(10);
+
 pub(super) struct Service {
     pub(super) name: String,
     pub(super) machine: Machine,
     pub(super) pool: Arc<Pool>,
+    /// The pools of the replicas that are read from.
+    pub(super) replicas: Arc<Replicas>,
     pub(super) events: Arc<Broadcast>,
     pub(super) counters: Arc<Counters>,
     /// Masters-to-be that are dialled or stand ready.
@@ -39,8 +44,17 @@ pub(super) struct Service {
     /// While commands wait: when blocking ones that are still under way are called back next, and
     /// the pause after that.
     calls: Option<(Instant, Duration)>,
+    /// While replicas are read from: when the nodes are asked how far their data go.
+    pulse: Option<Pulse>,
     recorder: Option<Recorder>,
     account: Account,
+}
+
+/// When all nodes are asked next, the pause after that, and the longest one.
+struct Pulse {
+    next: Instant,
+    pause: Duration,
+    every: Duration,
 }
 
 impl Service {
@@ -49,6 +63,7 @@ impl Service {
             name: order.rules.service.clone(),
             machine: Machine::new(order.rules),
             pool: order.pool,
+            replicas: order.replicas,
             events: order.events,
             counters: order.counters,
             candidates: HashMap::new(),
@@ -57,6 +72,7 @@ impl Service {
             nodes: BTreeMap::new(),
             asked: HashMap::new(),
             calls: None,
+            pulse: None,
             recorder: order.recorder,
             account: Account::default(),
         }
@@ -125,6 +141,34 @@ impl Service {
         *next = now + *pause;
         *pause = (*pause * 2).min(CALL_BACK_PAUSE_MAX);
         self.pool.blocked()
+    }
+
+    /// Has all nodes asked now and then so often, at first more often.
+    pub(super) fn pulse(&mut self, every: Duration) {
+        if self.pulse.is_none() {
+            self.nodes.values_mut().for_each(PromotionLink::measure);
+        }
+        let pause = FIRST_PULSE.min(every);
+        self.pulse = Some(Pulse { next: Instant::now(), pause, every });
+    }
+
+    /// When all nodes are asked next; `None` while nobody reads from replicas.
+    pub(super) fn next_pulse(&self) -> Option<Instant> {
+        self.pulse.as_ref().map(|pulse| pulse.next)
+    }
+
+    pub(super) fn is_due_for_a_pulse(&mut self, now: Instant) -> bool {
+        let Some(pulse) = self.pulse.as_mut().filter(|pulse| now >= pulse.next) else {
+            return false;
+        };
+        pulse.next = now + pulse.pause;
+        pulse.pause = (pulse.pause * 2).min(pulse.every);
+        true
+    }
+
+    /// A node answered after so long.
+    pub(super) fn measured(&self, node: &Address, took: Duration) {
+        self.replicas.measured(node, took, self.machine.is_served(node));
     }
 
     /// A sentinel is being asked something, whoever wants to know it.

@@ -4,6 +4,7 @@
 
 pub mod load;
 pub mod queue;
+pub mod reads;
 pub mod stage;
 pub mod story;
 

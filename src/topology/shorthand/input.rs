@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Duration};
 use crate::{
     address::Address,
     topology::{
-        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing, Trouble,
-        Verification,
+        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing,
+        Trouble, Verification,
         answer::{Flags, MasterFields, ReplicaFields, SentinelFields, View},
     },
 };

@@ -7,8 +7,8 @@ use proptest::{option, prelude::*, sample::select};
 use crate::{
     address::Address,
     topology::{
-        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing, Trouble,
-        Verification,
+        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing,
+        Trouble, Verification,
         answer::{Flags, MasterFields, ReplicaFields, SentinelFields, View},
     },
 };
@@ -136,7 +136,8 @@ fn progress() -> impl Strategy<Value = Progress> {
     let feed = select(vec![Feed::Flowing, Feed::Broken, Feed::Whole]);
     let copied =
         (option::of(address()), feed).prop_map(|(master, feed)| Copied::Of { master, feed });
-    let took = (0u64..5000, 0u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos));
+    let took =
+        (0u64..5000, 0u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos));
     (prop_oneof![Just(Copied::Own), copied], number(), took)
         .prop_map(|(source, offset, took)| Progress { source, offset, took })
 }
