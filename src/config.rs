@@ -363,9 +363,8 @@ impl Builder {
     /// found out in time: the error is on the safe side. One that was left is read from again when it
     /// is within half of the bound.
     ///
-    /// Default 10 s: replicas are milliseconds behind when all is well, and a failover within that
-    /// time does not interrupt readers, although nobody can tell how far behind a replica is while
-    /// its master is away.
+    /// Default 10 s: replicas are milliseconds behind when all is well, and while their master is away,
+    /// when nobody can tell how far behind they are, they are read from for that long.
     pub fn max_lag(mut self, bound: impl Into<Option<Duration>>) -> Builder {
         self.settings.max_lag = bound.into();
         self

@@ -48,10 +48,11 @@ pub enum OnLostMajority {
 /// (`ROLE`) every fifth of `max_lag`, but at least once a second and at most fifty times, from the first
 /// call that reads from replicas on.
 ///
-/// While the master is away or is being replaced, and for at most 10 s after a switch, replicas that
-/// have lost it, or still copy the one before, go on being read from within `max_lag`, so that reads
-/// go on through a failover. What they copied last from a master that was replaced may then be read
-/// although it is lost.
+/// While the master is away and until it is replaced, replicas that have lost it go on being read from
+/// within `max_lag`. After the switch each is read from again when it follows the new master, about
+/// a second later: until then what it has may come from the master that was replaced, and be lost.
+/// [`ReadFrom::Replica`] waits for that, [`ReadFrom::PreferReplica`] and [`ReadFrom::LowestLatency`] read from
+/// the new master meanwhile.
 ///
 /// # What it does not promise
 /// A replica gets what the master wrote a little later, so a read may miss a write that was

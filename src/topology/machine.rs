@@ -442,7 +442,7 @@ impl Machine {
         self.holding.cut = None;
         self.deliberation.begin_anew();
         if let Some(replicas) = &mut self.replicas {
-            replicas.switched(now, self.left.is_some());
+            replicas.switched();
         }
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);

@@ -21,10 +21,6 @@ use super::{Action, Copied, Feed, Progress, Standing, Trouble, machine::Machine}
 /// So many offsets of the master are kept: a replica that is behind them all is far behind.
 const OFFSETS: usize = 64;
 
-/// After a switch the sentinels point the other replicas to the new master, one after the other.
-/// For this long one that has not been pointed yet is not blamed for it.
-const REPOINTING: Duration = Duration::from_secs(10);
-
 /// How often `ROLE` is asked while replicas are read from: at least, and where
 /// [`Rules::max_lag`](super::Rules::max_lag) demands it, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -88,8 +84,6 @@ pub(super) struct Replicas {
     /// Offsets of the master that is served, each with when it was asked, the earliest first.
     offsets: VecDeque<(Instant, u64)>,
     copies: BTreeMap<Address, Copy>,
-    /// When the master that is served became that, if another one was served before.
-    since: Option<Instant>,
     told: Option<Readable>,
     /// All nodes are to be asked for their ROLE soon, and again soon after.
     curious: bool,
@@ -101,17 +95,71 @@ struct Copy {
     progress: Option<Progress>,
     /// Everything that the master had acknowledged by then is there.
     covered: Option<Instant>,
+    /// When it told that.
+    seen: Option<Instant>,
+    /// It gets what the master that is served writes.
+    ours: bool,
+    /// The master was asked after it told its offset, and had come at least as far …
+    agrees: bool,
+    /// … or had not: this is another history, though its link seems to be up. So it is when the
+    /// master's host went away without a word, and came back.
+    contradicts: bool,
+    /// What it had was replaced, or may have been, by what another node has.
+    strayed: bool,
     /// It refused a read, and its link to the master has not been up since.
     refuses: bool,
-    /// The run id of its process.
-    run_id: Option<String>,
+    /// It told something else of its source than before.
+    changed: bool,
+}
+
+impl Copy {
+    fn take(&mut self, now: Instant, progress: Progress, ours: bool) {
+        self.seen = Some(now);
+        let before = self.progress.replace(progress);
+        let (Some(now), before) = (&self.progress, before.as_ref()) else { return };
+        // One that changes is looked at closely: it is soon in sync, or gone.
+        self.changed = before.is_none_or(|before| before.source != now.source);
+        let flowing = matches!(now.source, Copied::Of { feed: Feed::Flowing, .. });
+        let goes_on = !self.changed && before.is_some_and(|before| before.offset <= now.offset);
+        let replaced = matches!(now.source, Copied::Of { feed: Feed::Whole, .. } | Copied::Own);
+        // Fed anew by a node that is not the master: nobody knows with what.
+        self.strayed = !ours && (self.strayed || replaced || (flowing && !goes_on));
+        if self.strayed || replaced {
+            self.covered = None;
+        }
+        if !goes_on {
+            (self.agrees, self.contradicts) = (false, false);
+        }
+        self.refuses &= !flowing;
+        self.ours = ours;
+    }
+
+    /// Compares it with what the master answered.
+    fn compare(&mut self, offsets: &VecDeque<(Instant, u64)>) {
+        let told = self.progress.as_ref().filter(|_| self.ours).and_then(|told| told.offset);
+        let Some((offset, seen)) = told.zip(self.seen) else { return };
+        if let Some((_, reached)) = offsets.iter().find(|(asked, _)| *asked >= seen) {
+            self.agrees |= offset <= *reached;
+            self.contradicts |= offset > *reached;
+        }
+        if self.agrees && !self.contradicts {
+            let reached = |(_, own): &&(Instant, u64)| *own <= offset;
+            let until = offsets.iter().rev().find(reached).map(|(asked, _)| *asked);
+            self.covered = self.covered.max(until);
+        }
+    }
 }
 
 impl Replicas {
-    /// Another master is served. What the others have of the one before they keep.
-    pub(super) fn switched(&mut self, now: Instant, again: bool) {
-        self.offsets.clear();
-        self.since = again.then_some(now);
+    /// Another master is served. What the others have counts for nothing before they follow it: the
+    /// one before may have come back, and have fed them anything.
+    pub(super) fn switched(&mut self) {
+        self.begin_anew();
+        for copy in self.copies.values_mut() {
+            copy.covered = None;
+            copy.ours = false;
+            copy.strayed = true;
+        }
         self.curious = true;
     }
 
@@ -119,7 +167,7 @@ impl Replicas {
     fn reached(&mut self, asked: Instant, offset: u64) {
         // A lower one is that of another history: the process is a new one.
         if self.offsets.back().is_some_and(|(_, last)| *last > offset) {
-            self.offsets.clear();
+            self.begin_anew();
         }
         if self.offsets.len() == OFFSETS {
             self.offsets.pop_front();
@@ -130,10 +178,10 @@ impl Replicas {
         }
     }
 
-    /// Until when a node at this offset has everything.
-    fn covered(&self, offset: u64) -> Option<Instant> {
-        let reached = |(_, own): &&(Instant, u64)| *own <= offset;
-        self.offsets.iter().rev().find(reached).map(|(asked, _)| *asked)
+    /// The master may be another process, which writes another history.
+    fn begin_anew(&mut self) {
+        self.offsets.clear();
+        self.copies.values_mut().for_each(|copy| copy.agrees = false);
     }
 
     fn is_told(&self, address: &Address) -> bool {
@@ -162,19 +210,14 @@ impl Machine {
             let asked = now.checked_sub(progress.took).unwrap_or(now);
             match (&progress.source, progress.offset) {
                 (Copied::Own, Some(offset)) => replicas.reached(asked, offset),
-                _ => replicas.offsets.clear(),
+                _ => replicas.begin_anew(),
             }
             replicas.copies.remove(address);
             return;
         }
         let copy = replicas.copies.entry(address.clone()).or_default();
-        copy.refuses &= !matches!(progress.source, Copied::Of { feed: Feed::Flowing, .. });
-        // One that changes is looked at closely: it is soon in sync, or gone.
-        let before = copy.progress.as_ref().map(|before| &before.source);
-        replicas.curious |= before != Some(&progress.source);
-        // What is told of another history, or of none, says nothing of the master's.
-        let offset = progress.offset.filter(|_| ours);
-        copy.progress = Some(Progress { offset, ..progress });
+        copy.take(now, progress, ours);
+        replicas.curious |= copy.changed;
     }
 
     /// Whether a node gets what the master that is served writes.
@@ -201,20 +244,20 @@ impl Machine {
         let Some(replicas) = &mut self.replicas else { return };
         if served {
             // It may come back as another process.
-            replicas.offsets.clear();
+            replicas.begin_anew();
         } else if let Some(copy) = replicas.copies.get_mut(address) {
             copy.progress = None;
         }
     }
 
-    /// A node told who it is. A process that began anew may have lost what it had.
+    /// A node told who it is, and that is not noted yet. A process that began anew may have lost what
+    /// it had.
     pub(super) fn recognise(&mut self, address: &Address, run_id: Option<&String>) {
         let served = self.is_served(address);
         let Some(replicas) = self.replicas.as_mut().filter(|_| !served) else { return };
         let copy = replicas.copies.entry(address.clone()).or_default();
-        if run_id.is_none() || copy.run_id.as_ref() != run_id {
+        if run_id.is_none() || self.run_ids.get(address) != run_id {
             copy.covered = None;
-            copy.run_id = run_id.cloned();
         }
         replicas.curious |= copy.progress.is_none();
     }
@@ -232,17 +275,8 @@ impl Machine {
     pub(super) fn survey(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Some(mut replicas) = self.replicas.take() else { return };
         replicas.copies.retain(|address, _| self.nodes.watched.contains_key(address));
-        let covered: Vec<_> = (replicas.copies.iter())
-            .filter_map(|(address, copy)| {
-                let offset = copy.progress.as_ref()?.offset?;
-                Some((address.clone(), replicas.covered(offset)?))
-            })
-            .collect();
-        for (address, until) in covered {
-            if let Some(copy) = replicas.copies.get_mut(&address) {
-                copy.covered = copy.covered.max(Some(until));
-            }
-        }
+        let Replicas { copies, offsets, .. } = &mut replicas;
+        copies.values_mut().for_each(|copy| copy.compare(offsets));
         if std::mem::take(&mut replicas.curious) {
             actions.push(Action::Pulse { every: self.pulse_pause() });
         }
@@ -322,14 +356,12 @@ impl Machine {
             return Some(Unfit::Refusing);
         }
         let ours = self.is_copied(address, master.as_ref());
-        let left = master.as_ref().zip(self.left.as_ref());
-        let of_the_last = left.is_some_and(|(of, left)| self.same_node(of, left));
-        let orphaned = self.is_orphaned(now, replicas) && (ours || of_the_last);
         match feed {
             Feed::Whole => return Some(Unfit::Syncing),
-            Feed::Flowing if ours => {}
-            _ if orphaned => {}
+            Feed::Flowing if ours && !copy.contradicts => {}
             Feed::Flowing => return Some(Unfit::Elsewhere),
+            // Its master is away, and not for its own fault. It still has what it had.
+            Feed::Broken if ours && !copy.strayed && self.is_orphaned() => {}
             Feed::Broken => return Some(Unfit::Broken),
         }
         let bound = self.rules.max_lag?;
@@ -339,23 +371,13 @@ impl Machine {
         (!within).then_some(Unfit::Behind)
     }
 
-    /// Whether replicas have lost their master through no fault of their own: it is away, or was
-    /// replaced just now.
-    fn is_orphaned(&self, now: Instant, replicas: &Replicas) -> bool {
-        let failover = || {
-            let up = |own: &&super::roster::Sentinel| own.is_up() && own.failing_over;
-            self.roster.sentinels.iter().any(|own| up(&own))
-        };
-        let away = || {
-            let master = self.master.as_ref();
-            master.is_some_and(|master| {
-                self.nodes.is_away(|own| self.same_node(own, &master.address))
-            })
-        };
-        replicas.since.is_some_and(|since| now < since + REPOINTING)
-            || self.master_is_down()
-            || failover()
-            || away()
+    /// Whether the master is away, so that every replica has lost it.
+    fn is_orphaned(&self) -> bool {
+        let is_it = |own: &Address| self.is_served(own);
+        let mut sentinels = self.roster.sentinels.iter();
+        self.master_is_down()
+            || sentinels.any(|own| own.is_up() && own.failing_over)
+            || self.nodes.is_away(is_it)
     }
 
     /// How often every node is asked.
@@ -372,7 +394,6 @@ impl Machine {
         let told = replicas.copies.iter().filter(|(address, _)| replicas.is_told(address));
         let bound = self.rules.max_lag;
         let over = told.filter_map(|(_, copy)| Some(copy.covered? + bound?));
-        let repointed = replicas.since.map(|since| since + REPOINTING);
-        over.chain(repointed).filter(|at| *at > now).min()
+        over.filter(|at| *at > now).min()
     }
 }
