@@ -264,6 +264,13 @@ impl Generation {
         drop(self.pool.get_timeout(Duration::ZERO));
     }
 
+    /// Has the node dialled again that could not be: nobody else asks for a connection to it.
+    pub(crate) fn revive(&self) {
+        // What is worn makes room for what is new.
+        drop(self.pool.try_get());
+        self.grow();
+    }
+
     /// A connection of this generation broke: whatever lies idle is looked at before it is handed
     /// out, so that a dead master costs an error for each command in flight and no more.
     pub(crate) fn note_breakage(&self) {

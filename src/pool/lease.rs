@@ -120,6 +120,11 @@ impl Leased {
         }
     }
 
+    /// Whether it is not to be handed out again.
+    pub(super) fn is_worn(&self) -> bool {
+        self.manager.is_worn(&self.slot, Moment::now())
+    }
+
     /// Hands it out.
     #[inline]
     pub(super) fn lend(self: Box<Leased>, now: Moment) -> Lease {

@@ -421,6 +421,17 @@ impl Pool {
         None
     }
 
+    /// Nobody uses the node of this generation because it could not be reached: finds out whether it
+    /// can be now.
+    fn revive(&self, generation: &Generation) {
+        if let Some(leased) = self.take()
+            && !leased.is_worn()
+        {
+            drop(leased.lend(Moment::now()));
+        }
+        generation.revive();
+    }
+
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.closed.load(Ordering::Relaxed) { Err(closed()) } else { Ok(()) }
     }

@@ -323,5 +323,10 @@ impl Replicas {
 
 /// Whether its node can be dialled, as far as is known, and commands are let through.
 fn answers(pool: &Arc<Pool>) -> bool {
-    pool.current().is_some_and(|own| own.failure().is_none() && own.gate().is_open())
+    let Some(generation) = pool.current() else { return false };
+    if generation.failure().is_some() {
+        pool.revive(&generation);
+        return false;
+    }
+    generation.gate().is_open()
 }

@@ -95,11 +95,11 @@ struct Copy {
     progress: Option<Progress>,
     /// Everything that the master had acknowledged by then is there.
     covered: Option<Instant>,
-    /// When it told that.
-    seen: Option<Instant>,
+    /// An offset that it told, and when; until the master was asked after that.
+    claim: Option<(Instant, u64)>,
     /// It gets what the master that is served writes.
     ours: bool,
-    /// The master was asked after it told its offset, and had come at least as far …
+    /// When the master was asked next, it had come at least as far …
     agrees: bool,
     /// … or had not: this is another history, though its link seems to be up. So it is when the
     /// master's host went away without a word, and came back.
@@ -113,8 +113,7 @@ struct Copy {
 }
 
 impl Copy {
-    fn take(&mut self, now: Instant, progress: Progress, ours: bool) {
-        self.seen = Some(now);
+    fn take(&mut self, at: Instant, progress: Progress, ours: bool) {
         let before = self.progress.replace(progress);
         let (Some(now), before) = (&self.progress, before.as_ref()) else { return };
         // One that changes is looked at closely: it is soon in sync, or gone.
@@ -128,19 +127,24 @@ impl Copy {
             self.covered = None;
         }
         if !goes_on {
-            (self.agrees, self.contradicts) = (false, false);
+            (self.agrees, self.contradicts, self.claim) = (false, false, None);
         }
         self.refuses &= !flowing;
         self.ours = ours;
+        let claim = now.offset.filter(|_| ours).map(|offset| (at, offset));
+        self.claim = self.claim.or(claim);
     }
 
     /// Compares it with what the master answered.
     fn compare(&mut self, offsets: &VecDeque<(Instant, u64)>) {
         let told = self.progress.as_ref().filter(|_| self.ours).and_then(|told| told.offset);
-        let Some((offset, seen)) = told.zip(self.seen) else { return };
-        if let Some((_, reached)) = offsets.iter().find(|(asked, _)| *asked >= seen) {
-            self.agrees |= offset <= *reached;
-            self.contradicts |= offset > *reached;
+        let Some(offset) = told else { return };
+        if let Some((at, claimed)) = self.claim
+            && let Some((_, reached)) = offsets.iter().find(|(asked, _)| *asked >= at)
+        {
+            self.agrees |= claimed <= *reached;
+            self.contradicts |= claimed > *reached;
+            self.claim = None;
         }
         if self.agrees && !self.contradicts {
             let reached = |(_, own): &&(Instant, u64)| *own <= offset;

@@ -160,6 +160,7 @@ impl Driver {
             // What was under way is lost. The next answers of the sentinels make up for it, but not
             // for what a machine believes to have been done.
             self.pending.clear();
+            self.services.values_mut().for_each(Service::nothing_waits);
             let _ = catch_unwind(AssertUnwindSafe(|| self.agree()));
             let ids: Vec<u64> = self.services.keys().copied().collect();
             self.pending.extend(ids.into_iter().map(|id| (id, Input::Refresh)));
@@ -374,6 +375,11 @@ impl Driver {
                 }
                 promotion::News::RoundTrip(took) => {
                     self.with_service(id, |service| service.measured(node, took));
+                }
+                promotion::News::Progress(progress, asked) => {
+                    self.with_service(id, |service| service.progress_waits(asked));
+                    let report = Report::Progress(progress);
+                    self.push(id, Input::Node { node: node.clone(), report });
                 }
                 promotion::News::Report(report) => {
                     if report == Report::Gone {

@@ -48,6 +48,8 @@ pub(crate) enum News {
     Follows(Option<Address>),
     /// It answered a question that was asked while nothing else was, after so long.
     RoundTrip(Duration),
+    /// It told how far its data go, asked at that time.
+    Progress(Progress, Instant),
     Report(Report),
 }
 
@@ -271,9 +273,9 @@ impl PromotionLink {
         news: &mut Vec<News>,
     ) -> Result<(), Error> {
         if let Some(role) = role.filter(|_| self.measures)
-            && let Some(progress) = progress(role, now.saturating_duration_since(asked))
+            && let Some(progress) = progress(role)
         {
-            news.push(News::Report(Report::Progress(progress)));
+            news.push(News::Progress(progress, asked));
         }
         let standing = match role {
             Some(Role::Master { .. }) => Standing::Master,
@@ -353,8 +355,8 @@ impl PromotionLink {
     }
 }
 
-/// What a reply to ROLE, which took so long, tells of the node's data.
-fn progress(role: &Role, took: Duration) -> Option<Progress> {
+/// What a reply to ROLE tells of the node's data.
+fn progress(role: &Role) -> Option<Progress> {
     let (source, offset) = match role {
         Role::Master { offset, .. } => (Copied::Own, offset),
         Role::Replica { master, link, offset } => {
@@ -367,5 +369,5 @@ fn progress(role: &Role, took: Duration) -> Option<Progress> {
         }
         Role::Sentinel => return None,
     };
-    Some(Progress { source, offset: u64::try_from(*offset).ok(), took })
+    Some(Progress { source, offset: u64::try_from(*offset).ok(), took: Duration::ZERO })
 }

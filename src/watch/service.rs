@@ -1,7 +1,7 @@
 //! One factory's service within a watch: its machine, and what the machine drives.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use crate::{
     event::{Event, FenceReason, Source},
     metrics::Counters,
     pool::{Candidate, Pool, Replicas},
-    topology::{Action, Input, Machine},
+    topology::{Action, Input, Machine, Report},
     watch::{Order, Recorder, account::Account, promotion::PromotionLink},
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Service {
     calls: Option<(Instant, Duration)>,
     /// While replicas are read from: when the nodes are asked how far their data go.
     pulse: Option<Pulse>,
+    /// When the nodes were asked whose replies wait to be handled, in their order.
+    asked_nodes: VecDeque<Instant>,
     recorder: Option<Recorder>,
     account: Account,
 }
@@ -73,14 +75,21 @@ impl Service {
             asked: HashMap::new(),
             calls: None,
             pulse: None,
+            asked_nodes: VecDeque::new(),
             recorder: order.recorder,
             account: Account::default(),
         }
     }
 
     /// Has the machine take an input, and says what is to be done about it.
-    pub(super) fn handle(&mut self, input: Input) -> Vec<Action> {
+    pub(super) fn handle(&mut self, mut input: Input) -> Vec<Action> {
         let now = Instant::now();
+        if let Input::Node { report: Report::Progress(progress), .. } = &mut input
+            && let Some(asked) = self.asked_nodes.pop_front()
+        {
+            // The wait to be handled is a part of it: the machine counts back from now.
+            progress.took = now.saturating_duration_since(asked);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, &input);
         }
@@ -141,6 +150,16 @@ impl Service {
         *next = now + *pause;
         *pause = (*pause * 2).min(CALL_BACK_PAUSE_MAX);
         self.pool.blocked()
+    }
+
+    /// A node that was asked then told how far its data go, which is handled next.
+    pub(super) fn progress_waits(&mut self, asked: Instant) {
+        self.asked_nodes.push_back(asked);
+    }
+
+    /// Nothing waits to be handled any longer.
+    pub(super) fn nothing_waits(&mut self) {
+        self.asked_nodes.clear();
     }
 
     /// Has all nodes asked now and then so often, at first more often.
