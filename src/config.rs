@@ -66,6 +66,7 @@ pub(crate) struct Config {
     /// At most `max_size`.
     pub(crate) min_idle: u32,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) leak_after: Option<Duration>,
     pub(crate) connect_timeout: Duration,
     pub(crate) dial_timeout: Duration,
     pub(crate) get_timeout: Duration,
@@ -95,6 +96,7 @@ impl Config {
             max_size: 8,
             min_idle: 1,
             max_lifetime: Some(Duration::from_secs(30 * 60)),
+            leak_after: None,
             connect_timeout: Duration::from_secs(5),
             dial_timeout: Duration::from_millis(500),
             get_timeout: Duration::from_secs(5),
@@ -262,6 +264,18 @@ impl Builder {
         self
     }
 
+    /// How long a handle may be out before it is reported, once, with the place in the program where
+    /// it was taken: in the log as a warning, as [`Event::Leaked`](crate::Event::Leaked), and in
+    /// [`Stats::leaks`](crate::Stats::leaks). It is not taken away from whoever has it. `None`: never.
+    ///
+    /// Default `None`: a handle that a thread keeps for itself is no leak, and how long is too long
+    /// only the program knows. Costs nothing at the checkout; once set, a background thread looks
+    /// four times in this time, at most every 10 ms and at least every 5 s.
+    pub fn leak_after(mut self, time: impl Into<Option<Duration>>) -> Builder {
+        self.settings.leak_after = time.into();
+        self
+    }
+
     /// How long building the factory may take, from its start to the first verified master.
     ///
     /// Default 5 s: with a dead sentinel or two on the list and a failover in its last second, a
@@ -392,7 +406,7 @@ impl Builder {
     /// (`500ms`, `1.5s`, `1m`), lists are separated by commas (`sentinels`) or semicolons
     /// (`address_map=10.0.0.1:6379>127.0.0.1:7000;…`), `switch_on` is `promotion`, `confirmation`
     /// or `announcement`, `on_lost_majority` is `serve` or `fence:1s`, `fence` is `true` or `false`,
-    /// `protocol` is `2` or `3`, and `max_lifetime` and `max_lag` may be `none`. `sentinel`,
+    /// `protocol` is `2` or `3`, and `max_lifetime`, `leak_after` and `max_lag` may be `none`. `sentinel`,
     /// `sentinels` and `address_map` add to what is there; everything else replaces it.
     ///
     /// # Errors

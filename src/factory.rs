@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::Location,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use crate::{
     event::Event,
     metrics::{Counters, Stats},
     policy::ReadFrom,
-    pool::{Handle, Pool, PoolSettings, Replicas, after, closed},
+    pool::{Handle, Place, Pool, PoolSettings, Replicas, after, closed},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -81,19 +82,23 @@ impl Factory {
         let deadline = Instant::now() + config.connect_timeout;
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
-        let events = Arc::new(Broadcast::default());
+        let events = Arc::new(Broadcast::of(&config.service));
         let pool = Pool::new(
             PoolSettings {
                 node: Arc::new(config.node_settings()),
                 max_size: config.max_size,
                 min_idle: config.min_idle,
                 max_lifetime: config.max_lifetime,
+                leak_after: config.leak_after,
                 get_timeout: config.get_timeout,
                 workers: Arc::downgrade(&workers),
             },
             counters.clone(),
         );
         let replicas = Replicas::of(&pool);
+        pool.watch_leaks(&workers, &events);
+        #[cfg(feature = "metrics")]
+        crate::metrics::export(&config.service, &pool, &workers);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
             settings: Arc::new(config.sentinel_settings()),
@@ -136,6 +141,7 @@ impl Factory {
     /// All with [`Outcome::NotSent`]: [`PoolTimeout`](crate::ErrorKind::PoolTimeout),
     /// [`NoMaster`](crate::ErrorKind::NoMaster), [`Closed`](crate::ErrorKind::Closed).
     #[inline]
+    #[track_caller]
     pub fn get(&self) -> Result<Handle, Error> {
         self.get_timeout(self.inner.config.get_timeout)
     }
@@ -145,8 +151,9 @@ impl Factory {
     /// # Errors
     /// As [`Factory::get`].
     #[inline]
+    #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
-        self.inner.pool.checkout(timeout).map(Handle::new)
+        self.inner.pool.checkout(timeout, Location::caller()).map(Handle::new)
     }
 
     /// A handle, if a connection to the current master is idle right now. Does not wait for one.
@@ -154,8 +161,9 @@ impl Factory {
     /// Blocks only just after another connection broke, and then for the server's answer to a PING
     /// (at most `dial_timeout`). `None` also when the factory is closed.
     #[inline]
+    #[track_caller]
     pub fn try_get(&self) -> Option<Handle> {
-        self.inner.pool.try_checkout().ok()?.map(Handle::new)
+        self.inner.pool.try_checkout(Location::caller()).ok()?.map(Handle::new)
     }
 
     /// A handle to read with, from where `from` says; [`ReadFrom`] describes which replicas those are.
@@ -176,6 +184,7 @@ impl Factory {
     /// [`ReadFrom::Replica`] alone, and says of each replica why;
     /// [`PoolTimeout`](crate::ErrorKind::PoolTimeout), [`Closed`](crate::ErrorKind::Closed);
     /// [`NoMaster`](crate::ErrorKind::NoMaster) where the master would have to do.
+    #[track_caller]
     pub fn get_from(&self, from: ReadFrom) -> Result<Handle, Error> {
         if from == ReadFrom::Master {
             return self.get();
@@ -186,7 +195,7 @@ impl Factory {
             running.membership.read_replicas();
         }
         let deadline = after(self.inner.config.get_timeout);
-        let lease = self.inner.replicas.checkout_until(from, deadline)?;
+        let lease = self.inner.replicas.checkout_until(from, deadline, Location::caller())?;
         Ok(Handle::reading(lease, from))
     }
 
@@ -194,6 +203,7 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::get_from`].
+    #[track_caller]
     pub fn replica(&self) -> Result<Handle, Error> {
         self.get_from(ReadFrom::Replica)
     }
@@ -207,8 +217,9 @@ impl Factory {
     ///
     /// # Errors
     /// The last error of `work`, or of the checkout.
+    #[track_caller]
     pub fn run<T>(&self, mut work: impl FnMut(&mut Handle) -> RedisResult<T>) -> RedisResult<T> {
-        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work)
+        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work, Location::caller())
     }
 
     /// As [`Factory::run`], and again also after [`Outcome::Unknown`]: for work that may run twice
@@ -216,21 +227,23 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::run`].
+    #[track_caller]
     pub fn run_idempotent<T>(
         &self,
         mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
     ) -> RedisResult<T> {
-        self.repeat(|outcome| outcome != Outcome::Replied, &mut work)
+        self.repeat(|outcome| outcome != Outcome::Replied, &mut work, Location::caller())
     }
 
     fn repeat<T>(
         &self,
         again: impl Fn(Outcome) -> bool,
         work: &mut dyn FnMut(&mut Handle) -> RedisResult<T>,
+        place: Place,
     ) -> RedisResult<T> {
         let deadline = after(self.inner.config.get_timeout);
         loop {
-            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline)?);
+            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline, place)?);
             match work(&mut handle) {
                 Err(error)
                     if again(Outcome::of(&error))

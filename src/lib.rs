@@ -53,6 +53,13 @@
 //! about 0.1 s. [`Builder::fence`] turns that off; [`OnLostMajority::Fence`] uses the same fence for a
 //! program that a partition has shut in with a master.
 //!
+//! # What can be watched
+//! [`Factory::stats`] counts and measures: gauges with HikariCP's meanings, totals, and how long threads
+//! waited for handles and had them. [`Factory::events`] tells what happens as it happens, and
+//! [`Builder::leak_after`] has handles told that nobody gives back, with the place where they were taken.
+//! The feature `metrics` tells the stats through the facade of that name, once a second; `tracing`
+//! tells the events, and each wait for a handle as a span.
+//!
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
 //! it. In the background there is one watch thread for each set of sentinels and five workers for the
@@ -73,17 +80,18 @@ mod policy;
 mod pool;
 mod sync;
 mod topology;
+mod trace;
 mod trouble;
 mod url;
 mod watch;
 mod workers;
 
+pub use crate::metrics::{Histogram, Stats};
 pub use address::Address;
 pub use config::{Builder, Protocol};
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;
-pub use metrics::{Histogram, Stats};
 pub use policy::{OnLostMajority, ReadFrom, SwitchOn};
 pub use pool::Handle;
 pub use redis;

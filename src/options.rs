@@ -42,6 +42,7 @@ pub(crate) static OPTIONS: &[Row] = &[
     row!(max_size: Size),
     row!(min_idle: Count),
     row!(max_lifetime: Lifetime),
+    row!(leak_after: Lifetime),
     row!(connect_timeout: Timeout),
     row!(dial_timeout: Timeout),
     row!(get_timeout: Timeout),

@@ -569,7 +569,7 @@ mod tests {
         (
             (vec(host(), 1..5), "[^\\s\\pC]{1,12}", credentials(), 0..i64::from(i32::MAX)),
             (of("[!-~]{1,12}"), any::<bool>(), credentials(), vec((host(), host()), 0..4)),
-            (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3usize),
+            (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3usize, of(duration())),
             (duration(), duration(), any::<bool>(), of(duration()), of(duration())),
         )
             .prop_map(|(basics, names, sizes, failover)| {
@@ -591,6 +591,7 @@ mod tests {
                 config.max_size = sizes.0;
                 config.min_idle = sizes.1.min(sizes.0);
                 config.max_lifetime = sizes.2;
+                config.leak_after = sizes.5;
                 config.connect_timeout = sizes.3[0];
                 config.dial_timeout = sizes.3[1];
                 config.get_timeout = sizes.3[2];

@@ -1,9 +1,13 @@
 //! What happened so far, counted: [`Stats`].
 
+#[cfg(feature = "metrics")]
+mod export;
 mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "metrics")]
+pub(crate) use export::export;
 pub(crate) use histogram::Buckets;
 pub use histogram::Histogram;
 
@@ -26,6 +30,7 @@ impl Counter {
 pub(crate) struct Counters {
     pub(crate) waited: Buckets,
     pub(crate) timeouts: Counter,
+    pub(crate) leaks: Counter,
     pub(crate) connections_created: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) dial_failures: Counter,
@@ -73,6 +78,8 @@ pub struct Stats {
     pub used: Histogram,
     /// Calls that waited until their deadline in vain.
     pub timeouts: u64,
+    /// Handles that were out for longer than [`Builder::leak_after`](crate::Builder::leak_after).
+    pub leaks: u64,
     /// Connections made and verified.
     pub connections_created: u64,
     /// Connections that broke while a command used them.
@@ -112,6 +119,7 @@ impl Counters {
             wait_micros: waited.total().as_micros() as u64,
             waited,
             timeouts: self.timeouts.get(),
+            leaks: self.leaks.get(),
             connections_created: self.connections_created.get(),
             connections_broken: self.connections_broken.get(),
             dial_failures: self.dial_failures.get(),

@@ -9,7 +9,7 @@ use crate::{
     connection::{Connection, Distress},
     error::{Error, ErrorKind, Outcome},
     policy::ReadFrom,
-    pool::{Lease, Pool},
+    pool::{Lease, Place, Pool},
     trouble::Trouble,
 };
 
@@ -51,9 +51,15 @@ pub struct Handle {
 enum Grip {
     Held(Lease, ReadFrom),
     /// No connection: the last one broke, and the next command takes another.
-    Loose(Arc<Pool>, ReadFrom),
+    Loose(Box<Loose>),
     /// The connection broke while it held state; no command gets another.
     Poisoned(Box<Poison>),
+}
+
+struct Loose {
+    pool: Arc<Pool>,
+    place: Place,
+    from: ReadFrom,
 }
 
 struct Poison {
@@ -93,15 +99,8 @@ impl Handle {
     fn pool(&self) -> &Arc<Pool> {
         match &self.grip {
             Grip::Held(lease, _) => &lease.pool,
-            Grip::Loose(pool, _) => pool,
+            Grip::Loose(loose) => &loose.pool,
             Grip::Poisoned(poison) => &poison.pool,
-        }
-    }
-
-    fn from(&self) -> ReadFrom {
-        match &self.grip {
-            Grip::Held(_, from) | Grip::Loose(_, from) => *from,
-            Grip::Poisoned(_) => ReadFrom::Master,
         }
     }
 
@@ -111,7 +110,10 @@ impl Handle {
 
     /// Gives the connection back.
     fn let_go(&mut self) {
-        self.grip = Grip::Loose(self.pool().clone(), self.from());
+        if let Grip::Held(lease, from) = &self.grip {
+            let loose = Loose { pool: lease.pool.clone(), place: lease.place, from: *from };
+            self.grip = Grip::Loose(Box::new(loose));
+        }
     }
 
     /// Runs one exchange, moving to another connection for as long as nothing was sent.
@@ -128,11 +130,13 @@ impl Handle {
                     poison.pool.counters().errors_not_sent.add(1);
                     return Err(poison.error.clone().into());
                 }
-                Grip::Loose(pool, from) => {
+                Grip::Loose(loose) => {
+                    let Loose { pool, place, from } = &**loose;
+                    let from = *from;
                     let until =
                         *deadline.get_or_insert_with(|| Instant::now() + pool.get_timeout());
-                    match pool.checkout_again(*from, until) {
-                        Ok(lease) => self.grip = Grip::Held(lease, *from),
+                    match pool.checkout_again(from, until, place) {
+                        Ok(lease) => self.grip = Grip::Held(lease, from),
                         Err(error) => {
                             pool.counters().errors_not_sent.add(1);
                             return Err(error.into());
@@ -185,8 +189,8 @@ impl Handle {
     /// What becomes of the handle after a failed exchange: `None` when the command was certainly
     /// not sent and may simply be sent on another connection.
     fn after(&mut self, error: Error, held_state: bool, may_move: bool) -> Option<Error> {
-        let Grip::Held(lease, from) = &mut self.grip else { return Some(error) };
-        let (pool, from) = (lease.pool.clone(), *from);
+        let Grip::Held(lease, _) = &mut self.grip else { return Some(error) };
+        let pool = lease.pool.clone();
         let counters = pool.counters();
         if lease.live().connection.is_open() && !lease.generation.gate().is_retired() {
             // Refused behind the fence, or a request that cannot be sent at all: the connection is
@@ -208,7 +212,7 @@ impl Handle {
         }
         let over = lease.generation.over();
         let address = lease.generation.address().clone();
-        self.grip = Grip::Loose(pool.clone(), from);
+        self.let_go();
         let error = match pool.check_open() {
             Err(closed) => Error::with(
                 ErrorKind::Closed,

@@ -16,7 +16,7 @@ use super::{
     manager::{Live, Manager, Slot},
     moment::Moment,
     shelf::Dated,
-    tally::Tally,
+    tally::{Place, Tally},
 };
 use crossbeam_utils::CachePadded;
 
@@ -36,6 +36,8 @@ pub(crate) struct Leased {
     tally: Arc<CachePadded<Tally>>,
     /// When it was given back last, or made.
     idle_since: Moment,
+    /// Where it was taken last, or made.
+    pub(crate) place: Place,
     /// Last: a pool outlives what is counted in it.
     pub(crate) pool: Arc<Pool>,
 }
@@ -56,6 +58,7 @@ impl Leased {
         slot: r2d2::PooledConnection<Shared>,
         generation: &Arc<Generation>,
         pool: &Arc<Pool>,
+        place: Place,
     ) -> Box<Leased> {
         let manager = generation.manager().clone();
         Box::new(Leased {
@@ -63,8 +66,9 @@ impl Leased {
             generation: generation.clone(),
             gate: manager.gate.clone(),
             manager,
-            tally: pool.tallies().enter(generation.era()),
+            tally: pool.tallies().enter(generation),
             idle_since: Moment::now(),
+            place,
             pool: pool.clone(),
         })
     }
@@ -127,8 +131,9 @@ impl Leased {
 
     /// Hands it out.
     #[inline]
-    pub(super) fn lend(self: Box<Leased>, now: Moment) -> Lease {
-        self.tally.lend(now);
+    pub(super) fn lend(mut self: Box<Leased>, now: Moment, place: Place) -> Lease {
+        self.tally.lend(now, place);
+        self.place = place;
         Lease(Some(self))
     }
 

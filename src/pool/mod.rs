@@ -9,6 +9,7 @@
 
 mod generation;
 mod handle;
+mod leaks;
 mod lease;
 mod manager;
 mod moment;
@@ -36,6 +37,7 @@ use manager::Target;
 use moment::Moment;
 pub(crate) use replicas::Replicas;
 use shelf::Shelf;
+pub(crate) use tally::Place;
 use tally::Tallies;
 
 use crate::{
@@ -44,6 +46,7 @@ use crate::{
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
     policy::ReadFrom,
+    trace,
     trouble::Trouble,
     workers::Workers,
 };
@@ -58,6 +61,7 @@ pub(crate) struct PoolSettings {
     pub(crate) max_size: u32,
     pub(crate) min_idle: u32,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) leak_after: Option<Duration>,
     pub(crate) get_timeout: Duration,
     /// Weak: handles that are out keep the pool alive, and must not keep threads alive.
     pub(crate) workers: Weak<Workers>,
@@ -280,32 +284,40 @@ impl Pool {
 
     /// A connection to the current master. Waits its turn for at most `timeout`.
     #[inline]
-    pub(crate) fn checkout(self: &Arc<Pool>, timeout: Duration) -> Result<Lease, Error> {
-        match self.at_hand() {
+    pub(crate) fn checkout(
+        self: &Arc<Pool>,
+        timeout: Duration,
+        place: Place,
+    ) -> Result<Lease, Error> {
+        match self.at_hand(place) {
             Ok(lease) => Ok(lease),
-            Err(doubtful) => self.look_further(doubtful, after(timeout)),
+            Err(doubtful) => self.look_further(doubtful, after(timeout), place),
         }
     }
 
     /// As [`Pool::checkout`], until `deadline`.
-    pub(crate) fn checkout_until(self: &Arc<Pool>, deadline: Instant) -> Result<Lease, Error> {
-        self.at_hand().or_else(|doubtful| self.look_further(doubtful, deadline))
+    pub(crate) fn checkout_until(
+        self: &Arc<Pool>,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Lease, Error> {
+        self.at_hand(place).or_else(|doubtful| self.look_further(doubtful, deadline, place))
     }
 
     /// The way that nearly every checkout goes: a connection from the shelf, with no look at the
-    /// exact clock, no lock, and no word written that another thread reads. Some 15 ns, where a
-    /// checkout from r2d2 costs 130.
+    /// exact clock, no lock, and nothing written that other threads write. With the return 18 ns,
+    /// where r2d2 takes 132, and no more in four threads at once.
     ///
     /// `Err` when nothing lies there or somebody waits, and with a connection that needs a closer
     /// look.
     #[inline]
-    fn at_hand(&self) -> Result<Lease, Option<Box<Leased>>> {
+    fn at_hand(&self, place: Place) -> Result<Lease, Option<Box<Leased>>> {
         if !self.shelf.room().is_empty() {
             return Err(None);
         }
         let now = Moment::now();
         match self.take() {
-            Some(leased) if leased.is_at_hand(now) => Ok(leased.lend(now)),
+            Some(leased) if leased.is_at_hand(now) => Ok(leased.lend(now, place)),
             doubtful => Err(doubtful),
         }
     }
@@ -326,18 +338,20 @@ impl Pool {
         self: &Arc<Pool>,
         doubtful: Option<Box<Leased>>,
         deadline: Instant,
+        place: Place,
     ) -> Result<Lease, Error> {
         self.check_open()?;
-        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased)) {
+        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
             return Ok(lease);
         }
         if self.shelf.room().is_empty()
-            && let Some(lease) = self.find(Generation::take)
+            && let Some(lease) = self.find(Generation::take, place)
         {
             return Ok(lease);
         }
+        let _told = trace::wait(place);
         let begun = Instant::now();
-        if let Some(lease) = self.wait_in_turn(deadline)? {
+        if let Some(lease) = self.wait_in_turn(deadline, place)? {
             self.counters.waited.add(begun.elapsed());
             return Ok(lease);
         }
@@ -348,14 +362,18 @@ impl Pool {
 
     /// Waits for a connection behind those who came before, until `deadline`, or until the replica
     /// is no longer read from.
-    fn wait_in_turn(self: &Arc<Pool>, deadline: Instant) -> Result<Option<Lease>, Error> {
+    fn wait_in_turn(
+        self: &Arc<Pool>,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Option<Lease>, Error> {
         let ticket = self.shelf.room().enter();
         // Each that waits asks for a connection, so that several are dialled side by side.
         if let Some(generation) = self.current() {
             generation.grow();
         }
         while ticket.wait_until(deadline) {
-            if let Some(lease) = self.find(Generation::take_or_grow) {
+            if let Some(lease) = self.find(Generation::take_or_grow, place) {
                 return Ok(Some(lease));
             }
             // After the look at the shelf: whoever closes it comes to its places before, and then
@@ -373,48 +391,53 @@ impl Pool {
         self: &Arc<Pool>,
         from: ReadFrom,
         deadline: Instant,
+        place: Place,
     ) -> Result<Lease, Error> {
         if from == ReadFrom::Master {
-            return self.checkout_until(deadline);
+            return self.checkout_until(deadline, place);
         }
         let replicas = self.replicas.get().and_then(Weak::upgrade).ok_or_else(closed)?;
-        replicas.checkout_until(from, deadline)
+        replicas.checkout_until(from, deadline, place)
     }
 
     /// A connection, if one is idle. Never waits.
-    pub(crate) fn try_checkout(self: &Arc<Pool>) -> Result<Option<Lease>, Error> {
-        let doubtful = match self.at_hand() {
+    pub(crate) fn try_checkout(self: &Arc<Pool>, place: Place) -> Result<Option<Lease>, Error> {
+        let doubtful = match self.at_hand(place) {
             Ok(lease) => return Ok(Some(lease)),
             Err(doubtful) => doubtful,
         };
         self.check_open()?;
-        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased)) {
+        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
             return Ok(Some(lease));
         }
         if !self.shelf.room().is_empty() {
             return Ok(None);
         }
-        Ok(self.find(Generation::take_or_grow))
+        Ok(self.find(Generation::take_or_grow, place))
     }
 
     /// A connection from the shelf, or one that r2d2 has, of those that are fit for use.
-    fn find(self: &Arc<Pool>, ask: fn(&Generation) -> Option<Taken>) -> Option<Lease> {
+    fn find(
+        self: &Arc<Pool>,
+        ask: fn(&Generation) -> Option<Taken>,
+        place: Place,
+    ) -> Option<Lease> {
         while let Some(leased) = self.take() {
-            if let Some(lease) = self.examined(leased) {
+            if let Some(lease) = self.examined(leased, place) {
                 return Some(lease);
             }
         }
         let generation = self.current()?;
         let slot = ask(&generation)?;
-        Some(Leased::new(slot, &generation, self).lend(Moment::now()))
+        Some(Leased::new(slot, &generation, self, place).lend(Moment::now(), place))
     }
 
     /// This connection, if it is fit for use. If not, it is over, and whoever waits may have another
     /// one made.
-    fn examined(&self, mut leased: Box<Leased>) -> Option<Lease> {
+    fn examined(&self, mut leased: Box<Leased>, place: Place) -> Option<Lease> {
         let now = Moment::now();
         if leased.is_fit(now) {
-            return Some(leased.lend(now));
+            return Some(leased.lend(now, place));
         }
         drop(leased);
         self.shelf.room().call();
@@ -427,7 +450,7 @@ impl Pool {
         if let Some(leased) = self.take()
             && !leased.is_worn()
         {
-            drop(leased.lend(Moment::now()));
+            drop(self.shelf.lay(lease::place(), leased));
         }
         generation.revive();
     }

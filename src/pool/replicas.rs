@@ -16,7 +16,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::{Alarm, Generation, Lease, Pool};
+use super::{Alarm, Generation, Lease, Place, Pool};
 use crate::{
     address::Address,
     error::{Error, ErrorKind},
@@ -197,6 +197,7 @@ impl Replicas {
         self: &Arc<Self>,
         from: ReadFrom,
         deadline: Instant,
+        place: Place,
     ) -> Result<Lease, Error> {
         let begun = Instant::now();
         let mut waited = false;
@@ -206,7 +207,7 @@ impl Replicas {
             let view = self.view();
             let pools = self.pools(from, &view, turn);
             for pool in &pools {
-                if let Some(lease) = pool.try_checkout()? {
+                if let Some(lease) = pool.try_checkout(place)? {
                     return Ok(self.counted(lease, waited.then_some(begun)));
                 }
             }
@@ -220,7 +221,7 @@ impl Replicas {
                 [] => self.wait_for_change(&view, slice(LONG_SLICE)),
                 [first, others @ ..] => {
                     let length = if others.is_empty() { LONG_SLICE } else { SLICE };
-                    if let Some(lease) = first.wait_in_turn(slice(length))? {
+                    if let Some(lease) = first.wait_in_turn(slice(length), place)? {
                         return Ok(self.counted(lease, Some(begun)));
                     }
                 }

@@ -136,3 +136,78 @@ impl<T: Dated> Shelf<T> {
         self.room().call();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Thing {
+        era: u64,
+        name: usize,
+    }
+
+    impl Dated for Thing {
+        fn era(&self) -> u64 {
+            self.era
+        }
+    }
+
+    fn thing(era: u64, name: usize) -> Box<Thing> {
+        Box::new(Thing { era, name })
+    }
+
+    /// What is taken by somebody who looks from `start` on, and where.
+    fn take(shelf: &Shelf<Thing>, start: usize) -> Option<(usize, usize)> {
+        let mut at = start;
+        shelf.take(&mut at).map(|thing| (thing.name, at))
+    }
+
+    #[test]
+    fn what_is_laid_down_is_found_from_everywhere_and_first_where_it_lies() {
+        let shelf = Shelf::new(3);
+        assert_eq!(shelf.places(), 4);
+        shelf.begin(1);
+        assert_eq!(take(&shelf, 0), None);
+        assert_eq!(shelf.lay(1, thing(1, 10)), None);
+        assert_eq!(shelf.lay(3, thing(1, 30)), None);
+        assert_eq!(take(&shelf, 3), Some((30, 3)));
+        assert_eq!(take(&shelf, usize::MAX - 1), Some((10, 1)));
+        assert_eq!(take(&shelf, 0), None);
+    }
+
+    #[test]
+    fn a_place_that_is_taken_costs_nobody_a_thing() {
+        let shelf = Shelf::new(2);
+        shelf.begin(1);
+        assert_eq!(shelf.lay(0, thing(1, 1)), None);
+        assert_eq!(shelf.lay(0, thing(1, 2)), None);
+        assert!(shelf.lay(0, thing(1, 3)).is_some(), "two places, three things");
+        assert!(take(&shelf, 0).is_some() && take(&shelf, 0).is_some());
+        assert_eq!(take(&shelf, 0), None);
+    }
+
+    #[test]
+    fn the_things_of_an_era_that_is_over_are_refused_and_swept_away() {
+        let shelf = Shelf::new(2);
+        assert!(shelf.lay(0, thing(1, 1)).is_some(), "no era has begun");
+        shelf.begin(1);
+        assert_eq!(shelf.lay(0, thing(1, 1)), None);
+        shelf.begin(2);
+        assert_eq!(take(&shelf, 0), None, "it is not handed out, whoever sweeps later");
+        assert!(shelf.lay(0, thing(1, 2)).is_some());
+        assert_eq!(shelf.lay(0, thing(2, 3)), None);
+        shelf.sweep();
+        assert_eq!(take(&shelf, 0).map(|(name, _)| name), Some(3));
+        shelf.begin(0);
+        assert!(shelf.lay(0, thing(2, 3)).is_some(), "nothing lies there once it is closed");
+    }
+
+    #[test]
+    fn a_large_pool_has_a_shelf_of_bounded_size() {
+        assert_eq!(Shelf::<Thing>::places_for(0), 1);
+        assert_eq!(Shelf::<Thing>::places_for(8), 8);
+        assert_eq!(Shelf::<Thing>::places_for(9), 16);
+        assert_eq!(Shelf::<Thing>::places_for(usize::MAX), MOST_PLACES);
+    }
+}

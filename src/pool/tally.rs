@@ -1,15 +1,19 @@
 //! What is counted at each checkout: by whoever has the connection, on cache lines of its own.
 //! Counters that all threads share would cost more than the checkout.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    panic::Location,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use crossbeam_utils::CachePadded;
+use crossbeam_utils::{CachePadded, atomic::AtomicCell};
 use parking_lot::Mutex;
 
-use super::moment::Moment;
+use super::{generation::Generation, moment::Moment};
 use crate::metrics::{Buckets, Histogram};
 
 /// The account of one connection. Written by its owner alone, hence loads and stores; read by
@@ -17,11 +21,26 @@ use crate::metrics::{Buckets, Histogram};
 #[derive(Default)]
 pub(crate) struct Tally {
     era: u64,
+    generation: u64,
     checkouts: AtomicU64,
     /// How long it was out each time.
     used: Buckets,
     /// Since when it is out; 0: it is not.
     out_since: AtomicU64,
+    /// Where it was taken last.
+    place: AtomicCell<Option<Place>>,
+    /// The `out_since` that was reported as a leak; belongs to whoever looks for leaks.
+    reported: AtomicU64,
+}
+
+/// Where in the program a handle was taken.
+pub(crate) type Place = &'static Location<'static>;
+
+/// A connection that has been out for too long.
+pub(super) struct Overdue {
+    pub(super) place: Place,
+    pub(super) out: Duration,
+    pub(super) generation: u64,
 }
 
 /// The accounts of all connections of a pool.
@@ -45,10 +64,11 @@ pub(crate) struct Totals {
 impl Tally {
     /// The connection goes out.
     #[inline]
-    pub(super) fn lend(&self, now: Moment) {
+    pub(super) fn lend(&self, now: Moment, place: Place) {
         let before = self.checkouts.load(Ordering::Relaxed);
         self.checkouts.store(before + 1, Ordering::Relaxed);
-        self.out_since.store(now.to_bits(), Ordering::Relaxed);
+        self.place.store(Some(place));
+        self.out_since.store(now.to_bits(), Ordering::Release);
     }
 
     /// It comes back.
@@ -62,12 +82,29 @@ impl Tally {
     fn is_out(&self) -> bool {
         self.out_since.load(Ordering::Relaxed) != 0
     }
+
+    /// What is to be reported, if it has been out for so long and that was not reported yet.
+    fn overdue(&self, now: Moment, after: Duration) -> Option<Overdue> {
+        let since = self.out_since.load(Ordering::Acquire);
+        let out = now.since(Moment::from_bits(since));
+        if since == 0 || out < after || since == self.reported.load(Ordering::Relaxed) {
+            return None;
+        }
+        let place = self.place.load()?;
+        // Another checkout since, by somebody else, would be at another place.
+        if self.out_since.load(Ordering::Acquire) != since {
+            return None;
+        }
+        self.reported.store(since, Ordering::Relaxed);
+        Some(Overdue { place, out, generation: self.generation })
+    }
 }
 
 impl Tallies {
     /// An account for one more connection.
-    pub(super) fn enter(&self, era: u64) -> Arc<CachePadded<Tally>> {
-        let tally = Arc::new(CachePadded::new(Tally { era, ..Tally::default() }));
+    pub(super) fn enter(&self, of: &Generation) -> Arc<CachePadded<Tally>> {
+        let (era, generation) = (of.era(), of.number());
+        let tally = Arc::new(CachePadded::new(Tally { era, generation, ..Tally::default() }));
         self.0.lock().present.push(tally.clone());
         tally
     }
@@ -84,6 +121,12 @@ impl Tallies {
         let book = self.0.lock();
         let out = |tally: &&Arc<CachePadded<Tally>>| tally.era == era && tally.is_out();
         book.present.iter().filter(out).count() as u32
+    }
+
+    /// Those that have been out for so long, each once.
+    pub(super) fn overdue(&self, now: Moment, after: Duration) -> Vec<Overdue> {
+        let book = self.0.lock();
+        book.present.iter().filter_map(|tally| tally.overdue(now, after)).collect()
     }
 
     /// What all came to so far.

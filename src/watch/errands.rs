@@ -144,6 +144,7 @@ impl Driver {
                 self.set.map.map(&node),
                 service.pool.node_settings().clone(),
                 Token(token),
+                self.crowd.clone(),
                 Instant::now(),
             );
             if service.next_pulse().is_some() {

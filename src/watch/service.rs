@@ -12,7 +12,7 @@ use crate::{
     event::{Event, FenceReason, Source},
     metrics::Counters,
     pool::{Candidate, Pool, Replicas},
-    topology::{Action, Input, Machine, Report},
+    topology::{Action, Audience, Input, Machine, Report},
     watch::{Order, Recorder, account::Account, promotion::PromotionLink},
 };
 
@@ -49,6 +49,8 @@ pub(super) struct Service {
     /// When the nodes were asked whose replies wait to be handled, in their order.
     asked_nodes: VecDeque<Instant>,
     recorder: Option<Recorder>,
+    /// When the machine wants to be woken.
+    wake: Option<Instant>,
     account: Account,
 }
 
@@ -77,6 +79,7 @@ impl Service {
             pulse: None,
             asked_nodes: VecDeque::new(),
             recorder: order.recorder,
+            wake: None,
             account: Account::default(),
         }
     }
@@ -94,10 +97,25 @@ impl Service {
             recorder.input(now, &input);
         }
         let actions = self.machine.handle(now, input);
+        self.wake = self.machine.next_wake();
         if let Some(recorder) = &mut self.recorder {
             recorder.actions(&actions);
         }
         actions
+    }
+
+    /// When the machine wants time to pass, as it said last.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    /// Whether this is of interest to it.
+    pub(super) fn is_among(&self, audience: &Audience) -> bool {
+        match audience {
+            Audience::All => true,
+            Audience::Service(name) => self.name == *name,
+            Audience::Nobody => self.recorder.is_some(),
+        }
     }
 
     /// Tells the user.
