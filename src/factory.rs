@@ -95,7 +95,7 @@ impl Factory {
             },
             counters.clone(),
         );
-        let replicas = Replicas::of(&pool);
+        let replicas = Replicas::of(&pool, &events);
         pool.watch_leaks(&workers, &events);
         #[cfg(feature = "metrics")]
         crate::metrics::export(&config.service, &pool, &workers);

@@ -13,7 +13,8 @@ use crate::{
     trouble::Trouble,
 };
 
-/// One checked-out connection to the current master. It goes back to the pool when dropped.
+/// One checked-out connection to the current master, or to a replica. It goes back to the pool when
+/// dropped.
 ///
 /// A handle is [`redis::ConnectionLike`], so [`redis::Commands`], [`redis::Pipeline`],
 /// [`redis::Script`] and [`redis::transaction`] work on it. It is `Send`: one thread at a time uses
@@ -33,6 +34,10 @@ use crate::{
 /// waits until its own deadline fails with [`ErrorKind::Fenced`] and [`Outcome::NotSent`]. A blocking
 /// command such as BLPOP is called back from the old master if that still answers, and begins
 /// anew on the new one, with its whole timeout; if it does not answer, it fails as above.
+///
+/// # When it reads from a replica
+/// Such a handle ([`Factory::get_from`](crate::Factory::get_from)) moves by the same rules when its replica
+/// is no longer read from; no fence concerns it. A write is answered with `READONLY`.
 ///
 /// # How long a command blocks
 /// For at most `command_timeout`, the wait behind the fence included (counted anew on the connection
@@ -78,12 +83,14 @@ impl Handle {
         Handle { grip: Grip::Held(lease, from) }
     }
 
-    /// The number of the generation that this handle's connection belongs to.
+    /// The number of the generation that this handle's connection belongs to. Of a connection to a
+    /// replica, a number of its own: how many times a replica had been taken in among those that are
+    /// read from.
     pub fn generation(&self) -> u64 {
         self.lease().map_or(0, |lease| lease.generation.number())
     }
 
-    /// The announced address of the master that this handle's connection leads to; `None` after
+    /// The announced address of the node that this handle's connection leads to; `None` after
     /// the connection broke and before the next command took a new one.
     pub fn address(&self) -> Option<&Address> {
         self.lease().map(|lease| lease.generation.address())

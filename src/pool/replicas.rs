@@ -19,6 +19,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::{Alarm, Generation, Lease, Place, Pool};
 use crate::{
     address::Address,
+    broadcast::Broadcast,
     error::{Error, ErrorKind},
     policy::ReadFrom,
 };
@@ -41,6 +42,7 @@ const MOST: usize = 256;
 /// The pools of a factory's replicas.
 pub(crate) struct Replicas {
     master: Arc<Pool>,
+    events: Arc<Broadcast>,
     view: RwLock<Arc<View>>,
     changed: (Mutex<()>, Condvar),
     /// When somebody first wanted to read from replicas.
@@ -93,9 +95,10 @@ impl Latency {
 
 impl Replicas {
     /// No replicas yet, of the masters that this pool is for.
-    pub(crate) fn of(master: &Arc<Pool>) -> Arc<Replicas> {
+    pub(crate) fn of(master: &Arc<Pool>, events: &Arc<Broadcast>) -> Arc<Replicas> {
         let replicas = Arc::new(Replicas {
             master: master.clone(),
+            events: events.clone(),
             view: RwLock::default(),
             changed: (Mutex::new(()), Condvar::new()),
             begun: OnceLock::new(),
@@ -147,6 +150,9 @@ impl Replicas {
         let candidate = pool.candidate(address.clone(), dial_to, alarm);
         let stay = self.stays.fetch_add(1, Ordering::Relaxed) + 1;
         pool.publish(stay, candidate, None, None);
+        if let Some(workers) = pool.settings.workers.upgrade() {
+            pool.watch_leaks(&workers, &self.events);
+        }
         Arc::new(Member { address: address.clone(), pool, latency: self.latency(address) })
     }
 

@@ -145,7 +145,11 @@ impl Account {
         let written: Vec<_> = self.written.iter().filter(|(_, at)| kept(*at)).collect();
         for read in &self.reads {
             assert_ne!(read.value, POISON, "{read:?}");
-            let value: u64 = read.value.parse().unwrap_or_else(|_| panic!("{read:?}"));
+            // A replica may not have had the first one yet.
+            let value: u64 = match &*read.value {
+                "" => 0,
+                value => value.parse().unwrap_or_else(|_| panic!("{read:?}")),
+            };
             let Some(limit) = read.begun.checked_sub(bound) else { continue };
             let known = written.partition_point(|(_, at)| *at <= limit);
             let Some((due, at)) = known.checked_sub(1).map(|last| written[last]) else { continue };
