@@ -16,7 +16,7 @@ RUNS ?= 20
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis demo test models tsan bench bench-failover recordings doc lint msrv
+.PHONY: help setup redis demo test models tsan fuzz bench bench-failover bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -36,11 +36,18 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 models: ## Run the gate and the shelf in every order of their threads (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
+# Everything is several times slower there, so a drill's promises of time do not count.
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
+fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
+	@tests/fuzz $(or $(SECONDS),60)
+
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
+	$(CARGO) bench --bench scale
 
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \

@@ -349,6 +349,10 @@ impl Builder {
 
     /// How long that wait may last before commands go on with the old master.
     ///
+    /// They do not while a majority of the known sentinels names another one: what the old master
+    /// acknowledged then would be lost. They wait until that one takes writes, as long as their own
+    /// deadlines allow, and fail with the outcome `NotSent`.
+    ///
     /// Default 3 s: a promotion comes within 0.1 s of the choice, 0.6 s when failovers follow each
     /// other, and where only a sentinel's word will do, about 1 s later.
     pub fn fence_timeout(mut self, timeout: Duration) -> Builder {

@@ -9,7 +9,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
-use redis::RedisResult;
+use redis::{RedisResult, ToRedisArgs};
 
 use crate::{
     address::Address,
@@ -21,6 +21,7 @@ use crate::{
     metrics::{Counters, Stats},
     policy::ReadFrom,
     pool::{Handle, Place, Pool, PoolSettings, Replicas, after, closed},
+    subscription::Subscription,
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -252,6 +253,32 @@ impl Factory {
                 done => return done,
             }
         }
+    }
+
+    /// Subscribes to channels of the current master, and of every later one: one name, or a slice or
+    /// vector of names. The [`Subscription`] is an iterator over what comes.
+    ///
+    /// Blocks until the server has confirmed all of them, at most for `get_timeout` (a dial that has
+    /// begun may take `dial_timeout` longer); an outage, and a switch, end the wait with a
+    /// subscription at the new master.
+    ///
+    /// # Errors
+    /// [`NoMaster`](crate::ErrorKind::NoMaster) or
+    /// [`CommandTimeout`](crate::ErrorKind::CommandTimeout) when that was not enough time;
+    /// [`Permission`](crate::ErrorKind::Permission) when the user may not subscribe to one of them;
+    /// [`Authentication`](crate::ErrorKind::Authentication),
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) when no channel is named,
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn subscribe(&self, channels: impl ToRedisArgs) -> Result<Subscription, Error> {
+        Subscription::to_channels(self.inner.pool.clone(), channels)
+    }
+
+    /// As [`Factory::subscribe`], for patterns: `news.*`, `h?llo`, `h[ae]llo`.
+    ///
+    /// # Errors
+    /// As [`Factory::subscribe`].
+    pub fn psubscribe(&self, patterns: impl ToRedisArgs) -> Result<Subscription, Error> {
+        Subscription::to_patterns(self.inner.pool.clone(), patterns)
     }
 
     /// Everything that happens from now on: switches, sentinels that come and go, and the like.

@@ -25,6 +25,27 @@
 //!   [`Outcome::Unknown`] (it may have run) or [`Outcome::Replied`]. Nothing is sent again silently
 //!   unless it was certainly not sent.
 //!
+//! # Subscriptions that survive
+//! [`Factory::subscribe`] gives an iterator over what is published. It subscribes again by itself, at
+//! the new master after a switch, and says where messages may be missing: no server keeps them for a
+//! subscriber that is away.
+//!
+//! ```no_run
+//! use switchmaster::{Delivery, Factory};
+//!
+//! # fn read_all_prices() {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
+//! for delivery in factory.subscribe("prices")? {
+//!     match delivery {
+//!         Delivery::Message(message) => println!("{}", message.payload::<String>()?),
+//!         // Subscribed again: what is read now, and what comes from now on, is complete.
+//!         Delivery::Gap(_) => read_all_prices(),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # From a sentinel's message to a refreshed handle
 //! The watch, one thread for all factories that use the same sentinels, listens to every sentinel
 //! and asks them all, often while anything is wrong. What they say is weighed by configuration epoch
@@ -61,9 +82,9 @@
 //! tells the events, and each wait for a handle as a span.
 //!
 //! # Threads
-//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
-//! it. In the background there is one watch thread for each set of sentinels and five workers for the
-//! whole process; [`Factory::close`] of the last factory ends them.
+//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] and a [`Subscription`] are `Send`; one
+//! thread at a time uses each. In the background there is one watch thread for each set of sentinels
+//! and five workers for the whole process; [`Factory::close`] of the last factory ends them.
 
 mod address;
 mod address_map;
@@ -73,11 +94,15 @@ mod connection;
 mod error;
 mod event;
 mod factory;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod options;
 mod origin;
 mod policy;
 mod pool;
+mod subscription;
 mod sync;
 mod topology;
 mod trace;
@@ -95,6 +120,24 @@ pub use factory::Factory;
 pub use policy::{OnLostMajority, ReadFrom, SwitchOn};
 pub use pool::Handle;
 pub use redis;
+pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Subscription};
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
+
+/// The guide's examples compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../docs/timeouts.md")]
+    mod timeouts {}
+    #[doc = include_str!("../docs/outcomes.md")]
+    mod outcomes {}
+    #[doc = include_str!("../docs/sizing.md")]
+    mod sizing {}
+    #[doc = include_str!("../docs/sentinel.md")]
+    mod sentinel {}
+    #[doc = include_str!("../docs/containers.md")]
+    mod containers {}
+    #[doc = include_str!("../docs/from-r2d2.md")]
+    mod from_r2d2 {}
+}

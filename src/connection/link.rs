@@ -202,7 +202,7 @@ impl Link {
     }
 
     /// Receives something within the deadline.
-    fn receive(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
+    pub(super) fn receive(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
         loop {
             match self.stream.recv_now(self.decoder.room()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

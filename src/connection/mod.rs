@@ -15,6 +15,7 @@ mod handshake;
 mod inbox;
 mod like;
 mod link;
+mod listen;
 mod replies;
 mod role;
 mod settings;
@@ -38,6 +39,7 @@ pub(crate) use self::{
     dial::look_up,
     gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
+    listen::{Arrival, Ender},
     replies::{Distress, Replies},
     role::Role,
     settings::Settings,

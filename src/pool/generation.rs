@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     address::Address,
-    connection::Gate,
+    connection::{Connection, Gate},
     error::{Error, ErrorKind},
     origin::{ORIGIN, Origin},
     pool::{
@@ -195,6 +195,12 @@ impl Generation {
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.manager.gate
+    }
+
+    /// A connection to this master that the pool knows nothing of, verified as the pool's own are.
+    /// Blocks for at most the dial timeout; the end of the generation ends it at once.
+    pub(crate) fn dial_beside(&self) -> Result<Connection, Error> {
+        Ok(self.manager.dial()?.connection)
     }
 
     /// Why the master cannot be dialled, while it cannot.

@@ -256,8 +256,25 @@ impl Pool {
         self.settings.get_timeout
     }
 
+    /// Has everybody who waits for a generation look whether there is still a reason to.
+    pub(crate) fn stir(&self) {
+        drop(self.published.0.lock());
+        self.published.1.notify_all();
+    }
+
     /// Blocks until a generation later than `after` is there, at most until `deadline`.
     pub(crate) fn wait_for_generation(&self, after: u64, deadline: Instant) -> Option<u64> {
+        self.wait_for_generation_unless(|| false, after, deadline)
+    }
+
+    /// As [`Pool::wait_for_generation`], and no longer than until `given_up` holds: whoever makes it
+    /// hold calls [`Pool::stir`] then.
+    pub(crate) fn wait_for_generation_unless(
+        &self,
+        given_up: impl Fn() -> bool,
+        after: u64,
+        deadline: Instant,
+    ) -> Option<u64> {
         let mut lock = self.published.0.lock();
         loop {
             let number = self.number();
@@ -265,6 +282,7 @@ impl Pool {
                 return Some(number);
             }
             if self.closed.load(Ordering::SeqCst)
+                || given_up()
                 || self.published.1.wait_until(&mut lock, deadline).timed_out()
             {
                 let number = self.number();

@@ -38,6 +38,8 @@ pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
 pub(crate) use message::Audience;
 pub(crate) use replicas::Readable;
+#[cfg(fuzzing)]
+pub(crate) use shorthand::read_inputs;
 pub(crate) use shorthand::{answered, beside, millis, shown, written};
 pub use snapshot::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
