@@ -16,16 +16,19 @@ RUNS ?= 20
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis demo test models tsan fuzz bench bench-failover bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl demo test models tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: redis ## Get the servers that are missing: Redis (Debian, Ubuntu), and Valkey for the tests (pip)
+setup: redis openssl ## Get what is missing: Redis and OpenSSL's headers (Debian, Ubuntu), and Valkey (pip)
 	@tests/valkey >/dev/null
 
 redis:
 	@tests/setup
+
+openssl:
+	@tests/setup openssl
 
 demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
@@ -46,6 +49,9 @@ fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
+contender: ## Build the program that benches/steady.conf names, for a driver that compares clients
+	$(CARGO) build --profile bench --example contender
+
 bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
 	$(CARGO) bench --bench scale
 
@@ -57,14 +63,16 @@ recordings: setup ## Record real failovers anew for the tests (CASES="kill freez
 	$(CARGO) run --example record -- $(CASES)
 	$(CARGO) test --lib recordings
 
-doc: ## Build the documentation; a broken link is an error
+doc: openssl ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
 
-lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
+lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	for features in "" tls-rustls tls-native-tls; do \
+		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan tests/valkey; do \
 		bash -n $$script || exit 1; done
 
-msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
+msrv: openssl ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv

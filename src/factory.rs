@@ -16,12 +16,13 @@ use crate::{
     broadcast::Broadcast,
     config::{Builder, Config, Protocol},
     connection::{Limits, Settings},
-    error::{Error, Outcome},
+    error::{Error, ErrorKind, Outcome},
     event::Event,
     metrics::{Counters, Stats},
     policy::ReadFrom,
     pool::{Handle, Place, Pool, PoolSettings, Replicas, after, closed},
     subscription::Subscription,
+    tls::{self, TlsConfig},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -86,7 +87,7 @@ impl Factory {
         let events = Arc::new(Broadcast::of(&config.service));
         let pool = Pool::new(
             PoolSettings {
-                node: Arc::new(config.node_settings()),
+                node: Arc::new(config.node_settings()?),
                 max_size: config.max_size,
                 min_idle: config.min_idle,
                 max_lifetime: config.max_lifetime,
@@ -102,7 +103,7 @@ impl Factory {
         crate::metrics::export(&config.service, &pool, &workers);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
-            settings: Arc::new(config.sentinel_settings()),
+            settings: Arc::new(config.sentinel_settings()?),
             map: config.address_map.clone(),
         };
         let order = Order {
@@ -372,13 +373,24 @@ impl Config {
     }
 
     /// How to talk to the nodes.
-    pub(crate) fn node_settings(&self) -> Settings {
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] when certificates or keys for TLS cannot be had.
+    pub(crate) fn node_settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
+            tls: connector(self.tls, &self.tls_config, tls::NODES)?,
+            ..self.plain_settings()
+        })
+    }
+
+    fn plain_settings(&self) -> Settings {
         Settings {
             username: self.username.clone(),
             password: self.password.clone(),
             db: self.db,
             client_name: self.client_name.clone(),
             protocol: self.protocol,
+            tls: None,
             dial_timeout: self.dial_timeout,
             command_timeout: self.command_timeout,
             user_timeout: Some(USER_TIMEOUT),
@@ -389,16 +401,30 @@ impl Config {
 
     /// How to talk to the sentinels: RESP3 where they know it, because one connection then does for
     /// events and for questions.
-    pub(crate) fn sentinel_settings(&self) -> Settings {
-        Settings {
+    ///
+    /// # Errors
+    /// As [`Config::node_settings`].
+    pub(crate) fn sentinel_settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
             username: self.sentinel_username.clone(),
             password: self.sentinel_password.clone(),
             db: 0,
             protocol: Protocol::Resp3,
+            tls: connector(self.sentinel_tls, &self.sentinel_tls_config, tls::SENTINELS)?,
             role_required: false,
-            ..self.node_settings()
-        }
+            ..self.plain_settings()
+        })
     }
+}
+
+/// What makes TLS sessions, where TLS is spoken.
+fn connector(
+    spoken: bool,
+    config: &TlsConfig,
+    names: tls::Names,
+) -> Result<Option<tls::Connector>, Error> {
+    let connector = spoken.then(|| tls::Connector::new(config, names)).transpose();
+    connector.map_err(|message| Error::new(ErrorKind::InvalidConfig, message))
 }
 
 impl Inner {

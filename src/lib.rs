@@ -81,6 +81,11 @@
 //! The feature `metrics` tells the stats through the facade of that name, once a second; `tracing`
 //! tells the events, and each wait for a handle as a span.
 //!
+//! # TLS
+//! Nodes and sentinels are spoken to in TLS by [`Builder::tls`] and [`Builder::sentinel_tls`], or by
+//! `rediss+sentinel://` and `sentinel_tls=true` in a URL: [`TlsConfig`]. It takes one of the features
+//! `tls-rustls` and `tls-native-tls`.
+//!
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] and a [`Subscription`] are `Send`; one
 //! thread at a time uses each. In the background there is one watch thread for each set of sentinels
@@ -104,6 +109,7 @@ mod policy;
 mod pool;
 mod subscription;
 mod sync;
+mod tls;
 mod topology;
 mod trace;
 mod trouble;
@@ -121,6 +127,7 @@ pub use policy::{OnLostMajority, ReadFrom, SwitchOn};
 pub use pool::Handle;
 pub use redis;
 pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Subscription};
+pub use tls::{TlsBackend, TlsConfig};
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };

@@ -19,10 +19,20 @@ pub enum Part {
     Library,
     /// The least that any client has to do.
     Bare,
+    /// Another client, to look at.
+    Other,
 }
 
-/// Repeats an operation for about this long, and says how often it did.
-pub type Work = Box<dyn FnMut(Duration) -> u64>;
+/// What was done in a slice.
+pub struct Done {
+    /// How often.
+    pub operations: u64,
+    /// The processor time it took, where another process did it.
+    pub cpu: Option<Duration>,
+}
+
+/// Repeats an operation for about this long.
+pub type Work = Box<dyn FnMut(Duration) -> Done>;
 
 /// The nanoseconds of one operation, on average over one slice.
 #[derive(Clone, Copy)]
@@ -52,9 +62,10 @@ impl Side {
 
     fn slice(&mut self, length: Duration) -> Sample {
         let (begun, cpu_before) = (Instant::now(), cpu_time());
-        let operations = (self.work)(length) as f64;
+        let done = (self.work)(length);
         let (wall, cpu_after) = (begun.elapsed(), cpu_time());
-        let cpu = cpu_before.zip(cpu_after).map(|(before, after)| after.saturating_sub(before));
+        let own = cpu_before.zip(cpu_after).map(|(before, after)| after.saturating_sub(before));
+        let (operations, cpu) = (done.operations as f64, done.cpu.or(own));
         Sample {
             wall: wall.as_nanos() as f64 / operations,
             cpu: cpu.map(|cpu| cpu.as_nanos() as f64 / operations),
@@ -94,7 +105,10 @@ impl Case {
 /// An operation repeated by the calling thread. The clock is read once in `batch` operations, for
 /// reading it takes a good part of a short one.
 pub fn repeat(batch: u64, mut operation: impl FnMut() + 'static) -> Work {
-    Box::new(move |length| repeat_for(length, batch, &mut operation))
+    Box::new(move |length| Done {
+        operations: repeat_for(length, batch, &mut operation),
+        cpu: None,
+    })
 }
 
 fn repeat_for(length: Duration, batch: u64, operation: &mut impl FnMut()) -> u64 {
@@ -116,7 +130,7 @@ pub fn repeat_threaded(
     operation: impl Fn() + Clone + Send + 'static,
 ) -> Work {
     let crew = Crew::new(threads, batch, operation);
-    Box::new(move |length| crew.work(length))
+    Box::new(move |length| Done { operations: crew.work(length), cpu: None })
 }
 
 /// Threads that wait between slices, so that starting them is not measured.

@@ -2,8 +2,12 @@
 //!
 //! `cargo bench --bench overhead -- [--quick] [--json]` starts a cluster of its own and measures
 //! - checkout and return against plain r2d2 with a manager that does nothing,
-//! - GET and SET against `redis::Connection` and against a bare loop over a socket,
-//! - a thousand GETs in a pipeline, and one MGET of a thousand keys, against the same two.
+//! - GET and SET of 64 bytes against `redis::Connection`, alone and under r2d2, against hiredis where
+//!   that is installed, and against a bare loop over a socket,
+//! - a thousand GETs in a pipeline, one MGET of a thousand keys, and a GET of 1 MiB, against the same.
+//!
+//! Server and client share one core where the system lets them be put there, but for the 8 threads of
+//! the second case.
 //!
 //! The sides of a case take turns of 20 ms, in an order that changes from round to round. A ratio
 //! is taken within a round and the median over the rounds is shown, so whatever slows the machine
@@ -12,6 +16,8 @@
 mod checkout;
 mod commands;
 mod harness;
+mod hiredis;
+mod placement;
 mod report;
 
 use std::{env, process::ExitCode, time::Duration};
@@ -22,8 +28,10 @@ use switchmaster_sandbox::Cluster;
 
 /// How long one side is measured at a time.
 const SLICE: Duration = Duration::from_millis(20);
-/// Rounds of a full run: 36 s of slices.
+/// Rounds of a full run: a minute and a half of slices.
 const ROUNDS: usize = 100;
+/// Longer than a run.
+const NEVER: Duration = Duration::from_secs(3600);
 /// Rounds with `--quick`.
 const QUICK_ROUNDS: usize = 10;
 
@@ -61,7 +69,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let cluster = match Cluster::builder().replicas(1).sentinels(3).start() {
+    // However busy the machine is, nothing is failed over while it is measured.
+    let cluster = Cluster::builder().replicas(1).sentinels(3).down_after(NEVER).start();
+    let cluster = match cluster {
         Ok(cluster) => cluster,
         Err(error) => {
             eprintln!("overhead: no cluster to measure with: {error}");
@@ -81,8 +91,13 @@ fn main() -> ExitCode {
 fn measure(cluster: &Cluster, rounds: usize) -> Report {
     let master = cluster.master().expect("the cluster has a master");
     let server = master.info("server", "redis_version").expect("the server names its version");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut cases: Vec<Case> = checkout::cases(cluster);
-    cases.extend(commands::cases(cluster));
+    let (commands, hiredis) = commands::cases(cluster);
+    cases.extend(commands);
+    // The threads that check handles out are many on purpose, and stay where they like.
+    let processes = hiredis.iter().copied().chain([master.pid()]);
+    let together = placement::share_a_core(&processes.collect::<Vec<u32>>());
     for case in &mut cases {
         case.warm_up(SLICE);
     }
@@ -91,11 +106,6 @@ fn measure(cluster: &Cluster, rounds: usize) -> Report {
             case.round(round, SLICE);
         }
     }
-    let conditions = Conditions {
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        server,
-        rounds,
-        slice: SLICE,
-    };
+    let conditions = Conditions { cores, together, server, rounds, slice: SLICE };
     Report::new(conditions, &cases)
 }

@@ -11,6 +11,8 @@ use crate::harness::{Case, Part, Sample, Side};
 pub struct Conditions {
     /// Processors that this process may use; the servers run on them, too.
     pub cores: usize,
+    /// Whether server and client share one of them.
+    pub together: bool,
     /// The version of the server.
     pub server: String,
     /// Samples of each side.
@@ -70,9 +72,9 @@ impl Report {
     /// As one line of JSON: the conditions, and `rows` with `[first quartile, median, third
     /// quartile]` of every time in nanoseconds and of every ratio; `null` where there is none.
     pub fn json(&self) -> String {
-        let Conditions { cores, server, rounds, slice } = &self.conditions;
+        let Conditions { cores, together, server, rounds, slice } = &self.conditions;
         let mut json = format!(
-            r#"{{"cores":{cores},"server":"{server}","rounds":{rounds},"slice_ms":{},"rows":["#,
+            r#"{{"cores":{cores},"one_core":{together},"server":"{server}","rounds":{rounds},"slice_ms":{},"rows":["#,
             slice.as_millis()
         );
         for (n, row) in self.rows.iter().enumerate() {
@@ -129,11 +131,12 @@ fn ratio(
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Conditions { cores, server, rounds, slice } = &self.conditions;
+        let Conditions { cores, together, server, rounds, slice } = &self.conditions;
+        let place = if *together { "one core of" } else { "the same" };
         let with_cpu = self.rows.iter().any(|row| row.cpu.is_some());
         writeln!(
             f,
-            "Redis {server} on the same {cores} cores; medians of {rounds} rounds of {slice:?} for \
+            "Redis {server} on {place} {cores} cores; medians of {rounds} rounds of {slice:?} for \
              each side.\n\
              wall, CPU: of one operation; CPU is that of all threads of the client's process.\n\
              /lib: relative to r2d2 or redis::Connection. /bare: relative to the bare loop.\n"

@@ -153,6 +153,14 @@ impl Facts {
         facts
     }
 
+    /// True when each reply can be told from the others, and there will be so many.
+    #[inline]
+    pub(crate) fn are_followable(&self, replies: usize) -> bool {
+        self.unfollowable.is_none()
+            && self.commands == replies
+            && (self.subscription.is_none() || replies <= 1)
+    }
+
     /// Takes one command from the front; none when it is malformed.
     fn command<'p>(&mut self, packed: &'p [u8]) -> Option<&'p [u8]> {
         let (count, rest) = length(b'*', packed)?;
@@ -163,8 +171,16 @@ impl Facts {
         args.skip()
     }
 
-    fn effect(&mut self, name: &[u8], mut args: Args<'_>) {
-        let mut upper = [0; 16];
+    #[inline]
+    fn effect(&mut self, name: &[u8], args: Args<'_>) {
+        // GET, SET, DEL, TTL: none of so few letters is among those that matter, nor any longer one.
+        if let 4..=12 = name.len() {
+            self.effect_of_long(name, args);
+        }
+    }
+
+    fn effect_of_long(&mut self, name: &[u8], mut args: Args<'_>) {
+        let mut upper = [0; 12];
         let Some(upper) = upper.get_mut(..name.len()) else { return };
         upper.copy_from_slice(name);
         upper.make_ascii_uppercase();

@@ -99,7 +99,7 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     timed = false;
                     // The server takes no more; perhaps because it waits for us to take replies.
-                    self.stream.socket().wait(Interest::Both, expected.deadline)?;
+                    self.stream.wait(Interest::Both, expected.deadline)?;
                     match self.stream.recv_now(self.decoder.room()) {
                         Ok(0) => return Err(Fault::Closed),
                         Ok(_) => self.drain(&mut pending, expected, &mut take)?,
@@ -131,6 +131,7 @@ impl Link {
                 Ok(0) => return Err(Fault::Closed),
                 Ok(_) => self.drain(&mut pending, expected, &mut take)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Fault::Late),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
             if pending.replies > 0 {
@@ -158,7 +159,7 @@ impl Link {
                 match self.stream.send_now(rest) {
                     Ok(sent) => rest = &rest[sent..],
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.stream.socket().wait(Interest::Write, Some(deadline))?;
+                        self.stream.wait(Interest::Write, Some(deadline))?;
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -208,10 +209,11 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
             }
-            self.stream.socket().wait(Interest::Read, deadline)?;
+            self.stream.wait(Interest::Read, deadline)?;
         }
     }
 
+    #[inline]
     fn drain(
         &mut self,
         pending: &mut Pending,
@@ -220,24 +222,28 @@ impl Link {
     ) -> Result<(), Fault> {
         // What comes after the last reply is looked at before the next command.
         while pending.replies > 0 {
-            let Some(value) = self.decoder.next()? else { break };
-            match self.inbox.sort(value, expected.subscribing) {
-                Mail::Kept => {}
-                // The last confirmation is the reply: it tells how many subscriptions there are.
-                Mail::Confirmation(value) if pending.confirmations == 1 => {
-                    *pending = Pending { replies: pending.replies - 1, confirmations: 0 };
-                    take(value);
+            let reply = match self.decoder.next_plain() {
+                // Neither a message nor a confirmation, so it need not be sorted.
+                Some(reply) => reply,
+                None => {
+                    let Some(value) = self.decoder.next()? else { break };
+                    match self.inbox.sort(value, expected.subscribing) {
+                        Mail::Kept => continue,
+                        // The last confirmation is the reply: it tells how many subscriptions
+                        // there are.
+                        Mail::Confirmation(value) if pending.confirmations == 1 => value,
+                        Mail::Confirmation(value) => {
+                            pending.confirmations = pending.confirmations.saturating_sub(1);
+                            self.inbox.keep(value);
+                            continue;
+                        }
+                        // Perhaps an error in place of the confirmations.
+                        Mail::Reply(value) => value,
+                    }
                 }
-                Mail::Confirmation(value) => {
-                    pending.confirmations = pending.confirmations.saturating_sub(1);
-                    self.inbox.keep(value);
-                }
-                // Perhaps an error in place of the confirmations.
-                Mail::Reply(value) => {
-                    *pending = Pending { replies: pending.replies - 1, confirmations: 0 };
-                    take(value);
-                }
-            }
+            };
+            *pending = Pending { replies: pending.replies - 1, confirmations: 0 };
+            take(reply);
         }
         Ok(())
     }

@@ -55,8 +55,8 @@ impl Connection {
             match self.link.stream.send_now(rest) {
                 Ok(sent) => rest = &rest[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let socket = self.link.stream.socket();
-                    if let Err(error) = socket.wait(Interest::Write, Some(deadline)) {
+                    let stream = &self.link.stream;
+                    if let Err(error) = stream.wait(Interest::Write, Some(deadline)) {
                         return Err(self.over(error.into()));
                     }
                 }

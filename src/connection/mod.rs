@@ -43,7 +43,7 @@ pub(crate) use self::{
     replies::{Distress, Replies},
     role::Role,
     settings::Settings,
-    stream::{Peek, Socket, Stream},
+    stream::{Peek, Stream},
     wire::{Decoder, Limits},
 };
 pub(crate) use crate::config::Protocol;
@@ -92,22 +92,34 @@ impl Connection {
                 ),
             )
         };
-        let dialled = Socket::dial(address, deadline, settings.user_timeout, |socket| {
+        let dialled = Stream::dial(address, settings, deadline, |socket| {
             gate.admit(socket).map_err(|_| switched())
         });
-        let (socket, admission) = match dialled {
+        let (stream, admission) = match dialled {
             Ok(dialled) => dialled,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(error) => return Err(error),
         };
-        let mut link = Link::new(Stream::Plain(socket), settings.limits);
+        let mut link = Link::new(stream, settings.limits);
         let greeting = match link.greet(address, settings, deadline) {
             Ok(greeting) => greeting,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(Ungreeted::Refused(error)) => return Err(error),
             Err(Ungreeted::Fault(fault)) => {
+                let next = match (&settings.tls, &fault) {
+                    (None, Fault::Io(_) | Fault::Closed | Fault::Protocol(_)) => {
+                        "check that a Redis server listens there, and whether it expects TLS"
+                    }
+                    _ => "check that a Redis server listens there and is not overloaded",
+                };
                 let (kind, cause) = match fault {
-                    Fault::Io(error) => (ErrorKind::Disconnected, format!("{error}")),
+                    Fault::Io(error) => (
+                        ErrorKind::Disconnected,
+                        match &settings.tls {
+                            Some(tls) => tls.explain_later(&error, address),
+                            None => format!("{error}"),
+                        },
+                    ),
                     Fault::Closed => {
                         (ErrorKind::Disconnected, "the server closed the connection".to_owned())
                     }
@@ -119,10 +131,7 @@ impl Connection {
                 };
                 return Err(Error::new(
                     kind,
-                    format!(
-                        "{address}: connected, but the handshake failed: {cause}; check that a \
-                         Redis server listens there and is not overloaded"
-                    ),
+                    format!("{address}: connected, but the handshake failed: {cause}; {next}"),
                 ));
             }
         };
@@ -184,10 +193,8 @@ impl Connection {
 
     /// True when the connection is open, nothing lies unread in it and the server has not hung up.
     /// One system call. For connections that were idle.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.is_open()
-            && self.link.decoder.is_empty()
-            && self.link.stream.socket().peek() == Peek::Quiet
+    pub(crate) fn is_fresh(&mut self) -> bool {
+        self.is_open() && self.link.decoder.is_empty() && self.link.stream.peek() == Peek::Quiet
     }
 
     /// Sends one command and waits for its reply: for the command timeout, which blocking commands
@@ -254,7 +261,9 @@ impl Connection {
         let started = Instant::now();
         let facts = Facts::of(packed, self.state);
         let total = offset.saturating_add(count);
-        self.check(&facts, total)?;
+        if !facts.are_followable(total) {
+            return Err(self.unfollowable(&facts, total));
+        }
         let timeout = match facts.blocking {
             None => Some(self.command_timeout),
             Some(Blocking::For(own)) => own.checked_add(self.command_timeout),
@@ -264,13 +273,7 @@ impl Connection {
         let deadline =
             deadline.or_else(|| timeout.and_then(|timeout| started.checked_add(timeout)));
         if deadline.is_some_and(|deadline| deadline <= started) {
-            return Err(Error::new(
-                ErrorKind::CommandTimeout,
-                format!(
-                    "{}: the deadline had passed before the command was sent; give it more time",
-                    self.address
-                ),
-            ));
+            return Err(self.too_late());
         }
         let subscribing = self.greeting.protocol == Protocol::Resp2
             && (facts.subscription.is_some() || self.state.subscribed);
@@ -283,7 +286,7 @@ impl Connection {
         if waited.map_err(|refusal| self.refused(refusal, started))? {
             quick = false;
             // A fence also stands for a server that cuts its connections.
-            if self.link.stream.socket().peek() == Peek::Over {
+            if self.link.stream.peek() == Peek::Over {
                 self.admission.unblocks();
                 return Err(self.broken(Fault::Closed, Outcome::NotSent, started));
             }
@@ -313,11 +316,14 @@ impl Connection {
                 called_back = true;
                 return;
             }
-            failed |= matches!(value, Value::ServerError(_));
-            // Only the reply to EXEC has errors inside that concern the server's role.
-            let of_exec = total == got + 1 && !facts.state.in_multi() && (offset > 0 || in_multi);
-            if let Some(found) = Distress::in_reply(&value, of_exec) {
-                *distress = Some(found);
+            if let Value::ServerError(_) | Value::Array(_) = value {
+                failed |= matches!(value, Value::ServerError(_));
+                // Only the reply to EXEC has errors inside that concern the server's role.
+                let ends = total == got + 1 && !facts.state.in_multi();
+                let of_exec = ends && (offset > 0 || in_multi);
+                if let Some(found) = Distress::in_reply(&value, of_exec) {
+                    *distress = Some(found);
+                }
             }
             take(got, value);
             got += 1;
@@ -343,6 +349,7 @@ impl Connection {
 
     /// For a command that was being sent while the fence went up, or whose reply came long after: the
     /// reply counts when the server stays what it was, or became something else only later.
+    #[cold]
     fn await_outcome(
         &mut self,
         deadline: Option<Instant>,
@@ -371,31 +378,36 @@ impl Connection {
     }
 
     /// Refuses what would leave the connection unreadable. Nothing has been sent yet.
-    fn check(&self, facts: &Facts, total: usize) -> Result<(), Error> {
-        let refuse = |cause: String| {
-            Err(Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address)))
-        };
-        if let Some(name) = facts.unfollowable {
-            return refuse(format!(
+    #[cold]
+    fn unfollowable(&self, facts: &Facts, total: usize) -> Error {
+        let cause = if let Some(name) = facts.unfollowable {
+            format!(
                 "{name} was not sent: its replies cannot be told from those of other commands; use \
                  a connection of its own, by redis::Client"
-            ));
-        }
-        if facts.commands != total {
-            return refuse(format!(
+            )
+        } else if facts.commands != total {
+            format!(
                 "{} packed commands were given where {total} replies are expected, so nothing was \
                  sent; check the bytes and the count",
                 facts.commands
-            ));
-        }
-        if facts.subscription.is_some() && total > 1 {
-            return refuse(
-                "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once \
-                 a channel; send them on their own"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+            )
+        } else {
+            "a pipeline with a (P|S)(UN)SUBSCRIBE was not sent: such commands are answered once a \
+             channel; send them on their own"
+                .to_owned()
+        };
+        Error::new(ErrorKind::InvalidConfig, format!("{}: {cause}", self.address))
+    }
+
+    #[cold]
+    fn too_late(&self) -> Error {
+        Error::new(
+            ErrorKind::CommandTimeout,
+            format!(
+                "{}: the deadline had passed before the command was sent; give it more time",
+                self.address
+            ),
+        )
     }
 
     /// Takes over the new state, and opens the connection for the next command.
@@ -420,6 +432,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn refused(&self, refusal: Refusal, started: Instant) -> Error {
         match refusal {
             Refusal::Retired => self.unusable(),
@@ -437,6 +450,7 @@ impl Connection {
     }
 
     /// The error of a command that comes after the end.
+    #[cold]
     fn unusable(&self) -> Error {
         if self.gate.is_retired() {
             let lost = match self.state.held() {
@@ -462,6 +476,7 @@ impl Connection {
     }
 
     /// Ends the connection, and says why.
+    #[cold]
     fn broken(&mut self, fault: Fault, outcome: Outcome, started: Instant) -> Error {
         self.clean = false;
         self.link.stream.socket().shutdown();

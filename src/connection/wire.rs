@@ -20,14 +20,19 @@ use self::line::{Aggregate, Head, Long};
 
 /// The room that a decoder starts with. A link to a sentinel never needs more.
 const ROOM: usize = 8 << 10;
-/// Reads that fill their room double it up to this.
-const ROOM_MAX: usize = 64 << 10;
+/// Reads that fill their room double it up to this: the replies to a thousand commands are received
+/// by one or two.
+const ROOM_MAX: usize = 128 << 10;
 /// Strings up to this are copied out of the room; longer ones are received in place.
 const SHORT: usize = 16 << 10;
-/// How far memory runs ahead of what the peer has sent, whatever lengths it announces.
-const AHEAD: usize = 1 << 20;
-/// As [`AHEAD`], for the elements of an aggregate.
+/// How far memory runs ahead of what the peer has sent, whatever lengths it announces. What was
+/// never written to takes no memory; and a string of 1 MiB is received by one call with its line end.
+const AHEAD: usize = 2 << 20;
+/// As [`AHEAD`], for the elements of an aggregate. The outermost one may have place for as many as
+/// can be in the bytes that have come: 14 times their memory.
 const AHEAD_ELEMENTS: usize = 256;
+/// The bytes of a short element: `:1` and its line end.
+const ELEMENT: usize = 4;
 
 /// What a peer may send in one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +207,7 @@ impl Decoder {
     fn advance(&mut self) -> Result<Option<Value>, ProtocolError> {
         loop {
             if self.bulk.is_none() {
+                self.fill_list();
                 match self.head()? {
                     None => return Ok(None),
                     Some(Head::Value(value)) => {
@@ -225,6 +231,33 @@ impl Decoder {
             if let Some(whole) = self.place(value)? {
                 return Ok(Some(whole));
             }
+        }
+    }
+
+    /// The next value, if it is [plain](line::plain), a reply of its own, and all there: a fast path
+    /// to be tried before [`Decoder::next`]. It halves the time of a thousand short replies.
+    #[inline]
+    pub(crate) fn next_plain(&mut self) -> Option<Value> {
+        if self.bulk.is_some() || !self.stack.is_empty() || self.fault.is_some() {
+            return None;
+        }
+        let (value, end) = line::plain(&self.buffer[self.start..], &self.limits)?;
+        self.start += end;
+        self.searched = 0;
+        Some(value)
+    }
+
+    /// Takes plain elements of a list, up to the last but one: the same fast path for MGET and LRANGE.
+    #[inline]
+    fn fill_list(&mut self) {
+        let Some(Frame::List { left, items, .. }) = self.stack.last_mut() else { return };
+        while *left > 1
+            && let Some((value, end)) = line::plain(&self.buffer[self.start..], &self.limits)
+        {
+            items.push(value);
+            *left -= 1;
+            self.start += end;
+            self.searched = 0;
         }
     }
 
@@ -269,7 +302,9 @@ impl Decoder {
                 let mut data = Vec::with_capacity(whole.min(AHEAD.max(unread.len())));
                 data.extend_from_slice(unread);
                 bulk.data = Some(data);
-                self.start = self.buffer.len();
+                // It was this string that filled the room, and its rest does not go there.
+                self.buffer.clear();
+                self.start = 0;
             }
             return Ok(None);
         };
@@ -305,7 +340,12 @@ impl Decoder {
                 self.limits.max_depth
             )));
         }
-        let room = count.min(AHEAD_ELEMENTS);
+        let mut room = AHEAD_ELEMENTS;
+        if self.stack.is_empty() {
+            let element = if pairs { 2 * ELEMENT } else { ELEMENT };
+            room = room.max((self.buffer.len() - self.start) / element);
+        }
+        let room = count.min(room);
         self.stack.push(if pairs {
             let attribute = kind == Aggregate::Attribute;
             Frame::Pairs { attribute, left: count, key: None, pairs: Vec::with_capacity(room) }

@@ -31,6 +31,33 @@ pub(super) enum Aggregate {
     Attribute,
 }
 
+/// What most replies are, if it is at the front: a string of less than 100,000 bytes that is all
+/// there, or `OK`. And where it ends. Everything else, and every fault, is for [`read`] to find.
+#[inline]
+pub(super) fn plain(bytes: &[u8], limits: &Limits) -> Option<(Value, usize)> {
+    let Some(mut rest) = bytes.strip_prefix(b"$") else {
+        let ok = b"+OK\r\n";
+        return bytes.starts_with(ok).then_some((Value::Okay, ok.len()));
+    };
+    let mut len = 0;
+    let mut digits = 0;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest
+        && digits < 5
+    {
+        len = 10 * len + usize::from(digit - b'0');
+        digits += 1;
+        rest = after;
+    }
+    if digits == 0 || len > limits.max_bulk {
+        return None;
+    }
+    let (string, rest) = rest.strip_prefix(b"\r\n")?.split_at_checked(len)?;
+    if !rest.starts_with(b"\r\n") {
+        return None;
+    }
+    Some((Value::BulkString(string.to_vec()), 1 + digits + 2 + len + 2))
+}
+
 /// Where the line ends, if it does.
 pub(super) fn end(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;

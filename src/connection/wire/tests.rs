@@ -232,6 +232,22 @@ fn announced_lengths_cost_no_memory() {
     }
 }
 
+#[test]
+fn a_list_has_place_for_what_can_be_in_the_bytes_that_came() {
+    let items = "$4\r\nabcd\r\n".repeat(1000);
+    for (announced, nested) in [(1000, false), (60_000_000, false), (60_000_000, true)] {
+        let mut decoder = Decoder::new(Limits::default());
+        let outer = if nested { "*2\r\n" } else { "" };
+        let bytes = format!("{outer}*{announced}\r\n{items}");
+        decoder.feed(&bytes.as_bytes()[..bytes.len() - 1]);
+        assert_eq!(decoder.next(), Ok(None));
+        let Some(Frame::List { items, .. }) = decoder.stack.last() else { panic!("no list") };
+        assert_eq!(items.len(), 999);
+        let most = if nested { 4 * AHEAD_ELEMENTS } else { bytes.len() / ELEMENT };
+        assert!(items.capacity() <= most, "{} for {announced}", items.capacity());
+    }
+}
+
 /// RESP3 of a value, for the way back.
 fn encode(value: &Value, out: &mut Vec<u8>) {
     let long = |out: &mut Vec<u8>, kind: char, bytes: &[u8]| {

@@ -15,7 +15,7 @@ use crate::{
     frame::Frame,
     guardian::{Guardian, Signal},
     patience::{Patience, STEP},
-    ports,
+    ports::{self, Ports},
     settings::OWN_USER,
 };
 
@@ -29,7 +29,7 @@ const RESTART: Duration = Duration::from_secs(10);
 pub struct Member {
     name: String,
     sentinel: bool,
-    port: u16,
+    ports: Ports,
     guardian: Arc<Guardian>,
     own_password: Arc<str>,
     life: Mutex<Life>,
@@ -46,13 +46,13 @@ impl Member {
     pub(crate) fn new(
         name: String,
         sentinel: bool,
-        port: u16,
+        ports: Ports,
         guardian: Arc<Guardian>,
         own_password: Arc<str>,
         proxy: Option<FaultProxy>,
     ) -> Member {
         let life = Mutex::new(Life { pid: 0, started: false, frozen: false });
-        Member { name, sentinel, port, guardian, own_password, life, proxy }
+        Member { name, sentinel, ports, guardian, own_password, life, proxy }
     }
 
     /// The name of its log and configuration file, like `mymaster-0` or `sentinel-2`.
@@ -60,14 +60,24 @@ impl Member {
         &self.name
     }
 
-    /// Where it listens, also while it is down.
+    /// Where it listens, also while it is down: the address that the others know it by.
     pub fn address(&self) -> SocketAddr {
-        ports::local(self.port)
+        ports::local(self.ports.announced)
+    }
+
+    /// Where it takes plain TCP.
+    pub fn plain_address(&self) -> SocketAddr {
+        ports::local(self.ports.plain)
+    }
+
+    /// Where it takes TLS, when the cluster has [TLS](crate::Builder::tls).
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.ports.tls.map(ports::local)
     }
 
     /// The port of [`address`](Member::address).
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.announced
     }
 
     /// The proxy in front of it, when the cluster is [`proxied`](crate::Builder::proxied).
@@ -107,7 +117,7 @@ impl Member {
     ///
     /// Those of `client`.
     pub fn client_with(&self, timeout: Duration) -> Result<Client> {
-        let mut client = Client::connect(self.address(), timeout)?;
+        let mut client = Client::connect(self.plain_address(), timeout)?;
         client.expect(&["AUTH", OWN_USER, &self.own_password])?;
         Ok(client)
     }
@@ -186,7 +196,7 @@ impl Member {
     fn signal_running(&self, life: &Life, signal: Signal) -> Result<()> {
         if !life.started || !process_exists(life.pid) {
             let message =
-                format!("{} on port {}: it is not running; restart it", self.name, self.port);
+                format!("{} on port {}: it is not running; restart it", self.name, self.port());
             return Err(Error::new(ErrorKind::Start, message));
         }
         self.guardian.signal(signal, life.pid)
@@ -232,13 +242,15 @@ impl Member {
                 true => ErrorKind::PortTaken,
                 false => ErrorKind::Start,
             };
-            let message = format!("{} ended by itself on port {}:\n{tail}", self.name, self.port);
+            let message = format!("{} ended by itself on port {}:\n{tail}", self.name, self.port());
             return Err(Error::new(kind, message));
         }
         let pid = self.pid().to_string();
         Ok(match self.info("server", "process_id") {
             Ok(found) if found == pid => Ok(()),
-            Ok(found) => Err(format!("process {found} instead of {pid} has port {}", self.port)),
+            Ok(found) => {
+                Err(format!("process {found} instead of {pid} has port {}", self.ports.plain))
+            }
             Err(error) => Err(error.to_string()),
         })
     }

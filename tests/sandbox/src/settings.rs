@@ -2,6 +2,8 @@
 
 use std::{fmt::Write, path::Path, time::Duration};
 
+use crate::{Tls, ports::Ports};
+
 /// The name under which the sandbox itself logs in everywhere, whatever passwords a test sets.
 pub(crate) const OWN_USER: &str = "sandbox";
 
@@ -19,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) sentinel_lines: Vec<String>,
     pub(crate) password: Option<String>,
     pub(crate) sentinel_password: Option<String>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) proxied: bool,
     pub(crate) start_timeout: Duration,
 }
@@ -27,14 +30,14 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct SentinelSeat {
     pub(crate) name: String,
-    pub(crate) port: u16,
+    pub(crate) ports: Ports,
     pub(crate) id: String,
 }
 
-/// A service's nodes, the master's port first.
+/// A service's nodes, the master's ports first.
 pub(crate) struct ServiceSeat {
     pub(crate) name: String,
-    pub(crate) ports: Vec<u16>,
+    pub(crate) ports: Vec<Ports>,
 }
 
 impl Settings {
@@ -46,12 +49,12 @@ impl Settings {
     pub(crate) fn node_file(
         &self,
         directory: &Path,
-        port: u16,
+        ports: Ports,
         replica_of: Option<u16>,
         own_password: &str,
         major: u32,
     ) -> String {
-        let mut text = common(directory, port, own_password);
+        let mut text = self.common(directory, ports, own_password);
         text.push_str(
             "save \"\"\n\
              appendonly no\n\
@@ -83,7 +86,7 @@ impl Settings {
         services: &[ServiceSeat],
         own_password: &str,
     ) -> String {
-        let mut text = common(directory, seat.port, own_password);
+        let mut text = self.common(directory, seat.ports, own_password);
         let _ = writeln!(text, "sentinel myid {}", seat.id);
         if let Some(password) = &self.sentinel_password {
             let _ = writeln!(text, "requirepass {}", quoted(password));
@@ -91,7 +94,12 @@ impl Settings {
         for service in services {
             let name = &service.name;
             let Some((master, replicas)) = service.ports.split_first() else { continue };
-            let _ = writeln!(text, "sentinel monitor {name} 127.0.0.1 {master} {}", self.quorum());
+            let _ = writeln!(
+                text,
+                "sentinel monitor {name} 127.0.0.1 {} {}",
+                master.announced,
+                self.quorum()
+            );
             let millis = self.down_after.as_millis();
             let _ = writeln!(text, "sentinel down-after-milliseconds {name} {millis}");
             let millis = self.failover_timeout.as_millis();
@@ -101,31 +109,37 @@ impl Settings {
                 let _ = writeln!(text, "sentinel auth-pass {name} {}", quoted(password));
             }
             for replica in replicas {
-                let _ = writeln!(text, "sentinel known-replica {name} 127.0.0.1 {replica}");
+                let _ =
+                    writeln!(text, "sentinel known-replica {name} 127.0.0.1 {}", replica.announced);
             }
             for other in seats.iter().filter(|other| other.id != seat.id) {
                 let _ = writeln!(
                     text,
                     "sentinel known-sentinel {name} 127.0.0.1 {} {}",
-                    other.port, other.id
+                    other.ports.announced, other.id
                 );
             }
         }
         lines(&mut text, &self.sentinel_lines);
         text
     }
-}
 
-fn common(directory: &Path, port: u16, own_password: &str) -> String {
-    format!(
-        "port {port}\n\
-         bind 127.0.0.1\n\
-         protected-mode no\n\
-         daemonize no\n\
-         dir {}\n\
-         user {OWN_USER} on >{own_password} ~* &* +@all\n",
-        quoted(&directory.to_string_lossy())
-    )
+    fn common(&self, directory: &Path, ports: Ports, own_password: &str) -> String {
+        let mut text = format!(
+            "port {}\n\
+             bind 127.0.0.1\n\
+             protected-mode no\n\
+             daemonize no\n\
+             dir {}\n\
+             user {OWN_USER} on >{own_password} ~* &* +@all\n",
+            ports.plain,
+            quoted(&directory.to_string_lossy())
+        );
+        if let (Some(tls), Some(port)) = (&self.tls, ports.tls) {
+            text.push_str(&tls.lines(port));
+        }
+        text
+    }
 }
 
 fn lines(text: &mut String, lines: &[String]) {
@@ -136,7 +150,7 @@ fn lines(text: &mut String, lines: &[String]) {
 }
 
 /// A word in the double quotes that redis.conf understands.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let mut out = String::from('"');
     for byte in word.bytes() {
         match byte {
