@@ -349,7 +349,9 @@ fn a_replica_that_falls_behind_the_bound_is_left_until_it_has_caught_up() {
     reads.wait_for(100);
     let account = reads.end();
     account.assert_fresh(bound, None);
-    assert!(account.failures.is_empty(), "{}", account.failures());
+    // At most what was on its way when it was left.
+    let left = account.failures.iter().all(|own| own.kind == Some(ErrorKind::Switched));
+    assert!(left && account.failures.len() <= 4, "{}", account.failures());
 }
 
 #[test]
