@@ -83,6 +83,7 @@ pub(crate) struct Config {
     pub(crate) fence: bool,
     pub(crate) fence_timeout: Duration,
     pub(crate) on_lost_majority: OnLostMajority,
+    pub(crate) max_lag: Option<Duration>,
 }
 
 impl Config {
@@ -116,6 +117,7 @@ impl Config {
             fence: true,
             fence_timeout: Duration::from_secs(3),
             on_lost_majority: OnLostMajority::Serve,
+            max_lag: Some(Duration::from_secs(10)),
         }
     }
 }
@@ -402,6 +404,24 @@ impl Builder {
         self
     }
 
+    /// How far behind the master a replica may be that is read from; `None` for any distance, as long
+    /// as it is in sync. At least 100 ms.
+    ///
+    /// A replica is read from while it is known to have everything that the master had acknowledged
+    /// so long ago. That follows from replication offsets (`ROLE`): a replica that has reached the
+    /// offset that the master answered has all that the master had acknowledged before it was asked.
+    /// Nodes are asked every fifth of this time (at most 1 s apart, at least 20 ms), so a
+    /// replica that keeps up counts as up to two fifths behind, and one that is too far behind is
+    /// found out in time: the error is on the safe side. One that was left is read from again when it
+    /// is within half of the bound.
+    ///
+    /// Default 10 s: replicas are milliseconds behind when all is well, and while their master is away,
+    /// when nobody can tell how far behind they are, they are read from for that long.
+    pub fn max_lag(mut self, bound: impl Into<Option<Duration>>) -> Builder {
+        self.settings.max_lag = bound.into();
+        self
+    }
+
     /// Sends every line of a recording there, in order: what the sentinels and nodes told, with
     /// times, and what the factory did about it. `tests/recordings/README.md` in the source tree
     /// describes the lines, which end without a line feed. The first comes before the factory is
@@ -425,7 +445,7 @@ impl Builder {
     /// (`address_map=10.0.0.1:6379>127.0.0.1:7000;…`), `switch_on` is `promotion`, `confirmation`
     /// or `announcement`, `on_lost_majority` is `serve` or `fence:1s`, `fence`, `tls` and `sentinel_tls`
     /// are `true` or `false`, certificates and keys are the path of a PEM file or the PEM text itself,
-    /// `protocol` is `2` or `3`, and `max_lifetime` and `leak_after` may be `none`. `sentinel`,
+    /// `protocol` is `2` or `3`, and `max_lifetime`, `leak_after` and `max_lag` may be `none`. `sentinel`,
     /// `sentinels` and `address_map` add to what is there; everything else replaces it.
     ///
     /// # Errors

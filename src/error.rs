@@ -70,6 +70,9 @@ pub enum ErrorKind {
     Permission,
     /// The sentinels name a master, but no connection to it could be made and verified in time.
     NoMaster,
+    /// No replica may be read from ([`ReadFrom::Replica`](crate::ReadFrom::Replica)): none is listed,
+    /// or each is down, out of sync or too far behind. The message says which.
+    NoReplica,
     /// No handle became free within the deadline: all are in use.
     PoolTimeout,
     /// No reply came within the command's deadline. The command may have run.
@@ -105,6 +108,7 @@ impl ErrorKind {
             ErrorKind::Authentication => "authentication",
             ErrorKind::Permission => "permission",
             ErrorKind::NoMaster => "no-master",
+            ErrorKind::NoReplica => "no-replica",
             ErrorKind::PoolTimeout => "pool-timeout",
             ErrorKind::CommandTimeout => "command-timeout",
             ErrorKind::Switched => "switched",

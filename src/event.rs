@@ -229,6 +229,30 @@ pub enum Event {
         /// Which node.
         node: Address,
     },
+    /// From now on this replica is read from. Told only once somebody reads from replicas
+    /// ([`Factory::get_from`](crate::Factory::get_from)), as [`Event::ReplicaLeft`] is.
+    #[non_exhaustive]
+    ReplicaJoined {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// Which replica.
+        node: Address,
+    },
+    /// This replica is no longer read from: its handles have moved to another one, or do with
+    /// their next command.
+    #[non_exhaustive]
+    ReplicaLeft {
+        /// When it happened.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// Which replica.
+        node: Address,
+        /// Why.
+        reason: &'static str,
+    },
     /// A sentinel started to replace the master.
     #[non_exhaustive]
     FailoverStarted {
@@ -345,6 +369,8 @@ macro_rules! in_each {
             | Event::NodeDown { $field, .. }
             | Event::NodeUp { $field, .. }
             | Event::NodeRestarted { $field, .. }
+            | Event::ReplicaJoined { $field, .. }
+            | Event::ReplicaLeft { $field, .. }
             | Event::FailoverStarted { $field, .. }
             | Event::FailoverAborted { $field, .. }
             | Event::ServiceRemoved { $field, .. }
@@ -389,6 +415,8 @@ impl Event {
             Event::NodeDown { .. } => "node-down",
             Event::NodeUp { .. } => "node-up",
             Event::NodeRestarted { .. } => "node-restarted",
+            Event::ReplicaJoined { .. } => "replica-joined",
+            Event::ReplicaLeft { .. } => "replica-left",
             Event::FailoverStarted { .. } => "failover-started",
             Event::FailoverAborted { .. } => "failover-aborted",
             Event::ServiceRemoved { .. } => "service-removed",
@@ -420,7 +448,9 @@ impl fmt::Display for Event {
                 write!(f, " ({evidence})")?;
             }
             Event::Chosen { node, .. } | Event::Promoted { node, .. } => write!(f, ": {node}")?,
-            Event::NotProven { node, reason, .. } => write!(f, ": {node}: {reason}")?,
+            Event::NotProven { node, reason, .. } | Event::ReplicaLeft { node, reason, .. } => {
+                write!(f, ": {node}: {reason}")?;
+            }
             Event::FenceRaised { reason, .. } => write!(f, ": {reason}")?,
             Event::FenceLifted { end, stood, .. } => {
                 write!(f, ": {end}, after {} ms", stood.as_millis())?;
@@ -442,7 +472,8 @@ impl fmt::Display for Event {
             }
             Event::NodeDown { node, .. }
             | Event::NodeUp { node, .. }
-            | Event::NodeRestarted { node, .. } => write!(f, ": {node}")?,
+            | Event::NodeRestarted { node, .. }
+            | Event::ReplicaJoined { node, .. } => write!(f, ": {node}")?,
             Event::FailoverStarted { .. }
             | Event::ServiceRemoved { .. }
             | Event::ServiceMonitored { .. } => {}

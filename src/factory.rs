@@ -19,7 +19,8 @@ use crate::{
     error::{Error, ErrorKind, Outcome},
     event::Event,
     metrics::{Counters, Stats},
-    pool::{Handle, Place, Pool, PoolSettings, after, closed},
+    policy::ReadFrom,
+    pool::{Handle, Place, Pool, PoolSettings, Replicas, after, closed},
     subscription::Subscription,
     tls::{self, TlsConfig},
     topology::{Rules, Topology},
@@ -54,6 +55,7 @@ struct Running {
 struct Inner {
     config: Config,
     pool: Arc<Pool>,
+    replicas: Arc<Replicas>,
     events: Arc<Broadcast>,
     /// Taken by `close()`, so that a closed factory holds no descriptor and no thread.
     running: Mutex<Option<Running>>,
@@ -95,6 +97,7 @@ impl Factory {
             },
             counters.clone(),
         );
+        let replicas = Replicas::of(&pool, &events);
         pool.watch_leaks(&workers, &events);
         #[cfg(feature = "metrics")]
         crate::metrics::export(&config.service, &pool, &workers);
@@ -106,6 +109,7 @@ impl Factory {
         let order = Order {
             rules: config.rules(),
             pool: pool.clone(),
+            replicas: replicas.clone(),
             events: events.clone(),
             counters,
             recorder: recording.map(|lines| Recorder::new(lines, &config)),
@@ -115,6 +119,7 @@ impl Factory {
             inner: Arc::new(Inner {
                 config,
                 pool,
+                replicas,
                 events,
                 running: Mutex::new(Some(Running { membership, workers })),
             }),
@@ -161,6 +166,48 @@ impl Factory {
     #[track_caller]
     pub fn try_get(&self) -> Option<Handle> {
         self.inner.pool.try_checkout(Location::caller()).ok()?.map(Handle::new)
+    }
+
+    /// A handle to read with, from where `from` says; [`ReadFrom`] describes which replicas those are.
+    ///
+    /// A replica answers a write with `READONLY`. When the handle's replica is promoted, dies, falls
+    /// behind [`Builder::max_lag`] or loses its master, the handle moves to another node by the same
+    /// rules as one to a master that is replaced: the next command runs there without an error,
+    /// unless the handle held state, and a command that waits for its reply ends with
+    /// [`Outcome::Unknown`]. No fence concerns it.
+    ///
+    /// Blocks for at most `get_timeout`: while all handles to replicas are in use, and with
+    /// [`ReadFrom::Replica`] while none may be read from, unless none is listed at all. The first call
+    /// takes a few milliseconds more, in which the nodes are asked how far they are: before it the
+    /// factory makes no connections to replicas but the one that it watches each by.
+    ///
+    /// # Errors
+    /// All with [`Outcome::NotSent`]: [`NoReplica`](crate::ErrorKind::NoReplica) with
+    /// [`ReadFrom::Replica`] alone, and says of each replica why;
+    /// [`PoolTimeout`](crate::ErrorKind::PoolTimeout), [`Closed`](crate::ErrorKind::Closed);
+    /// [`NoMaster`](crate::ErrorKind::NoMaster) where the master would have to do.
+    #[track_caller]
+    pub fn get_from(&self, from: ReadFrom) -> Result<Handle, Error> {
+        if from == ReadFrom::Master {
+            return self.get();
+        }
+        if self.inner.replicas.begin()
+            && let Some(running) = &*self.inner.running.lock()
+        {
+            running.membership.read_replicas();
+        }
+        let deadline = after(self.inner.config.get_timeout);
+        let lease = self.inner.replicas.checkout_until(from, deadline, Location::caller())?;
+        Ok(Handle::reading(lease, from))
+    }
+
+    /// A handle to a replica: [`Factory::get_from`] with [`ReadFrom::Replica`].
+    ///
+    /// # Errors
+    /// As [`Factory::get_from`].
+    #[track_caller]
+    pub fn replica(&self) -> Result<Handle, Error> {
+        self.get_from(ReadFrom::Replica)
     }
 
     /// Runs `work` with a handle, and again with another when it failed and certainly nothing of
@@ -320,6 +367,7 @@ impl Config {
             confirm_within: self.confirm_within,
             fence: self.fence,
             fence_timeout: self.fence_timeout,
+            max_lag: self.max_lag,
             ..Rules::new(&*self.service, self.switch_on).on_lost_majority(self.on_lost_majority)
         }
     }
@@ -384,6 +432,7 @@ impl Inner {
         let Some(Running { membership, workers }) = self.running.lock().take() else { return };
         let deadline = Instant::now() + CLOSE_PATIENCE;
         self.pool.close();
+        self.replicas.close();
         membership.leave(CLOSE_PATIENCE);
         self.events.close();
         workers.leave(deadline.saturating_duration_since(Instant::now()));

@@ -123,7 +123,7 @@ pub use config::{Builder, Protocol};
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;
-pub use policy::{OnLostMajority, SwitchOn};
+pub use policy::{OnLostMajority, ReadFrom, SwitchOn};
 pub use pool::Handle;
 pub use redis;
 pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Subscription};

@@ -11,8 +11,8 @@ use crate::{
     tls::{self, TlsConfig},
 };
 use form::{
-    ClientName, Count, Database, Form, Hidden, Lifetime, LostMajority, PemText, ProtocolVersion,
-    ServerName, Service, Size, Switch, Text, Timeout, Tls, YesNo,
+    ClientName, Count, Database, Form, Hidden, Lag, Lifetime, LostMajority, PemText,
+    ProtocolVersion, ServerName, Service, Size, Switch, Text, Timeout, Tls, YesNo,
 };
 
 /// The options, in the order in which they are checked and printed.
@@ -63,6 +63,7 @@ pub(crate) static OPTIONS: &[Row] = &[
     row!(fence: YesNo),
     row!(fence_timeout: Timeout),
     row!(on_lost_majority: LostMajority),
+    row!(max_lag: Lag),
 ];
 
 /// One option. Faults are sentences about the value, to which [`Row::fault`] adds name and value;

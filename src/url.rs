@@ -612,7 +612,7 @@ mod tests {
             (vec(host(), 1..5), "[^\\s\\pC]{1,12}", credentials(), 0..i64::from(i32::MAX)),
             (of("[!-~]{1,12}"), any::<bool>(), credentials(), vec((host(), host()), 0..4)),
             (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3usize, of(duration())),
-            (duration(), duration(), any::<bool>(), of(duration())),
+            (duration(), duration(), any::<bool>(), of(duration()), of(duration())),
             (tls(), tls()),
         )
             .prop_map(|(basics, names, sizes, failover, (nodes, sentinels))| {
@@ -652,6 +652,7 @@ mod tests {
                     }
                     _ => OnLostMajority::Serve,
                 };
+                config.max_lag = failover.4.filter(|bound| *bound >= Duration::from_millis(100));
                 config
             })
     }

@@ -377,6 +377,33 @@ impl Form for Lifetime {
     }
 }
 
+/// How far behind a replica may be, or `none`.
+pub(super) struct Lag;
+
+impl Form for Lag {
+    type Value = Option<Duration>;
+
+    fn parse(text: &str) -> Result<Option<Duration>, String> {
+        Lifetime::parse(text)
+    }
+
+    fn check(value: &Option<Duration>) -> Result<(), String> {
+        match value {
+            // Nodes are asked five times in this time.
+            Some(bound) if *bound < Duration::from_millis(100) => Err(
+                "nodes cannot be asked often enough for less than 100ms; read from the master what \
+                 has to be newer"
+                    .to_owned(),
+            ),
+            other => Lifetime::check(other),
+        }
+    }
+
+    fn print(value: &Option<Duration>) -> Option<String> {
+        Lifetime::print(value)
+    }
+}
+
 /// The units of a duration and how many nanoseconds each has, from long to short.
 const UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),

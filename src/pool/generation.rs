@@ -15,7 +15,7 @@ use crate::{
     origin::{ORIGIN, Origin},
     pool::{
         PoolSettings,
-        manager::{Manager, Slot},
+        manager::{Manager, Slot, Target},
         moment::Moment,
     },
     trouble::Trouble,
@@ -36,7 +36,7 @@ pub(crate) struct Candidate {
     manager: Arc<Manager>,
 }
 
-/// One accepted master: its number, its address, its connections, and the gate before them.
+/// One accepted master, or one replica: its number, its address, its connections, and the gate before them.
 pub(crate) struct Generation {
     number: u64,
     era: u64,
@@ -270,6 +270,13 @@ impl Generation {
         drop(self.pool.get_timeout(Duration::ZERO));
     }
 
+    /// Has the node dialled again that could not be: nobody else asks for a connection to it.
+    pub(crate) fn revive(&self) {
+        // What is worn makes room for what is new.
+        drop(self.pool.try_get());
+        self.grow();
+    }
+
     /// A connection of this generation broke: whatever lies idle is looked at before it is handed
     /// out, so that a dead master costs an error for each command in flight and no more.
     pub(crate) fn note_breakage(&self) {
@@ -294,11 +301,16 @@ impl Generation {
 
     /// The error for a command on a handle of this generation, once it is over.
     pub(crate) fn over(&self) -> Error {
+        let what = match self.manager.target {
+            Target::Master => "was replaced",
+            Target::Replica => "could no longer be read from",
+        };
         Error::new(
             ErrorKind::Switched,
             format!(
-                "the master {} was replaced while this handle held state (MULTI, WATCH, a \
-                 subscription or another database); take a new handle and start over",
+                "the {} {} {what} while this handle held state (MULTI, WATCH, a subscription or \
+                 another database); take a new handle and start over",
+                self.manager.target.as_str(),
                 self.address
             ),
         )

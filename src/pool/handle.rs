@@ -8,11 +8,13 @@ use crate::{
     address::Address,
     connection::{Connection, Distress},
     error::{Error, ErrorKind, Outcome},
+    policy::ReadFrom,
     pool::{Lease, Place, Pool},
     trouble::Trouble,
 };
 
-/// One checked-out connection to the current master. It goes back to the pool when dropped.
+/// One checked-out connection to the current master, or to a replica. It goes back to the pool when
+/// dropped.
 ///
 /// A handle is [`redis::ConnectionLike`], so [`redis::Commands`], [`redis::Pipeline`],
 /// [`redis::Script`] and [`redis::transaction`] work on it. It is `Send`: one thread at a time uses
@@ -33,6 +35,10 @@ use crate::{
 /// command such as BLPOP is called back from the old master if that still answers, and begins
 /// anew on the new one, with its whole timeout; if it does not answer, it fails as above.
 ///
+/// # When it reads from a replica
+/// Such a handle ([`Factory::get_from`](crate::Factory::get_from)) moves by the same rules when its replica
+/// is no longer read from; no fence concerns it. A write is answered with `READONLY`.
+///
 /// # How long a command blocks
 /// For at most `command_timeout`, the wait behind the fence included (counted anew on the connection
 /// that it moves to), or its own timeout on top of it when it is a blocking command
@@ -48,11 +54,17 @@ pub struct Handle {
 
 /// What a handle has.
 enum Grip {
-    Held(Lease),
+    Held(Lease, ReadFrom),
     /// No connection: the last one broke, and the next command takes another.
-    Loose(Arc<Pool>, Place),
+    Loose(Box<Loose>),
     /// The connection broke while it held state; no command gets another.
     Poisoned(Box<Poison>),
+}
+
+struct Loose {
+    pool: Arc<Pool>,
+    place: Place,
+    from: ReadFrom,
 }
 
 struct Poison {
@@ -63,15 +75,22 @@ struct Poison {
 impl Handle {
     #[inline]
     pub(crate) fn new(lease: Lease) -> Handle {
-        Handle { grip: Grip::Held(lease) }
+        Handle { grip: Grip::Held(lease, ReadFrom::Master) }
     }
 
-    /// The number of the generation that this handle's connection belongs to.
+    /// A handle that reads from there, also when it has to move.
+    pub(crate) fn reading(lease: Lease, from: ReadFrom) -> Handle {
+        Handle { grip: Grip::Held(lease, from) }
+    }
+
+    /// The number of the generation that this handle's connection belongs to. Of a connection to a
+    /// replica, a number of its own: how many times a replica had been taken in among those that are
+    /// read from.
     pub fn generation(&self) -> u64 {
         self.lease().map_or(0, |lease| lease.generation.number())
     }
 
-    /// The announced address of the master that this handle's connection leads to; `None` after
+    /// The announced address of the node that this handle's connection leads to; `None` after
     /// the connection broke and before the next command took a new one.
     pub fn address(&self) -> Option<&Address> {
         self.lease().map(|lease| lease.generation.address())
@@ -79,15 +98,15 @@ impl Handle {
 
     fn lease(&self) -> Option<&Lease> {
         match &self.grip {
-            Grip::Held(lease) => Some(lease),
+            Grip::Held(lease, _) => Some(lease),
             Grip::Loose(..) | Grip::Poisoned(_) => None,
         }
     }
 
     fn pool(&self) -> &Arc<Pool> {
         match &self.grip {
-            Grip::Held(lease) => &lease.pool,
-            Grip::Loose(pool, _) => pool,
+            Grip::Held(lease, _) => &lease.pool,
+            Grip::Loose(loose) => &loose.pool,
             Grip::Poisoned(poison) => &poison.pool,
         }
     }
@@ -98,8 +117,9 @@ impl Handle {
 
     /// Gives the connection back.
     fn let_go(&mut self) {
-        if let Grip::Held(lease) = &self.grip {
-            self.grip = Grip::Loose(lease.pool.clone(), lease.place);
+        if let Grip::Held(lease, from) = &self.grip {
+            let loose = Loose { pool: lease.pool.clone(), place: lease.place, from: *from };
+            self.grip = Grip::Loose(Box::new(loose));
         }
     }
 
@@ -112,16 +132,18 @@ impl Handle {
         self.let_go_of_the_dead();
         loop {
             let lease = match &mut self.grip {
-                Grip::Held(lease) => lease,
+                Grip::Held(lease, _) => lease,
                 Grip::Poisoned(poison) => {
                     poison.pool.counters().errors_not_sent.add(1);
                     return Err(poison.error.clone().into());
                 }
-                Grip::Loose(pool, place) => {
+                Grip::Loose(loose) => {
+                    let Loose { pool, place, from } = &**loose;
+                    let from = *from;
                     let until =
                         *deadline.get_or_insert_with(|| Instant::now() + pool.get_timeout());
-                    match pool.checkout_until(until, place) {
-                        Ok(lease) => self.grip = Grip::Held(lease),
+                    match pool.checkout_again(from, until, place) {
+                        Ok(lease) => self.grip = Grip::Held(lease, from),
                         Err(error) => {
                             pool.counters().errors_not_sent.add(1);
                             return Err(error.into());
@@ -134,9 +156,8 @@ impl Handle {
             let held_state = connection.state().holds_state();
             match send(connection) {
                 Ok(value) => {
-                    let distress = connection.distress();
                     let stateful = connection.state().holds_state();
-                    if let Some(distress) = distress {
+                    if let Some(distress) = lease.distress() {
                         lease.generation.raise_alarm(distress.into());
                         if !stateful && distress.is_of_the_connection() {
                             // The reply is this command's; the next one takes a better connection.
@@ -161,7 +182,7 @@ impl Handle {
     /// Gives a connection back that died while the handle kept it, so that the next command does not
     /// find out. One that holds state is kept: its loss has to be told.
     fn let_go_of_the_dead(&mut self) {
-        let Grip::Held(lease) = &mut self.grip else { return };
+        let Grip::Held(lease, _) = &mut self.grip else { return };
         if lease.live().connection.state().holds_state()
             || lease.generation.gate().is_retired()
             || lease.is_trusted()
@@ -175,7 +196,7 @@ impl Handle {
     /// What becomes of the handle after a failed exchange: `None` when the command was certainly
     /// not sent and may simply be sent on another connection.
     fn after(&mut self, error: Error, held_state: bool, may_move: bool) -> Option<Error> {
-        let Grip::Held(lease) = &mut self.grip else { return Some(error) };
+        let Grip::Held(lease, _) = &mut self.grip else { return Some(error) };
         let pool = lease.pool.clone();
         let counters = pool.counters();
         if lease.live().connection.is_open() && !lease.generation.gate().is_retired() {

@@ -20,7 +20,7 @@ use super::{
 };
 use crossbeam_utils::CachePadded;
 
-use crate::connection::Gate;
+use crate::connection::{Distress, Gate};
 
 /// A connection that lay idle for longer is looked at (one `recv` with MSG_PEEK, 0.4 µs) before it
 /// is handed out: firewalls and servers with a `timeout` close idle connections without a word.
@@ -103,6 +103,15 @@ impl Leased {
         self.has_no_news() || self.manager.is_fit(&mut self.slot, false)
     }
 
+    /// What the last reply that said so says of the server.
+    #[inline]
+    pub(crate) fn distress(&self) -> Option<Distress> {
+        match &*self.slot {
+            Slot::Live(live) => self.manager.distress(live),
+            Slot::Tombstone => None,
+        }
+    }
+
     /// Whether nothing has happened to the generation since the connection was last looked at.
     #[inline]
     fn has_no_news(&self) -> bool {
@@ -113,6 +122,11 @@ impl Leased {
             }
             Slot::Tombstone => false,
         }
+    }
+
+    /// Whether it is not to be handed out again.
+    pub(super) fn is_worn(&self) -> bool {
+        self.manager.is_worn(&self.slot, Moment::now())
     }
 
     /// Hands it out.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     address::Address,
-    connection::{Connection, Gate, Role, Settings},
+    connection::{Connection, Distress, Gate, Role, Settings},
     error::{Error, ErrorKind},
     metrics::Counters,
     pool::{Alarm, moment::Moment},
@@ -52,8 +52,25 @@ pub(crate) struct Live {
     pub(crate) dead: bool,
 }
 
-/// Makes connections to the master of one generation, verified by ROLE.
+/// What a generation leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Master,
+    Replica,
+}
+
+impl Target {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Target::Master => "master",
+            Target::Replica => "replica",
+        }
+    }
+}
+
+/// Makes connections to the node of one generation, verified by ROLE.
 pub(crate) struct Manager {
+    pub(crate) target: Target,
     /// Where to dial: the announced address after the address map.
     pub(crate) dial_to: Address,
     pub(crate) settings: Arc<Settings>,
@@ -92,7 +109,9 @@ struct Failure {
 }
 
 impl Manager {
+    #[allow(clippy::too_many_arguments, reason = "each is needed once, in one place")]
     pub(crate) fn new(
+        target: Target,
         dial_to: Address,
         settings: Arc<Settings>,
         max_lifetime: Option<Duration>,
@@ -102,6 +121,7 @@ impl Manager {
         workers: Weak<Workers>,
     ) -> Manager {
         Manager {
+            target,
             dial_to,
             settings,
             max_lifetime,
@@ -118,15 +138,26 @@ impl Manager {
         }
     }
 
-    /// Dials one connection and verifies that it leads to a master.
+    /// Dials one connection and verifies that it leads to what it should.
     pub(crate) fn dial(&self) -> Result<Box<Live>, Error> {
         let born_after = self.silences();
         let seen_breakages = self.breakages();
         let deadline = Instant::now() + self.settings.dial_timeout;
         let connection = Connection::open(&self.dial_to, &self.settings, &self.gate, deadline)?;
-        match &connection.greeting().role {
-            Some(Role::Master { .. }) | None => {}
-            Some(other) => {
+        match (self.target, &connection.greeting().role) {
+            (_, None)
+            | (Target::Master, Some(Role::Master { .. }))
+            | (Target::Replica, Some(Role::Replica { .. })) => {}
+            (Target::Replica, Some(other)) => {
+                return Err(Error::new(
+                    ErrorKind::WrongRole,
+                    format!(
+                        "{} is no replica: its ROLE says {other}; another one is read from",
+                        self.dial_to
+                    ),
+                ));
+            }
+            (Target::Master, Some(other)) => {
                 return Err(Error::new(
                     ErrorKind::WrongRole,
                     format!(
@@ -276,7 +307,7 @@ impl Manager {
         match dialled {
             Ok(_) => {
                 if health.failure.take().is_some() {
-                    info!("master {} answers again", self.dial_to);
+                    info!("{} {} answers again", self.target.as_str(), self.dial_to);
                 }
             }
             Err(error) => {
@@ -332,6 +363,15 @@ impl Manager {
         !live.dead
     }
 
+    /// What the last reply of this connection that said so says of the server. That a replica takes no
+    /// writes is as it should be.
+    #[inline]
+    pub(crate) fn distress(&self, live: &Live) -> Option<Distress> {
+        live.connection
+            .distress()
+            .filter(|it| self.target == Target::Master || *it != Distress::ReadOnly)
+    }
+
     /// Whether it is not to be handed out again: r2d2 throws such a one away.
     #[inline]
     pub(crate) fn is_worn(&self, slot: &Slot, now: Moment) -> bool {
@@ -344,7 +384,7 @@ impl Manager {
                     || std::thread::panicking()
                     || !live.connection.is_open()
                     || live.connection.state().holds_state()
-                    || live.connection.distress().is_some_and(|it| it.is_of_the_connection())
+                    || self.distress(live).is_some_and(|it| it.is_of_the_connection())
                     || live.expires.is_some_and(|expires| now >= expires)
             }
         }

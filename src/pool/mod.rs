@@ -13,13 +13,14 @@ mod leaks;
 mod lease;
 mod manager;
 mod moment;
+mod replicas;
 mod shelf;
 mod tally;
 mod waiting;
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -32,7 +33,9 @@ pub(crate) use generation::{Candidate, Generation};
 pub use handle::Handle;
 pub(crate) use lease::Lease;
 use lease::Leased;
+use manager::Target;
 use moment::Moment;
+pub(crate) use replicas::Replicas;
 use shelf::Shelf;
 pub(crate) use tally::Place;
 use tally::Tallies;
@@ -42,6 +45,7 @@ use crate::{
     connection::{Gate, Settings},
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
+    policy::ReadFrom,
     trace,
     trouble::Trouble,
     workers::Workers,
@@ -51,6 +55,7 @@ use crate::{
 pub(crate) type Alarm = Arc<dyn Fn(u64, Trouble) + Send + Sync>;
 
 /// What the pools of all generations have in common.
+#[derive(Clone)]
 pub(crate) struct PoolSettings {
     pub(crate) node: Arc<Settings>,
     pub(crate) max_size: u32,
@@ -66,8 +71,10 @@ pub(crate) struct PoolSettings {
 /// counted when it is given back: there are never more than there were pools at one time.
 static SPARE: Mutex<Vec<&'static Shelf<Leased>>> = Mutex::new(Vec::new());
 
-/// The pool of one factory through all its generations.
+/// The pool of one factory through all its generations; or of one replica, for one stay among those
+/// that are read from.
 pub(crate) struct Pool {
+    target: Target,
     settings: PoolSettings,
     current: RwLock<Option<Arc<Generation>>>,
     /// The number of the current generation; 0 before the first.
@@ -76,28 +83,54 @@ pub(crate) struct Pool {
     /// What lies there holds the pool, until it is closed.
     shelf: &'static Shelf<Leased>,
     tallies: Tallies,
-    closed: AtomicBool,
+    /// The factory is closed: the pools of its replicas share it.
+    closed: Arc<AtomicBool>,
+    /// The replica is no longer read from.
+    over: AtomicBool,
+    /// Where handles go that read from replicas, once anybody may.
+    replicas: OnceLock<Weak<Replicas>>,
     /// Why there is no master: the watch's words, for errors.
     reason: Mutex<Option<Error>>,
     counters: Arc<Counters>,
 }
 
 impl Pool {
+    /// A pool for the masters of a factory.
     pub(crate) fn new(settings: PoolSettings, counters: Arc<Counters>) -> Arc<Pool> {
-        Arc::new(Pool {
+        Arc::new(Pool::of(Target::Master, settings, counters, Arc::default()))
+    }
+
+    /// A pool for a replica of the same factory.
+    fn beside(&self, replicas: Weak<Replicas>) -> Arc<Pool> {
+        let (settings, counters) = (self.settings.clone(), self.counters.clone());
+        let pool = Pool::of(Target::Replica, settings, counters, self.closed.clone());
+        let _ = pool.replicas.set(replicas);
+        Arc::new(pool)
+    }
+
+    fn of(
+        target: Target,
+        settings: PoolSettings,
+        counters: Arc<Counters>,
+        closed: Arc<AtomicBool>,
+    ) -> Pool {
+        Pool {
+            target,
             shelf: shelf(settings.max_size as usize),
             tallies: Tallies::default(),
             settings,
             current: RwLock::new(None),
             number: AtomicU64::new(0),
             published: (Mutex::new(()), Condvar::new()),
-            closed: AtomicBool::new(false),
+            closed,
+            over: AtomicBool::new(false),
+            replicas: OnceLock::new(),
             reason: Mutex::new(None),
             counters,
-        })
+        }
     }
 
-    /// A generation for the master at `address`, reached at `dial_to`; nothing is dialled yet.
+    /// A generation for the node at `address`, reached at `dial_to`; nothing is dialled yet.
     pub(crate) fn candidate(
         &self,
         address: Address,
@@ -107,6 +140,7 @@ impl Pool {
         Arc::new(Candidate::new(
             address,
             manager::Manager::new(
+                self.target,
                 dial_to,
                 self.settings.node.clone(),
                 self.settings.max_lifetime,
@@ -150,7 +184,9 @@ impl Pool {
             self.shelf.begin(next.era());
             (next.clone(), current.replace(next))
         };
-        self.counters.switches.add(1);
+        if self.target == Target::Master {
+            self.counters.switches.add(1);
+        }
         for _ in 0..self.shelf.room().len().min(self.settings.max_size as usize) {
             published.grow();
         }
@@ -326,32 +362,60 @@ impl Pool {
         if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
             return Ok(lease);
         }
-        let room = self.shelf.room();
-        if room.is_empty()
+        if self.shelf.room().is_empty()
             && let Some(lease) = self.find(Generation::take, place)
         {
             return Ok(lease);
         }
         let _told = trace::wait(place);
         let begun = Instant::now();
-        let ticket = room.enter();
+        if let Some(lease) = self.wait_in_turn(deadline, place)? {
+            self.counters.waited.add(begun.elapsed());
+            return Ok(lease);
+        }
+        self.check_open()?;
+        self.counters.timeouts.add(1);
+        Err(self.why_not(begun.elapsed()))
+    }
+
+    /// Waits for a connection behind those who came before, until `deadline`, or until the replica
+    /// is no longer read from.
+    fn wait_in_turn(
+        self: &Arc<Pool>,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Option<Lease>, Error> {
+        let ticket = self.shelf.room().enter();
         // Each that waits asks for a connection, so that several are dialled side by side.
         if let Some(generation) = self.current() {
             generation.grow();
         }
         while ticket.wait_until(deadline) {
             if let Some(lease) = self.find(Generation::take_or_grow, place) {
-                self.counters.waited.add(begun.elapsed());
-                return Ok(lease);
+                return Ok(Some(lease));
             }
             // After the look at the shelf: whoever closes it comes to its places before, and then
             // this is seen, or after, and then this thread is called.
             self.check_open()?;
+            if self.over.load(Ordering::SeqCst) {
+                break;
+            }
         }
-        drop(ticket);
-        self.check_open()?;
-        self.counters.timeouts.add(1);
-        Err(self.why_not(begun.elapsed()))
+        Ok(None)
+    }
+
+    /// A connection for a handle that lost its own, of the kind that it is for.
+    pub(crate) fn checkout_again(
+        self: &Arc<Pool>,
+        from: ReadFrom,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Lease, Error> {
+        if from == ReadFrom::Master {
+            return self.checkout_until(deadline, place);
+        }
+        let replicas = self.replicas.get().and_then(Weak::upgrade).ok_or_else(closed)?;
+        replicas.checkout_until(from, deadline, place)
     }
 
     /// A connection, if one is idle. Never waits.
@@ -398,6 +462,17 @@ impl Pool {
         None
     }
 
+    /// Nobody uses the node of this generation because it could not be reached: finds out whether it
+    /// can be now.
+    fn revive(&self, generation: &Generation) {
+        if let Some(leased) = self.take()
+            && !leased.is_worn()
+        {
+            drop(self.shelf.lay(lease::place(), leased));
+        }
+        generation.revive();
+    }
+
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.closed.load(Ordering::Relaxed) { Err(closed()) } else { Ok(()) }
     }
@@ -405,6 +480,19 @@ impl Pool {
     /// Ends it: handles that are out fail from now on, and every thread that waits wakes.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.end();
+        drop(self.published.0.lock());
+        self.published.1.notify_all();
+    }
+
+    /// The replica is no longer read from: handles that are out move to another one with their next
+    /// command, and every thread that waits or reads wakes.
+    fn dissolve(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    fn end(&self) {
         let last = {
             let mut current = self.current.write();
             self.shelf.begin(0);
@@ -414,8 +502,6 @@ impl Pool {
             generation.retire(None);
         }
         self.shelf.sweep();
-        drop(self.published.0.lock());
-        self.published.1.notify_all();
     }
 
     pub(crate) fn stats(&self) -> Stats {

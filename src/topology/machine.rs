@@ -19,6 +19,7 @@ use super::{
     fence::Holding,
     message::Message,
     node::Nodes,
+    replicas::Replicas,
     roster::{Change, Link, Roster, Said, Sentinel},
     snapshot::Hearing,
 };
@@ -95,6 +96,8 @@ pub(crate) struct Machine {
     pub(super) contested: bool,
     /// Since when sentinels have named different masters, and whether that was reported.
     pub(super) disagreeing: Option<(Instant, bool)>,
+    /// What replicas are read from goes by; nothing until somebody reads from them.
+    pub(super) replicas: Option<Replicas>,
 }
 
 impl Machine {
@@ -123,6 +126,7 @@ impl Machine {
             doubt: Doubt::default(),
             contested: false,
             disagreeing: None,
+            replicas: None,
         }
     }
 
@@ -164,6 +168,8 @@ impl Machine {
             Input::Node { node, report } => self.reported(now, &node, report, &mut actions),
             Input::Trouble { generation, what } => self.trouble(now, generation, what),
             Input::Refresh => self.ask_all(now),
+            Input::ReadReplicas => self.read_replicas(),
+            Input::Refused { replica, what } => self.refused(&replica, what),
         }
         if self.started.is_some() {
             self.review(now, &mut actions);
@@ -172,6 +178,7 @@ impl Machine {
             self.settle_doubt(now, &mut actions);
             self.hold(now, &mut actions);
             self.observe(now, &mut actions);
+            self.survey(now, &mut actions);
             self.pull_again(now);
             self.poll(now, &mut actions);
         }
@@ -434,6 +441,9 @@ impl Machine {
         self.doubt.told = false;
         self.holding.cut = None;
         self.deliberation.begin_anew();
+        if let Some(replicas) = &mut self.replicas {
+            replicas.switched();
+        }
         if let Some(leader) = leader {
             self.expect_cut(&to, leader);
         }

@@ -20,6 +20,7 @@ mod node;
 mod observe;
 mod poll;
 mod pursuit;
+mod replicas;
 mod roster;
 mod shorthand;
 mod snapshot;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
 pub(crate) use message::Audience;
+pub(crate) use replicas::Readable;
 #[cfg(fuzzing)]
 pub(crate) use shorthand::read_inputs;
 pub(crate) use shorthand::{answered, beside, millis, shown, written};
@@ -94,6 +96,8 @@ pub(crate) struct Rules {
     pub(crate) pull_pause: Duration,
     /// … for this long.
     pub(crate) pull_for: Duration,
+    /// A replica is read from while it is known to have everything that was acknowledged so long ago.
+    pub(crate) max_lag: Option<Duration>,
 }
 
 impl Rules {
@@ -119,6 +123,7 @@ impl Rules {
             pull_patience: Duration::from_millis(50),
             pull_pause: Duration::from_millis(50),
             pull_for: Duration::from_secs(2),
+            max_lag: Some(Duration::from_secs(10)),
         }
     }
 
@@ -168,6 +173,10 @@ pub(crate) enum Input {
     Trouble { generation: u64, what: Trouble },
     /// The user asked for a look at every sentinel now.
     Refresh,
+    /// The user wants to read from replicas, from now on.
+    ReadReplicas,
+    /// A handle to this replica met trouble.
+    Refused { replica: Address, what: Trouble },
 }
 
 /// What an address said of itself.
@@ -186,6 +195,8 @@ pub(crate) enum Verification {
 pub(crate) enum Report {
     /// The node answered.
     Says(Identity),
+    /// It told how far its data go. Only while replicas are read from.
+    Progress(Progress),
     /// The link stood, and ended.
     Gone,
 }
@@ -207,6 +218,36 @@ pub(crate) enum Standing {
         /// Whether it is connected with that.
         linked: bool,
     },
+}
+
+/// How far a node's data go, as `ROLE` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) source: Copied,
+    /// Its replication offset, if it has one.
+    pub(crate) offset: Option<u64>,
+    /// How long it took to tell.
+    pub(crate) took: Duration,
+}
+
+/// Whose data a node has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Copied {
+    /// Its own: it is a master.
+    Own,
+    /// Those of another node.
+    Of { master: Option<Address>, feed: Feed },
+}
+
+/// How a replica gets what its master writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// As it is written.
+    Flowing,
+    /// Not at all: it has lost its master, or has not found it yet.
+    Broken,
+    /// As a whole, in place of what it has.
+    Whole,
 }
 
 /// How often a node is asked for its ROLE.
@@ -260,6 +301,11 @@ pub(crate) enum Action {
     Doubt { majority: Option<usize> },
     /// What was counted is safe: report it.
     Trust { source: Source },
+    /// Ask every node for its ROLE now, and then so often, at first more often. The replies are
+    /// given back as [`Report::Progress`].
+    Pulse { every: Duration },
+    /// Read from these replicas from now on, and from no others.
+    Read(Readable),
     /// Tell the user.
     Report(Event),
 }

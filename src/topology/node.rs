@@ -90,6 +90,24 @@ impl Nodes {
     pub(super) fn quarantined(&self) -> impl Iterator<Item = &Address> {
         self.quarantine.keys()
     }
+
+    /// What a node said last that it is, while the link to it stands.
+    pub(super) fn standing(&self, address: &Address) -> Option<&Standing> {
+        let node = self.watched.get(address).filter(|node| node.gone.is_none())?;
+        node.identity.as_ref().map(|identity| &identity.standing)
+    }
+
+    /// Whether a node said last that it copies the history that the master writes.
+    pub(super) fn copies_served(&self, address: &Address) -> bool {
+        let own = self.watched.get(address).and_then(|node| node.identity.as_ref());
+        let replid = own.and_then(|own| own.origin.replid.as_ref());
+        replid.is_some() && replid == self.served.as_ref()
+    }
+
+    /// Whether the link to this node ended, and does not stand again.
+    pub(super) fn is_away(&self, is_it: impl Fn(&Address) -> bool) -> bool {
+        self.watched.iter().any(|(address, node)| node.gone.is_some() && is_it(address))
+    }
 }
 
 impl Machine {
@@ -105,8 +123,15 @@ impl Machine {
             return;
         }
         match report {
-            Report::Says(identity) => self.says(now, address, identity, actions),
-            Report::Gone => self.is_gone(now, address, actions),
+            Report::Says(identity) => {
+                self.recognise(address, identity.origin.run_id.as_ref());
+                self.says(now, address, identity, actions);
+            }
+            Report::Progress(progress) => self.progressed(now, address, progress),
+            Report::Gone => {
+                self.lost_sight(address);
+                self.is_gone(now, address, actions);
+            }
         }
     }
 

@@ -171,6 +171,7 @@ impl Machine {
             .chain(self.next_cut(now))
             .chain(self.next_pull())
             .chain(self.patience_ends(now))
+            .chain(self.next_survey(now))
             .chain(self.roster.next_farewell(&self.rules));
         times.chain([now + self.rules.calm_poll]).min()
     }

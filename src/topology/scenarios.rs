@@ -27,6 +27,7 @@ struct Scenario {
     fence: Option<bool>,
     fence_timeout: Option<String>,
     on_lost_majority: Option<String>,
+    max_lag: Option<String>,
     given: Option<String>,
     phase: Vec<Phase>,
 }
@@ -264,6 +265,11 @@ impl Scenario {
         if let Some(time) = &self.fence_timeout {
             rules.fence_timeout = duration(time);
         }
+        match self.max_lag.as_deref() {
+            None => {}
+            Some("none") => rules.max_lag = None,
+            Some(time) => rules.max_lag = Some(duration(time)),
+        }
         match self.on_lost_majority.as_deref().map(|policy| policy.split_once(':')) {
             None => rules,
             Some(Some(("fence", after))) => {
@@ -283,6 +289,7 @@ impl Scenario {
             ("fence", self.fence.map(|fence| fence.to_string())),
             ("fence_timeout", text(&self.fence_timeout)),
             ("on_lost_majority", text(&self.on_lost_majority)),
+            ("max_lag", text(&self.max_lag)),
             ("given", text(&self.given)),
         ] {
             if let Some(value) = value {

@@ -42,6 +42,8 @@ pub(super) enum Command {
     Join { id: u64, service: Box<Service> },
     Leave { id: u64, left: Sender<()> },
     Refresh { id: u64 },
+    ReadReplicas { id: u64 },
+    Refused { id: u64, replica: Address, trouble: Trouble },
     Topology { id: u64, reply: Sender<Topology> },
     Trouble { id: u64, generation: u64, trouble: Trouble },
     Verified { id: u64, candidate: Arc<Candidate>, result: Result<Origin, Error> },
@@ -137,6 +139,10 @@ impl Driver {
                 (_, Some(reason)) => service.fence(&reason),
                 (_, None) => service.unfence(),
             }
+            let readable = self.services.get(&id).and_then(|own| own.machine.readable().cloned());
+            if let Some(readable) = readable {
+                self.read(id, &readable);
+            }
         }
     }
 
@@ -156,6 +162,7 @@ impl Driver {
             // What was under way is lost. The next answers of the sentinels make up for it, but not
             // for what a machine believes to have been done.
             self.pending.clear();
+            self.services.values_mut().for_each(Service::nothing_waits);
             let _ = catch_unwind(AssertUnwindSafe(|| self.agree()));
             let ids: Vec<u64> = self.services.keys().copied().collect();
             self.pending.extend(ids.into_iter().map(|id| (id, Input::Refresh)));
@@ -170,11 +177,13 @@ impl Driver {
         let machines = self.services.values().filter_map(Service::next_wake);
         let nodes = self.services.values().flat_map(|s| s.nodes.values());
         let calls = self.services.values().filter_map(Service::next_call);
+        let pulses = self.services.values().filter_map(Service::next_pulse);
         let now = Instant::now();
         links
             .chain(machines)
             .chain(nodes.map(PromotionLink::next_wake))
             .chain(calls)
+            .chain(pulses)
             .min()
             .map_or(LONGEST_SLEEP, |wake| wake.saturating_duration_since(now))
             .min(LONGEST_SLEEP)
@@ -205,6 +214,10 @@ impl Driver {
                 let _ = left.send(());
             }
             Command::Refresh { id } => self.push(id, Input::Refresh),
+            Command::ReadReplicas { id } => self.push(id, Input::ReadReplicas),
+            Command::Refused { id, replica, trouble } => {
+                self.push(id, Input::Refused { replica, what: trouble });
+            }
             Command::Topology { id, reply } => {
                 if let Some(service) = self.services.get(&id) {
                     let _ = reply.send(service.machine.topology());
@@ -301,6 +314,15 @@ impl Driver {
         for (id, node) in nodes {
             self.with_node(id, &node, |link, now, registry, news| link.tick(now, registry, news));
         }
+        let mut asked: Vec<(u64, Address)> = Vec::new();
+        for (id, service) in &mut self.services {
+            if service.is_due_for_a_pulse(now) {
+                asked.extend(service.nodes.keys().map(|node| (*id, node.clone())));
+            }
+        }
+        for (id, node) in asked {
+            self.with_node(id, &node, |link, now, _, news| link.pulse(now, news));
+        }
         let calls = |service: &Service| service.next_call().is_some_and(|next| next <= now);
         let calling: Vec<u64> =
             self.services.iter().filter(|(_, own)| calls(own)).map(|(id, _)| *id).collect();
@@ -356,6 +378,14 @@ impl Driver {
                 promotion::News::Asks => self.with_service(id, |service| service.asks_node(node)),
                 promotion::News::Follows(master) => {
                     self.with_service(id, |service| service.node_follows(node, master.as_ref()));
+                }
+                promotion::News::RoundTrip(took) => {
+                    self.with_service(id, |service| service.measured(node, took));
+                }
+                promotion::News::Progress(progress, asked) => {
+                    self.with_service(id, |service| service.progress_waits(asked));
+                    let report = Report::Progress(progress);
+                    self.push(id, Input::Node { node: node.clone(), report });
                 }
                 promotion::News::Report(report) => {
                     if report == Report::Gone {

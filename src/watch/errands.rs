@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::FenceReason,
     pool::{Alarm, Candidate, Pool},
-    topology::{Action, Pace},
+    topology::{Action, Pace, Readable},
     watch::{
         driver::{Command, Driver, Owner},
         promotion::PromotionLink,
@@ -70,6 +70,8 @@ impl Driver {
             Action::Unfence => self.with_service(id, Service::unfence),
             Action::Doubt { majority } => self.with_service(id, |service| service.doubt(majority)),
             Action::Trust { source } => self.with_service(id, |service| service.trust(source)),
+            Action::Pulse { every } => self.with_service(id, |service| service.pulse(every)),
+            Action::Read(readable) => self.read(id, &readable),
             Action::Report(event) => self.with_service(id, |service| service.report(&event)),
         }
     }
@@ -119,12 +121,25 @@ impl Driver {
         self.with_service(id, |service| service.switch(generation, candidate, fence, promoted));
     }
 
+    /// Has these replicas read from, and no others.
+    pub(super) fn read(&mut self, id: u64, readable: &Readable) {
+        let Some(service) = self.services.get(&id) else { return };
+        let others = readable.others.iter().map(|(node, why)| (node.clone(), why.as_str()));
+        service.replicas.keep(&readable.replicas, others.collect(), |node| {
+            let (inbox, replica) = (self.inbox.clone(), node.clone());
+            let alarm: Alarm = Arc::new(move |_, trouble| {
+                inbox.send(Command::Refused { id, replica: replica.clone(), trouble });
+            });
+            (self.set.map.map(node), alarm)
+        });
+    }
+
     fn watch(&mut self, id: u64, node: Address, pace: Pace) {
         let Some(service) = self.services.get_mut(&id) else { return };
         if !service.nodes.contains_key(&node) {
             let token = self.next_token;
             self.next_token += TOKENS;
-            let link = PromotionLink::new(
+            let mut link = PromotionLink::new(
                 node.clone(),
                 self.set.map.map(&node),
                 service.pool.node_settings().clone(),
@@ -132,6 +147,9 @@ impl Driver {
                 self.crowd.clone(),
                 Instant::now(),
             );
+            if service.next_pulse().is_some() {
+                link.measure();
+            }
             self.tokens.insert(token, Owner::Node { id, node: node.clone() });
             service.nodes.insert(node.clone(), link);
         }

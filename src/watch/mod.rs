@@ -33,7 +33,7 @@ use crate::{
     connection::Settings,
     error::{Error, ErrorKind},
     metrics::Counters,
-    pool::Pool,
+    pool::{Pool, Replicas},
     topology::{Rules, Topology},
     workers::Workers,
 };
@@ -57,6 +57,7 @@ pub(crate) struct SentinelSet {
 pub(crate) struct Order {
     pub(crate) rules: Rules,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) replicas: Arc<Replicas>,
     pub(crate) events: Arc<Broadcast>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) recorder: Option<Recorder>,
@@ -169,6 +170,11 @@ impl Membership {
     /// Asks every sentinel now.
     pub(crate) fn refresh(&self) {
         self.inbox.send(Command::Refresh { id: self.id });
+    }
+
+    /// Has it found out which replicas may be read from, from now on.
+    pub(crate) fn read_replicas(&self) {
+        self.inbox.send(Command::ReadReplicas { id: self.id });
     }
 
     /// A way to ask what the watch knows, without holding on to the membership.

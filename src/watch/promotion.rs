@@ -23,7 +23,7 @@ use crate::{
     connection::{Role, Settings},
     error::{Error, ErrorKind},
     origin::{ORIGIN, Origin},
-    topology::{Identity, Pace, Report, Standing},
+    topology::{Copied, Feed, Identity, Pace, Progress, Report, Standing},
     watch::{
         channel::{Arrival, Channel},
         reach::{Reach, Step},
@@ -53,6 +53,10 @@ pub(crate) enum News {
     Asks,
     /// It told whom it follows, if anybody.
     Follows(Option<Address>),
+    /// It answered a question that was asked while nothing else was, after so long.
+    RoundTrip(Duration),
+    /// It told how far its data go, asked at that time.
+    Progress(Progress, Instant),
     Report(Report),
 }
 
@@ -60,6 +64,7 @@ enum Question {
     Role {
         /// Its reply is told although nothing has changed.
         tell: bool,
+        asked: Instant,
     },
     Origin {
         standing: Standing,
@@ -90,6 +95,10 @@ pub(crate) struct PromotionLink {
     /// What ROLE said last, while the link stands, and since when it has stood.
     standing: Option<Standing>,
     since: Instant,
+    /// When ROLE was last asked to be told in any case.
+    told: Instant,
+    /// Replicas are read from: each reply to ROLE is told for what it says of the node's data.
+    measures: bool,
 }
 
 impl PromotionLink {
@@ -111,6 +120,8 @@ impl PromotionLink {
             asked: now,
             standing: None,
             since: now,
+            told: now,
+            measures: false,
         }
     }
 
@@ -141,13 +152,15 @@ impl PromotionLink {
         if !self.is_up() {
             return self.reach.next_wake().unwrap_or(self.asked + SILENCE);
         }
-        let pause = match self.pace {
-            _ if !self.awaited.is_empty() => SILENCE,
+        self.asked + if self.awaited.is_empty() { self.pause() } else { SILENCE }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.pace {
             Pace::Close => self.crowd.pause(),
             Pace::Brisk => BRISKLY,
             Pace::Calm => CALMLY,
-        };
-        self.asked + pause
+        }
     }
 
     /// Time passed.
@@ -159,11 +172,32 @@ impl PromotionLink {
             let step = self.reach.tick(now, registry);
             self.step(step, now, news);
         } else if self.awaited.is_empty() {
-            let question = Question::Role { tell: self.pace != Pace::Close };
-            news.push(News::Asks);
-            self.ask([question], &cmd("ROLE").get_packed_command(), now, news);
+            self.ask_role(self.pace != Pace::Close, now, news);
         } else {
             self.down(now, news);
+        }
+    }
+
+    fn ask_role(&mut self, tell: bool, now: Instant, news: &mut Vec<News>) {
+        if tell {
+            self.told = now;
+        }
+        news.push(News::Asks);
+        let question = Question::Role { tell, asked: now };
+        self.ask([question], &cmd("ROLE").get_packed_command(), now, news);
+    }
+
+    /// Each reply to ROLE is told from now on.
+    pub(crate) fn measure(&mut self) {
+        self.measures = true;
+    }
+
+    /// Asks ROLE now, unless something is being asked.
+    pub(crate) fn pulse(&mut self, now: Instant, news: &mut Vec<News>) {
+        if self.is_up() && self.awaited.is_empty() {
+            // What is due now and then is not to wait for ever behind what is asked more often.
+            let tell = self.pace != Pace::Close && now >= self.told + self.pause();
+            self.ask_role(tell, now, news);
         }
     }
 
@@ -202,7 +236,8 @@ impl PromotionLink {
                 Arrival::Opened(greeting) => {
                     self.reach.reached();
                     self.since = now;
-                    self.standing(greeting.role.as_ref(), true, now, news)
+                    // Asked at the earliest when the dial began.
+                    self.standing(greeting.role.as_ref(), true, self.asked, now, news)
                 }
                 Arrival::Value(Value::Push { .. }) => Ok(()),
                 Arrival::Value(value) => self.answered(value, now, news),
@@ -225,8 +260,11 @@ impl PromotionLink {
 
     fn answered(&mut self, value: Value, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {
         match self.awaited.pop_front() {
-            Some(Question::Role { tell }) => {
-                self.standing(Role::from_reply(&value).as_ref(), tell, now, news)
+            Some(Question::Role { tell, asked }) => {
+                if self.measures {
+                    news.push(News::RoundTrip(now.saturating_duration_since(asked)));
+                }
+                self.standing(Role::from_reply(&value).as_ref(), tell, asked, now, news)
             }
             Some(Question::Origin { standing, mut replies }) => {
                 replies.push(value);
@@ -255,9 +293,15 @@ impl PromotionLink {
         &mut self,
         role: Option<&Role>,
         tell: bool,
+        asked: Instant,
         now: Instant,
         news: &mut Vec<News>,
     ) -> Result<(), Error> {
+        if let Some(role) = role.filter(|_| self.measures)
+            && let Some(progress) = progress(role)
+        {
+            news.push(News::Progress(progress, asked));
+        }
         let standing = match role {
             Some(Role::Master { .. }) => Standing::Master,
             Some(Role::Replica { master, link, .. }) => {
@@ -342,4 +386,21 @@ impl Drop for PromotionLink {
             self.crowd.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// What a reply to ROLE tells of the node's data.
+fn progress(role: &Role) -> Option<Progress> {
+    let (source, offset) = match role {
+        Role::Master { offset, .. } => (Copied::Own, offset),
+        Role::Replica { master, link, offset } => {
+            let feed = match &**link {
+                "connected" => Feed::Flowing,
+                "sync" => Feed::Whole,
+                _ => Feed::Broken,
+            };
+            (Copied::Of { master: master.clone(), feed }, offset)
+        }
+        Role::Sentinel => return None,
+    };
+    Some(Progress { source, offset: u64::try_from(*offset).ok(), took: Duration::ZERO })
 }

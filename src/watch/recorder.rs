@@ -17,8 +17,15 @@ use crate::{
 };
 
 /// The settings that the machine goes by.
-const RULES: [&str; 6] =
-    ["service", "switch_on", "confirm_within", "fence", "fence_timeout", "on_lost_majority"];
+const RULES: [&str; 7] = [
+    "service",
+    "switch_on",
+    "confirm_within",
+    "fence",
+    "fence_timeout",
+    "on_lost_majority",
+    "max_lag",
+];
 
 /// Writes the lines of one recording.
 pub(crate) struct Recorder {
@@ -182,6 +189,7 @@ mod tests {
                 "# fence=true",
                 "# fence_timeout=3s",
                 "# on_lost_majority=serve",
+                "# max_lag=10s",
                 "0.000000 start 10.0.0.1:26379",
                 "> link 10.0.0.1:26379",
                 "> unfence",
@@ -193,18 +201,18 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_told() {
-        let (sender, lines) = bounded(9);
+        let (sender, lines) = bounded(10);
         let mut recorder = Recorder::new(sender, &config());
         let now = Instant::now();
         for _ in 0..4 {
             recorder.input(now, &Input::Tick);
         }
-        assert_eq!(lines.len(), 9);
+        assert_eq!(lines.len(), 10);
         let last = lines.try_iter().last();
         assert_eq!(last.as_deref(), Some("0.000000 tick"));
         recorder.input(now, &Input::Refresh);
         assert_eq!(lines.try_iter().collect::<Vec<_>>(), ["# lost 3 lines", "0.000000 refresh"]);
-        for _ in 0..11 {
+        for _ in 0..12 {
             recorder.input(now, &Input::Tick);
         }
         lines.recv().unwrap();
@@ -214,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_answer_like_the_one_before_is_not_repeated_unless_that_was_lost() {
-        let (sender, lines) = bounded(9);
+        let (sender, lines) = bounded(10);
         let mut recorder = Recorder::new(sender, &config());
         let mut say = |text: &str| {
             let answer = Answer::Refused(text.to_owned());
@@ -229,10 +237,10 @@ mod tests {
         assert_eq!(heard(), ["error ERR a"]);
         ["ERR a", "ERR b", "ERR b"].into_iter().for_each(&mut say);
         assert_eq!(heard(), ["as before", "error ERR b", "as before"]);
-        (1..=12).for_each(|number| say(&format!("ERR {number}")));
-        assert_eq!(heard().len(), 9);
-        say("ERR 12");
-        assert_eq!(heard(), ["error ERR 12"]);
+        (1..=13).for_each(|number| say(&format!("ERR {number}")));
+        assert_eq!(heard().len(), 10);
+        say("ERR 13");
+        assert_eq!(heard(), ["error ERR 13"]);
     }
 
     #[test]

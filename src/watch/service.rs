@@ -1,7 +1,7 @@
 //! One factory's service within a watch: its machine, and what the machine drives.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,8 +11,8 @@ use crate::{
     broadcast::Broadcast,
     event::{Event, FenceReason, Source},
     metrics::Counters,
-    pool::{Candidate, Pool},
-    topology::{Action, Audience, Input, Machine},
+    pool::{Candidate, Pool, Replicas},
+    topology::{Action, Audience, Input, Machine, Report},
     watch::{Order, Recorder, account::Account, promotion::PromotionLink},
 };
 
@@ -20,10 +20,15 @@ use crate::{
 const CALL_BACK_PAUSE: Duration = Duration::from_millis(3);
 const CALL_BACK_PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// The pause between the first two times that all nodes are asked how far their data go.
+const FIRST_PULSE: Duration = Duration::from_millis(10);
+
 pub(super) struct Service {
     pub(super) name: String,
     pub(super) machine: Machine,
     pub(super) pool: Arc<Pool>,
+    /// The pools of the replicas that are read from.
+    pub(super) replicas: Arc<Replicas>,
     pub(super) events: Arc<Broadcast>,
     pub(super) counters: Arc<Counters>,
     /// Masters-to-be that are dialled or stand ready.
@@ -39,10 +44,21 @@ pub(super) struct Service {
     /// While commands wait: when blocking ones that are still under way are called back next, and
     /// the pause after that.
     calls: Option<(Instant, Duration)>,
+    /// While replicas are read from: when the nodes are asked how far their data go.
+    pulse: Option<Pulse>,
+    /// When the nodes were asked whose replies wait to be handled, in their order.
+    asked_nodes: VecDeque<Instant>,
     recorder: Option<Recorder>,
     /// When the machine wants to be woken.
     wake: Option<Instant>,
     account: Account,
+}
+
+/// When all nodes are asked next, the pause after that, and the longest one.
+struct Pulse {
+    next: Instant,
+    pause: Duration,
+    every: Duration,
 }
 
 impl Service {
@@ -51,6 +67,7 @@ impl Service {
             name: order.rules.service.clone(),
             machine: Machine::new(order.rules),
             pool: order.pool,
+            replicas: order.replicas,
             events: order.events,
             counters: order.counters,
             candidates: HashMap::new(),
@@ -59,6 +76,8 @@ impl Service {
             nodes: BTreeMap::new(),
             asked: HashMap::new(),
             calls: None,
+            pulse: None,
+            asked_nodes: VecDeque::new(),
             recorder: order.recorder,
             wake: None,
             account: Account::default(),
@@ -66,8 +85,14 @@ impl Service {
     }
 
     /// Has the machine take an input, and says what is to be done about it.
-    pub(super) fn handle(&mut self, input: Input) -> Vec<Action> {
+    pub(super) fn handle(&mut self, mut input: Input) -> Vec<Action> {
         let now = Instant::now();
+        if let Input::Node { report: Report::Progress(progress), .. } = &mut input
+            && let Some(asked) = self.asked_nodes.pop_front()
+        {
+            // The wait to be handled is a part of it: the machine counts back from now.
+            progress.took = now.saturating_duration_since(asked);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, &input);
         }
@@ -143,6 +168,44 @@ impl Service {
         *next = now + *pause;
         *pause = (*pause * 2).min(CALL_BACK_PAUSE_MAX);
         self.pool.blocked()
+    }
+
+    /// A node that was asked then told how far its data go, which is handled next.
+    pub(super) fn progress_waits(&mut self, asked: Instant) {
+        self.asked_nodes.push_back(asked);
+    }
+
+    /// Nothing waits to be handled any longer.
+    pub(super) fn nothing_waits(&mut self) {
+        self.asked_nodes.clear();
+    }
+
+    /// Has all nodes asked now and then so often, at first more often.
+    pub(super) fn pulse(&mut self, every: Duration) {
+        if self.pulse.is_none() {
+            self.nodes.values_mut().for_each(PromotionLink::measure);
+        }
+        let pause = FIRST_PULSE.min(every);
+        self.pulse = Some(Pulse { next: Instant::now(), pause, every });
+    }
+
+    /// When all nodes are asked next; `None` while nobody reads from replicas.
+    pub(super) fn next_pulse(&self) -> Option<Instant> {
+        self.pulse.as_ref().map(|pulse| pulse.next)
+    }
+
+    pub(super) fn is_due_for_a_pulse(&mut self, now: Instant) -> bool {
+        let Some(pulse) = self.pulse.as_mut().filter(|pulse| now >= pulse.next) else {
+            return false;
+        };
+        pulse.next = now + pulse.pause;
+        pulse.pause = (pulse.pause * 2).min(pulse.every);
+        true
+    }
+
+    /// A node answered after so long.
+    pub(super) fn measured(&self, node: &Address, took: Duration) {
+        self.replicas.measured(node, took, self.machine.is_served(node));
     }
 
     /// A sentinel is being asked something, whoever wants to know it.

@@ -7,6 +7,7 @@ pub mod bystander;
 pub mod load;
 pub mod many;
 pub mod queue;
+pub mod reads;
 pub mod stage;
 pub mod story;
 

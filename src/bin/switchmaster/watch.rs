@@ -165,7 +165,12 @@ fn fields(event: &Event) -> Value {
         | Event::Promoted { node, .. }
         | Event::NodeDown { node, .. }
         | Event::NodeUp { node, .. }
-        | Event::NodeRestarted { node, .. } => add("node", json!(node.to_string())),
+        | Event::NodeRestarted { node, .. }
+        | Event::ReplicaJoined { node, .. } => add("node", json!(node.to_string())),
+        Event::ReplicaLeft { node, reason, .. } => {
+            add("node", json!(node.to_string()));
+            add("reason", json!(reason));
+        }
         Event::FenceRaised { reason, .. } => add("reason", json!(reason.to_string())),
         Event::FenceLifted { end, stood, .. } => {
             add("end", json!(end.as_str()));

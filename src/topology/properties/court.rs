@@ -243,6 +243,7 @@ impl Court {
     fn reported(&mut self, number: usize, report: &Report) {
         match report {
             _ if self.nodes[number].watched.is_none() => {}
+            Report::Progress(_) => {}
             Report::Gone => self.nodes[number].gone = Some(self.now),
             Report::Says(identity) => self.says(number, identity),
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     address::Address,
-    topology::{Action, Pace},
+    topology::{Action, Pace, Readable},
 };
 
 use super::escape::word;
@@ -44,9 +44,25 @@ pub(crate) fn shown(actions: &[Action]) -> Vec<String> {
                 format!("doubt since {majority} sentinels were heard")
             }
             Action::Trust { source } => format!("trust [{source}]"),
+            Action::Pulse { every } => format!("pulse every {every:?}"),
+            Action::Read(readable) => read(readable),
             Action::Report(event) => format!("report {event}"),
         };
         lines.push(line);
     }
     lines
+}
+
+fn read(readable: &Readable) -> String {
+    let mut text = "read from".to_owned();
+    for replica in &readable.replicas {
+        let _ = write!(text, " {replica}");
+    }
+    if readable.replicas.is_empty() {
+        text.push_str(" no replica");
+    }
+    for (other, why) in &readable.others {
+        let _ = write!(text, "; not from {other}: {why}");
+    }
+    text
 }

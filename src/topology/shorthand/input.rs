@@ -5,7 +5,8 @@ use std::{fmt::Display, time::Duration};
 use crate::{
     address::Address,
     topology::{
-        Answer, Hearing, Identity, Input, Origin, Report, Standing, Trouble, Verification,
+        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing,
+        Trouble, Verification,
         answer::{Flags, MasterFields, ReplicaFields, SentinelFields, View},
     },
 };
@@ -50,6 +51,8 @@ pub(crate) fn written(input: &Input) -> String {
             about("verified", address, verified(verification))
         }
         Input::Trouble { generation, what } => format!("trouble {generation} {}", trouble(*what)),
+        Input::ReadReplicas => "read replicas".to_owned(),
+        Input::Refused { replica, what } => about("refused", replica, trouble(*what).to_owned()),
     }
 }
 
@@ -91,6 +94,7 @@ fn verified(verification: &Verification) -> String {
 fn reported(report: &Report) -> String {
     match report {
         Report::Gone => "gone".to_owned(),
+        Report::Progress(progress) => progressed(progress),
         Report::Says(Identity { standing: Standing::Master, origin }) => {
             joined("master", descent(origin))
         }
@@ -101,6 +105,25 @@ fn reported(report: &Report) -> String {
             joined(&words.join(" "), descent(origin))
         }
     }
+}
+
+fn progressed(progress: &Progress) -> String {
+    let mut words = vec!["progress".to_owned()];
+    match &progress.source {
+        Copied::Own => words.push("own".to_owned()),
+        Copied::Of { master, feed } => {
+            words.extend(given("of", master.as_ref()));
+            let feed = match feed {
+                Feed::Flowing => None,
+                Feed::Broken => Some("broken"),
+                Feed::Whole => Some("syncing"),
+            };
+            words.extend(feed.map(str::to_owned));
+        }
+    }
+    words.extend(given("offset", progress.offset));
+    words.extend(given("took", Some(millis(progress.took))));
+    words.join(" ")
 }
 
 fn descent(origin: &Origin) -> String {

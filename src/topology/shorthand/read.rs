@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     address::Address,
     topology::{
-        Answer, Hearing, Identity, Input, Origin, Report, Standing, Trouble, Verification,
+        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing,
+        Trouble, Verification,
         answer::{Flags, MasterFields, ReplicaFields, SentinelFields, View},
     },
 };
@@ -30,6 +31,11 @@ fn one_or_more(line: &str) -> Read<Vec<Input>> {
         "start" => Ok(vec![Input::Start { seeds: heads()? }]),
         "tick" => Ok(vec![Input::Tick]),
         "refresh" => Ok(vec![Input::Refresh]),
+        "read" if rest == "replicas" => Ok(vec![Input::ReadReplicas]),
+        "refused" => {
+            let what = trouble(tail)?;
+            each(&|replica| Input::Refused { replica, what })
+        }
         "up" => heads()?.into_iter().map(|sentinel| up(sentinel, tail)).collect(),
         "down" => {
             let reason = escape::text(tail)?;
@@ -101,8 +107,10 @@ fn verification(text: &str) -> Read<Verification> {
 
 fn report(text: &str) -> Read<Report> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-    if word == "gone" {
-        return Ok(Report::Gone);
+    match word {
+        "gone" => return Ok(Report::Gone),
+        "progress" => return progress(rest).map(Report::Progress),
+        _ => {}
     }
     let (replica, origin) = identity(rest)?;
     let standing = match word {
@@ -111,6 +119,25 @@ fn report(text: &str) -> Read<Report> {
         _ => return Err(format!("{text:?} is no report of a node")),
     };
     Ok(Report::Says(Identity { standing, origin }))
+}
+
+/// `own offset=7`, or `of=n1 offset=7` with `broken` or `syncing`; and how long the reply took.
+fn progress(text: &str) -> Read<Progress> {
+    let (mut own, mut of, mut feed) = (false, None, Feed::Flowing);
+    let (mut offset, mut took) = (None, Duration::ZERO);
+    for word in text.split_whitespace() {
+        match word.split_once('=') {
+            None if word == "own" => own = true,
+            None if word == "broken" => feed = Feed::Broken,
+            None if word == "syncing" => feed = Feed::Whole,
+            Some(("of", text)) => of = Some(address(text)?),
+            Some(("offset", text)) => offset = Some(number(text)?),
+            Some(("took", text)) => took = read_millis(text)?,
+            _ => return Err(format!("{word:?} says nothing of a node's data")),
+        }
+    }
+    let source = if own { Copied::Own } else { Copied::Of { master: of, feed } };
+    Ok(Progress { source, offset, took })
 }
 
 /// `of=n1 id=r1 replid=a former=b`, and `broken` when a replica has lost its master.

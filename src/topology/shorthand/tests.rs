@@ -1,11 +1,14 @@
 //! Whatever an input holds, its line is read back as the same input.
 
+use std::time::Duration;
+
 use proptest::{option, prelude::*, sample::select};
 
 use crate::{
     address::Address,
     topology::{
-        Answer, Hearing, Identity, Input, Origin, Report, Standing, Trouble, Verification,
+        Answer, Copied, Feed, Hearing, Identity, Input, Origin, Progress, Report, Standing,
+        Trouble, Verification,
         answer::{Flags, MasterFields, ReplicaFields, SentinelFields, View},
     },
 };
@@ -126,7 +129,17 @@ fn report() -> impl Strategy<Value = Report> {
     let standing = prop_oneof![Just(Standing::Master), replica];
     let says = (standing, origin())
         .prop_map(|(standing, origin)| Report::Says(Identity { standing, origin }));
-    prop_oneof![1 => Just(Report::Gone), 4 => says]
+    prop_oneof![1 => Just(Report::Gone), 4 => says, 2 => progress().prop_map(Report::Progress)]
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    let feed = select(vec![Feed::Flowing, Feed::Broken, Feed::Whole]);
+    let copied =
+        (option::of(address()), feed).prop_map(|(master, feed)| Copied::Of { master, feed });
+    let took =
+        (0u64..5000, 0u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos));
+    (prop_oneof![Just(Copied::Own), copied], number(), took)
+        .prop_map(|(source, offset, took)| Progress { source, offset, took })
 }
 
 fn verification() -> impl Strategy<Value = Verification> {
@@ -181,6 +194,9 @@ fn input() -> impl Strategy<Value = Input> {
             .prop_map(|(address, verification)| Input::Verified { address, verification }),
         (any::<u64>(), select(TROUBLES.to_vec()))
             .prop_map(|(generation, what)| Input::Trouble { generation, what }),
+        Just(Input::ReadReplicas),
+        (address(), select(TROUBLES.to_vec()))
+            .prop_map(|(replica, what)| Input::Refused { replica, what }),
     ]
 }
 
