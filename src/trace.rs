@@ -3,7 +3,9 @@
 
 #[cfg(feature = "tracing")]
 mod told {
-    use crate::{event::Event, pool::Place};
+    use std::fmt::Display;
+
+    use crate::event::Event;
 
     /// An event of this service.
     pub(crate) fn event(service: &str, event: &Event) {
@@ -31,21 +33,23 @@ mod told {
     }
 
     /// A wait for a handle, until the span is dropped.
-    pub(crate) fn wait(place: Place) -> tracing::span::EnteredSpan {
+    pub(crate) fn wait(place: impl Display) -> tracing::span::EnteredSpan {
         tracing::debug_span!(target: "switchmaster", "wait_for_handle", %place).entered()
     }
 }
 
 #[cfg(not(feature = "tracing"))]
 mod told {
-    use crate::{event::Event, pool::Place};
+    use std::fmt::Display;
+
+    use crate::event::Event;
 
     pub(crate) fn event(_: &str, _: &Event) {}
 
     /// In the place of the span.
     pub(crate) struct Untold;
 
-    pub(crate) fn wait(_: Place) -> Untold {
+    pub(crate) fn wait(_: impl Display) -> Untold {
         Untold
     }
 }
