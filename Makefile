@@ -13,16 +13,20 @@ export LOOM_MAX_PREEMPTIONS ?= 3
 # How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
 RUNS ?= 20
 
+# What `make matrix` runs, and on which servers (tests/servers fetches those that are not installed).
+LINES ?= redis-6.2 redis-7.0 redis-8.2 valkey-9.1
+TESTS ?= follow promotion planned in_a_row waiting partition quarantine unconfirmed adversity deployments
+
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis demo test models tsan bench bench-failover recordings doc lint msrv
+.PHONY: help setup redis demo test models matrix tsan bench bench-failover recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: redis ## Get the servers that are missing: Redis (Debian, Ubuntu), and Valkey for the tests (pip)
-	@tests/valkey >/dev/null
+	@tests/servers valkey-9.1 >/dev/null
 
 redis:
 	@tests/setup
@@ -35,6 +39,9 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 
 models: ## Run the gate in every order in which its threads can meet (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
+
+matrix: setup ## Run the tests that fail over on four lines of servers (LINES=redis-6.2 TESTS=follow)
+	@tests/matrix $(LINES) -- $(TESTS)
 
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
@@ -56,7 +63,8 @@ doc: ## Build the documentation; a broken link is an error
 lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan tests/valkey; do \
+	for script in .ci/run tests/matrix tests/msrv tests/run tests/servers tests/setup \
+		tests/tsan; do \
 		bash -n $$script || exit 1; done
 
 msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
