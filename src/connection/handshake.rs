@@ -2,14 +2,18 @@
 //! clock: replies in, bytes out.
 //!
 //! Everything is sent at once, so a connection costs one round trip after it is made:
-//! `HELLO 3 [AUTH …]`, `CLIENT SETNAME`, `CLIENT SETINFO` twice, `SELECT`, `ROLE`. A server before
-//! Redis 6 does not know HELLO; then a password needs a second round, with AUTH.
+//! `HELLO 3 [AUTH …]`, `CLIENT SETNAME`, `CLIENT SETINFO` twice, `SELECT`, `ROLE`, and `PING` where
+//! commands are to follow. A server before Redis 6 does not know HELLO; then a password needs a
+//! second round, with AUTH. So does a server that refuses ROLE: `INFO replication` says the same.
 
 use std::collections::VecDeque;
 
 use redis::{ServerError, Value};
 
-use super::{role::Role, settings::Settings};
+use super::{
+    role::{Inquiry, Role},
+    settings::Settings,
+};
 use crate::{
     address::Address,
     config::{Protocol, Secret},
@@ -23,6 +27,8 @@ pub(crate) struct Greeting {
     pub(crate) protocol: Protocol,
     /// What it says it is; none only when [`Settings::role_required`] is off.
     pub(crate) role: Option<Role>,
+    /// What it answers when it is asked for its role.
+    pub(crate) inquiry: Inquiry,
     /// `redis`, `valkey` …; HELLO tells, so RESP2 does not.
     pub(crate) server: Option<String>,
     pub(crate) version: Option<String>,
@@ -41,7 +47,8 @@ enum Step {
     Id,
     Info,
     Select,
-    Role,
+    Role(Inquiry),
+    Ping,
 }
 
 /// The handshake with one server.
@@ -51,6 +58,12 @@ pub(crate) struct Handshake {
     awaited: VecDeque<Step>,
     /// HELLO was refused and the credentials with it: what else the first round brings is void.
     void: bool,
+    /// `CLIENT ID` was asked.
+    asked_id: bool,
+    /// Whether it has to be ready to take commands.
+    commands: bool,
+    /// Why ROLE was refused, when that leaves INFO to be asked.
+    unasked: Option<Error>,
     greeting: Greeting,
 }
 
@@ -61,15 +74,26 @@ impl Handshake {
             settings: settings.clone(),
             awaited: VecDeque::new(),
             void: false,
+            asked_id: false,
+            commands: false,
+            unasked: None,
             greeting: Greeting {
                 protocol: settings.protocol,
                 role: None,
+                inquiry: Inquiry::Role,
                 server: None,
                 version: None,
                 mode: None,
                 client_id: None,
             },
         }
+    }
+
+    /// For a connection that commands are sent on: a master that is still loading its data answers
+    /// ROLE all the same, and nothing else, so it is asked PING, too.
+    pub(crate) fn for_commands(mut self) -> Handshake {
+        self.commands = true;
+        self
     }
 
     /// Appends the first bytes to send.
@@ -111,13 +135,31 @@ impl Handshake {
         if !self.awaited.is_empty() {
             return Ok(None);
         }
+        self.next_round(out);
+        Ok(self.awaited.is_empty().then(|| self.greeting.clone()))
+    }
+
+    /// What the replies so far leave to be asked.
+    fn next_round(&mut self, out: &mut Vec<u8>) {
         if self.void {
             self.void = false;
             self.auth(out);
             self.introduce(out);
-            return Ok(None);
+            return;
         }
-        Ok(Some(self.greeting.clone()))
+        if self.settings.protocol != self.greeting.protocol && !self.asked_id {
+            self.ask_id(out);
+        }
+        if self.unasked.is_some() && self.greeting.inquiry == Inquiry::Role {
+            self.ask_role(Inquiry::Info, out);
+        }
+    }
+
+    /// HELLO tells the number of the connection in its reply.
+    fn ask_id(&mut self, out: &mut Vec<u8>) {
+        self.asked_id = true;
+        pack(out, &["CLIENT", "ID"]);
+        self.awaited.push_back(Step::Id);
     }
 
     fn hello(&mut self, out: &mut Vec<u8>) {
@@ -147,9 +189,7 @@ impl Handshake {
             self.awaited.push_back(Step::Name);
         }
         if self.greeting.protocol == Protocol::Resp2 {
-            // HELLO tells it in its reply.
-            pack(out, &["CLIENT", "ID"]);
-            self.awaited.push_back(Step::Id);
+            self.ask_id(out);
         }
         pack(out, &["CLIENT", "SETINFO", "LIB-NAME", env!("CARGO_PKG_NAME")]);
         self.awaited.push_back(Step::Info);
@@ -159,19 +199,29 @@ impl Handshake {
             pack(out, &["SELECT", &self.settings.db.to_string()]);
             self.awaited.push_back(Step::Select);
         }
-        pack(out, &["ROLE"]);
-        self.awaited.push_back(Step::Role);
+        self.ask_role(Inquiry::Role, out);
+    }
+
+    fn ask_role(&mut self, inquiry: Inquiry, out: &mut Vec<u8>) {
+        self.greeting.inquiry = inquiry;
+        inquiry.write(out);
+        self.awaited.push_back(Step::Role(inquiry));
+        if self.commands {
+            // Last, so that what is no master is known as that before it is found unready.
+            pack(out, &["PING"]);
+            self.awaited.push_back(Step::Ping);
+        }
     }
 
     fn accepted(&mut self, step: Step, reply: Value) -> Result<(), Error> {
         match step {
             Step::Hello => self.read_hello(&reply),
-            Step::Role => match Role::from_reply(&reply) {
+            Step::Role(inquiry) => match inquiry.read(&reply) {
                 Some(role) => self.greeting.role = Some(role),
                 None if self.settings.role_required => {
                     return Err(self.error(
                         ErrorKind::Protocol,
-                        "answered ROLE with something that is no role".to_owned(),
+                        format!("answered {inquiry} with something that is no role"),
                         "check what listens there",
                     ));
                 }
@@ -182,7 +232,7 @@ impl Handshake {
                     self.greeting.client_id = Some(id);
                 }
             }
-            Step::Auth | Step::Name | Step::Info | Step::Select => {}
+            Step::Auth | Step::Name | Step::Info | Step::Select | Step::Ping => {}
         }
         Ok(())
     }
@@ -206,6 +256,13 @@ impl Handshake {
     fn refused(&mut self, step: Step, refusal: &ServerError) -> Result<(), Error> {
         let words = self.words(refusal);
         let kind = match refusal.code() {
+            // What is no master is of no use anyhow.
+            "LOADING" | "MASTERDOWN"
+                if step == Step::Ping
+                    && !matches!(self.greeting.role, Some(Role::Master { .. }) | None) =>
+            {
+                return Ok(());
+            }
             "LOADING" | "MASTERDOWN" => {
                 return Err(self.error(
                     ErrorKind::Disconnected,
@@ -234,6 +291,13 @@ impl Handshake {
                     "set a password on the server, or its bind address",
                 ));
             }
+            "ERR" if refusal.details().is_some_and(|why| why.contains("max number of clients")) => {
+                return Err(self.error(
+                    ErrorKind::Disconnected,
+                    format!("has no connection left: {words}"),
+                    "raise its `maxclients`, or find out who holds the others (CLIENT LIST)",
+                ));
+            }
             code => code,
         };
         let permission = kind == "NOPERM";
@@ -241,7 +305,7 @@ impl Handshake {
         match step {
             // Tolerated: they serve whoever looks at CLIENT LIST, and the calling back of blocking
             // commands; old servers and sentinels do not know them.
-            Step::Name | Step::Id | Step::Info => Ok(()),
+            Step::Name | Step::Id | Step::Info | Step::Ping => Ok(()),
             Step::Hello if permission || unknown || kind == "NOPROTO" => {
                 self.greeting.protocol = Protocol::Resp2;
                 // Without a password the rest of the round was heard all the same.
@@ -253,17 +317,27 @@ impl Handshake {
                 format!("has no password set, but one was given: {words}"),
                 "remove the password from the configuration, or set requirepass on the server",
             )),
-            Step::Role if !self.settings.role_required => Ok(()),
-            Step::Role if permission => Err(self.error(
-                ErrorKind::Permission,
-                format!("does not let this user ask for its role: {words}"),
-                "grant it with ACL SETUSER … +role",
-            )),
-            Step::Role if unknown => Err(self.error(
-                ErrorKind::WrongRole,
-                format!("does not know ROLE, so its role cannot be verified: {words}"),
-                "check what listens there; Redis has it since 2.8.12",
-            )),
+            Step::Role(_) if !self.settings.role_required => Ok(()),
+            Step::Role(Inquiry::Role) if permission => {
+                self.unasked = Some(self.error(
+                    ErrorKind::Permission,
+                    format!("does not let this user ask for its role: {words}"),
+                    "grant it with ACL SETUSER … +role, or +info, which says the same",
+                ));
+                Ok(())
+            }
+            Step::Role(Inquiry::Role) if unknown => {
+                self.unasked = Some(self.error(
+                    ErrorKind::WrongRole,
+                    "knows neither ROLE nor INFO, so its role cannot be verified".to_owned(),
+                    "check what listens there, and its `rename-command` settings",
+                ));
+                Ok(())
+            }
+            Step::Role(Inquiry::Info) if permission || unknown => Err(self
+                .unasked
+                .clone()
+                .unwrap_or_else(|| self.error(ErrorKind::Internal, words, "report this"))),
             Step::Select if permission => Err(self.error(
                 ErrorKind::Permission,
                 format!("does not let this user select database {}: {words}", self.settings.db),
@@ -284,8 +358,7 @@ impl Handshake {
                 format!("refused the credentials: {words}"),
                 "check user and password",
             )),
-            // Such as "max number of clients reached", which comes unasked, before any reply.
-            Step::Hello | Step::Role => Err(self.error(
+            Step::Hello | Step::Role(_) => Err(self.error(
                 ErrorKind::Disconnected,
                 format!("refused the connection: {words}"),
                 "see the server's own words",
@@ -356,6 +429,9 @@ mod tests {
     const NO_HELLO: &str = "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, \
                             `default`, `secret`, \r\n";
 
+    const NO_ROLE: &str = "-ERR unknown command 'ROLE', with args beginning with: \r\n";
+    const REPLICA: &str = "*5\r\n$5\r\nslave\r\n$1\r\na\r\n:1\r\n$7\r\nconnect\r\n:-1\r\n";
+
     fn settings() -> Settings {
         Settings::default()
     }
@@ -366,7 +442,10 @@ mod tests {
 
     /// Answers a handshake; gives its end, and what it said in each round.
     fn shake(settings: &Settings, replies: &[&str]) -> (Result<Greeting, Error>, Vec<String>) {
-        let mut shake = Handshake::new(&"10.0.0.1:6379".parse().unwrap(), settings);
+        answer(Handshake::new(&"10.0.0.1:6379".parse().unwrap(), settings), replies)
+    }
+
+    fn answer(mut shake: Handshake, replies: &[&str]) -> (Result<Greeting, Error>, Vec<String>) {
         let mut out = Vec::new();
         shake.start(&mut out);
         let mut rounds = Vec::new();
@@ -442,9 +521,10 @@ mod tests {
     #[test]
     fn an_old_server_is_spoken_to_in_resp2() {
         let err = "-ERR unknown subcommand\r\n";
-        let (end, said) = shake(&settings(), &[NO_HELLO, err, err, MASTER]);
-        assert_eq!(end.unwrap().protocol, Protocol::Resp2);
-        assert_eq!(said.len(), 1);
+        let (end, said) = shake(&settings(), &[NO_HELLO, err, err, MASTER, ":9\r\n"]);
+        let greeting = end.unwrap();
+        assert_eq!((greeting.protocol, greeting.client_id), (Protocol::Resp2, Some(9)));
+        assert_eq!(said[1..], ["CLIENT ID"]);
 
         let noauth = "-NOAUTH Authentication required.\r\n";
         for hello in [NO_HELLO, "-NOPROTO sorry\r\n", "-NOPERM no permissions for hello\r\n"] {
@@ -461,7 +541,7 @@ mod tests {
     fn refusals_have_their_kind_and_say_what_to_do() {
         let second = [NO_HELLO, OK, OK, OK];
         let db = Settings { db: 99, ..settings() };
-        let cases: [(&Settings, Vec<&str>, ErrorKind, &str); 11] = [
+        let cases: [(&Settings, Vec<&str>, ErrorKind, &str); 13] = [
             (&settings(), vec!["-NOAUTH need it\r\n"], ErrorKind::Authentication, "set the pass"),
             (
                 &with_password(),
@@ -489,9 +569,21 @@ mod tests {
             ),
             (
                 &settings(),
-                vec![HELLO, OK, OK, "-NOPERM no role\r\n"],
+                vec![HELLO, OK, OK, "-NOPERM no role\r\n", "-NOPERM no info\r\n"],
                 ErrorKind::Permission,
                 "+role",
+            ),
+            (
+                &settings(),
+                vec![HELLO, OK, OK, NO_ROLE, "-ERR unknown command 'INFO'\r\n"],
+                ErrorKind::WrongRole,
+                "neither ROLE nor INFO",
+            ),
+            (
+                &settings(),
+                vec![HELLO, OK, OK, NO_ROLE, "$3\r\nfoo\r\n"],
+                ErrorKind::Protocol,
+                "answered INFO replication",
             ),
             (
                 &db,
@@ -523,6 +615,41 @@ mod tests {
             let (found, message) = refusal(settings, &replies);
             assert_eq!(found, kind, "{message}");
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_role_is_asked_for_info() {
+        let info = "$11\r\nrole:master\r\n";
+        for refusal in [NO_ROLE, "-NOPERM no role\r\n"] {
+            let (end, said) = shake(&settings(), &[HELLO, OK, OK, refusal, info]);
+            let greeting = end.unwrap();
+            assert!(matches!(greeting.role, Some(Role::Master { .. })), "{greeting:?}");
+            assert_eq!(greeting.inquiry, Inquiry::Info);
+            assert_eq!(said[1..], ["INFO replication"]);
+        }
+    }
+
+    #[test]
+    fn a_master_that_loads_its_data_takes_no_commands() {
+        let loading = "-LOADING Redis is loading the dataset in memory\r\n";
+        let shake = |role: &str, ping: &str| {
+            let shake = Handshake::new(&"10.0.0.1:6379".parse().unwrap(), &settings());
+            answer(shake.for_commands(), &[HELLO, OK, OK, role, ping])
+        };
+        let (end, said) = shake(MASTER, "+PONG\r\n");
+        end.unwrap();
+        assert_eq!(said, [format!("HELLO 3; {INFO}; ROLE; PING")]);
+        let error = shake(MASTER, loading).0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Disconnected);
+        assert!(error.to_string().contains("is not ready"), "{error}");
+        // What is no master is told by its role, and PING may be denied.
+        for (role, ping) in [
+            (REPLICA, loading),
+            (REPLICA, "-MASTERDOWN Link is down\r\n"),
+            (MASTER, "-NOPERM no ping\r\n"),
+        ] {
+            assert!(shake(role, ping).0.unwrap().role.is_some());
         }
     }
 

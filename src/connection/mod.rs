@@ -39,7 +39,7 @@ pub(crate) use self::{
     gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
     replies::{Distress, Replies},
-    role::Role,
+    role::{Inquiry, Role},
     settings::Settings,
     stream::{Peek, Socket, Stream},
     wire::{Decoder, Limits},

@@ -13,7 +13,7 @@ use log::{info, warn};
 use parking_lot::Mutex;
 
 use crate::{
-    address::Address,
+    address_map::Route,
     connection::{Connection, Gate, Role, Settings},
     error::{Error, ErrorKind},
     metrics::Counters,
@@ -56,8 +56,7 @@ pub(crate) struct Live {
 
 /// Makes connections to the master of one generation, verified by ROLE.
 pub(crate) struct Manager {
-    /// Where to dial: the announced address after the address map.
-    pub(crate) dial_to: Address,
+    pub(crate) route: Route,
     pub(crate) settings: Arc<Settings>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) gate: Arc<Gate>,
@@ -95,7 +94,7 @@ struct Failure {
 
 impl Manager {
     pub(crate) fn new(
-        dial_to: Address,
+        route: Route,
         settings: Arc<Settings>,
         max_lifetime: Option<Duration>,
         gate: Arc<Gate>,
@@ -104,7 +103,7 @@ impl Manager {
         workers: Weak<Workers>,
     ) -> Manager {
         Manager {
-            dial_to,
+            route,
             settings,
             max_lifetime,
             gate,
@@ -125,15 +124,15 @@ impl Manager {
         let born_after = self.silences();
         let seen_breakages = self.breakages();
         let deadline = Instant::now() + self.settings.dial_timeout;
-        let connection = Connection::open(&self.dial_to, &self.settings, &self.gate, deadline)?;
+        let dial_to = self.route.now();
+        let connection = Connection::open(&dial_to, &self.settings, &self.gate, deadline)?;
         match &connection.greeting().role {
             Some(Role::Master { .. }) | None => {}
             Some(other) => {
                 return Err(Error::new(
                     ErrorKind::WrongRole,
                     format!(
-                        "{} is no master: its ROLE says {other}; waiting for the sentinels to name another",
-                        self.dial_to
+                        "{dial_to} is no master: its ROLE says {other}; waiting for the sentinels to name another"
                     ),
                 ));
             }
@@ -192,7 +191,7 @@ impl Manager {
         let silent = || {
             Error::new(
                 ErrorKind::Disconnected,
-                format!("{}: no reply within the command timeout", self.dial_to),
+                format!("{}: no reply within the command timeout", self.route.now()),
             )
         };
         self.health.lock().failure.get_or_insert_with(|| Failure {
@@ -257,7 +256,7 @@ impl Manager {
         let dialled = catch_unwind(AssertUnwindSafe(|| self.dial())).unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::Internal,
-                format!("dialling {} panicked; this is a fault of switchmaster", self.dial_to),
+                format!("dialling {} panicked; this is a fault of switchmaster", self.route.now()),
             ))
         });
         self.note(&dialled, began.elapsed() >= SLOW);
@@ -278,7 +277,7 @@ impl Manager {
         match dialled {
             Ok(_) => {
                 if health.failure.take().is_some() {
-                    info!("master {} answers again", self.dial_to);
+                    info!("master {} answers again", self.route.now());
                 }
             }
             Err(error) => {

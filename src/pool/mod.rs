@@ -25,6 +25,7 @@ use waiting::WaitingRoom;
 
 use crate::{
     address::Address,
+    address_map::{AddressMap, Route},
     connection::{Gate, Settings},
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
@@ -74,17 +75,17 @@ impl Pool {
         })
     }
 
-    /// A generation for the master at `address`, reached at `dial_to`; nothing is dialled yet.
+    /// A generation for the master at `address`, reached through `map`; nothing is dialled yet.
     pub(crate) fn candidate(
         &self,
         address: Address,
-        dial_to: Address,
+        map: AddressMap,
         alarm: Alarm,
     ) -> Arc<Candidate> {
         Arc::new(Candidate::new(
-            address,
+            address.clone(),
             manager::Manager::new(
-                dial_to,
+                Route { announced: address, map },
                 self.settings.node.clone(),
                 self.settings.max_lifetime,
                 Arc::new(Gate::new()),

@@ -103,8 +103,10 @@ impl Channel {
                 self.phase = Phase::Greeting(handshake);
             }
         }
-        self.flush()?;
-        self.receive(arrivals)
+        // What the other end said before it hung up is worth more than that it did.
+        let flushed = self.flush();
+        self.receive(arrivals)?;
+        flushed
     }
 
     fn flush(&mut self) -> Result<(), Error> {

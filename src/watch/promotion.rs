@@ -17,7 +17,8 @@ use redis::{Value, cmd};
 
 use crate::{
     address::Address,
-    connection::{Role, Settings},
+    address_map::Route,
+    connection::{Inquiry, Role, Settings},
     error::{Error, ErrorKind},
     origin::{ORIGIN, Origin},
     topology::{Identity, Pace, Report, Standing},
@@ -66,6 +67,8 @@ pub(crate) struct PromotionLink {
     reach: Reach,
     channel: Option<Channel>,
     pace: Pace,
+    /// How it tells its role.
+    inquiry: Inquiry,
     awaited: VecDeque<Question>,
     /// When something was asked last, or since when the link has stood.
     asked: Instant,
@@ -76,17 +79,17 @@ pub(crate) struct PromotionLink {
 
 impl PromotionLink {
     pub(crate) fn new(
-        node: Address,
-        dial_to: Address,
+        route: Route,
         settings: Arc<Settings>,
         token: Token,
         now: Instant,
     ) -> PromotionLink {
         PromotionLink {
-            reach: Reach::new(node.clone(), dial_to, settings, token, now),
-            node,
+            node: route.announced.clone(),
+            reach: Reach::new(route, settings, token, now),
             channel: None,
             pace: Pace::Calm,
+            inquiry: Inquiry::Role,
             awaited: VecDeque::new(),
             asked: now,
             standing: None,
@@ -136,7 +139,9 @@ impl PromotionLink {
         } else if self.awaited.is_empty() {
             let question = Question::Role { tell: self.pace != Pace::Close };
             news.push(News::Asks);
-            self.ask([question], &cmd("ROLE").get_packed_command(), now, news);
+            let mut packed = Vec::with_capacity(64);
+            self.inquiry.write(&mut packed);
+            self.ask([question], &packed, now, news);
         } else {
             self.down(now, news);
         }
@@ -177,6 +182,7 @@ impl PromotionLink {
                 Arrival::Opened(greeting) => {
                     self.reach.reached();
                     self.since = now;
+                    self.inquiry = greeting.inquiry;
                     self.standing(greeting.role.as_ref(), true, now, news)
                 }
                 Arrival::Value(Value::Push { .. }) => Ok(()),
@@ -201,7 +207,7 @@ impl PromotionLink {
     fn answered(&mut self, value: Value, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {
         match self.awaited.pop_front() {
             Some(Question::Role { tell }) => {
-                self.standing(Role::from_reply(&value).as_ref(), tell, now, news)
+                self.standing(self.inquiry.read(&value).as_ref(), tell, now, news)
             }
             Some(Question::Origin { standing, mut replies }) => {
                 replies.push(value);
