@@ -4,7 +4,10 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,8 +17,8 @@ use crate::{
     Client, Error, ErrorKind, FaultProxy, Result,
     frame::Frame,
     guardian::{Guardian, Signal},
+    host::Host,
     patience::{Patience, STEP},
-    ports,
     settings::OWN_USER,
 };
 
@@ -29,7 +32,8 @@ const RESTART: Duration = Duration::from_secs(10);
 pub struct Member {
     name: String,
     sentinel: bool,
-    port: u16,
+    port: AtomicU16,
+    host: Host,
     guardian: Arc<Guardian>,
     own_password: Arc<str>,
     life: Mutex<Life>,
@@ -47,12 +51,14 @@ impl Member {
         name: String,
         sentinel: bool,
         port: u16,
+        host: Host,
         guardian: Arc<Guardian>,
         own_password: Arc<str>,
         proxy: Option<FaultProxy>,
     ) -> Member {
         let life = Mutex::new(Life { pid: 0, started: false, frozen: false });
-        Member { name, sentinel, port, guardian, own_password, life, proxy }
+        let port = AtomicU16::new(port);
+        Member { name, sentinel, port, host, guardian, own_password, life, proxy }
     }
 
     /// The name of its log and configuration file, like `mymaster-0` or `sentinel-2`.
@@ -62,12 +68,12 @@ impl Member {
 
     /// Where it listens, also while it is down.
     pub fn address(&self) -> SocketAddr {
-        ports::local(self.port)
+        self.host.address(self.port())
     }
 
     /// The port of [`address`](Member::address).
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.load(Ordering::SeqCst)
     }
 
     /// The proxy in front of it, when the cluster is [`proxied`](crate::Builder::proxied).
@@ -186,7 +192,7 @@ impl Member {
     fn signal_running(&self, life: &Life, signal: Signal) -> Result<()> {
         if !life.started || !process_exists(life.pid) {
             let message =
-                format!("{} on port {}: it is not running; restart it", self.name, self.port);
+                format!("{} on port {}: it is not running; restart it", self.name, self.port());
             return Err(Error::new(ErrorKind::Start, message));
         }
         self.guardian.signal(signal, life.pid)
@@ -207,6 +213,27 @@ impl Member {
             let mut life = self.life.lock();
             self.kill_locked(&mut life)?;
         }
+        self.start(Instant::now() + RESTART)
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Restarts it on another port, with everything else as it is.
+    pub(crate) fn restart_at(&self, port: u16) -> Result<()> {
+        self.kill()?;
+        let path = self.config_file();
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Error::io(format_args!("read {}", path.display()), &error))?;
+        let moved = |line: &str| match line.starts_with("port ") {
+            true => format!("port {port}\n"),
+            false => format!("{line}\n"),
+        };
+        let text: String = text.lines().map(moved).collect();
+        fs::write(&path, text)
+            .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
+        self.port.store(port, Ordering::SeqCst);
         self.start(Instant::now() + RESTART)
     }
 
@@ -232,13 +259,13 @@ impl Member {
                 true => ErrorKind::PortTaken,
                 false => ErrorKind::Start,
             };
-            let message = format!("{} ended by itself on port {}:\n{tail}", self.name, self.port);
+            let message = format!("{} ended by itself on port {}:\n{tail}", self.name, self.port());
             return Err(Error::new(kind, message));
         }
         let pid = self.pid().to_string();
         Ok(match self.info("server", "process_id") {
             Ok(found) if found == pid => Ok(()),
-            Ok(found) => Err(format!("process {found} instead of {pid} has port {}", self.port)),
+            Ok(found) => Err(format!("process {found} instead of {pid} has port {}", self.port())),
             Err(error) => Err(error.to_string()),
         })
     }

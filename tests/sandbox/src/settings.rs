@@ -2,6 +2,8 @@
 
 use std::{fmt::Write, path::Path, time::Duration};
 
+use crate::host::Host;
+
 /// The name under which the sandbox itself logs in everywhere, whatever passwords a test sets.
 pub(crate) const OWN_USER: &str = "sandbox";
 
@@ -20,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) password: Option<String>,
     pub(crate) sentinel_password: Option<String>,
     pub(crate) proxied: bool,
+    pub(crate) host: Host,
     pub(crate) start_timeout: Duration,
 }
 
@@ -51,7 +54,7 @@ impl Settings {
         own_password: &str,
         major: u32,
     ) -> String {
-        let mut text = common(directory, port, own_password);
+        let mut text = common(directory, port, own_password, &self.host);
         text.push_str(
             "save \"\"\n\
              appendonly no\n\
@@ -67,8 +70,11 @@ impl Settings {
             let _ = writeln!(text, "requirepass {}", quoted(password));
             let _ = writeln!(text, "masterauth {}", quoted(password));
         }
+        if let Some(name) = &self.host.name {
+            let _ = writeln!(text, "replica-announce-ip {name}");
+        }
         if let Some(master) = replica_of {
-            let _ = writeln!(text, "replicaof 127.0.0.1 {master}");
+            let _ = writeln!(text, "replicaof {} {master}", self.host.word());
         }
         lines(&mut text, &self.node_lines);
         text
@@ -83,7 +89,12 @@ impl Settings {
         services: &[ServiceSeat],
         own_password: &str,
     ) -> String {
-        let mut text = common(directory, seat.port, own_password);
+        let mut text = common(directory, seat.port, own_password, &self.host);
+        let host = self.host.word();
+        if self.host.name.is_some() {
+            text.push_str("sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n");
+            let _ = writeln!(text, "sentinel announce-ip {host}");
+        }
         let _ = writeln!(text, "sentinel myid {}", seat.id);
         if let Some(password) = &self.sentinel_password {
             let _ = writeln!(text, "requirepass {}", quoted(password));
@@ -91,7 +102,7 @@ impl Settings {
         for service in services {
             let name = &service.name;
             let Some((master, replicas)) = service.ports.split_first() else { continue };
-            let _ = writeln!(text, "sentinel monitor {name} 127.0.0.1 {master} {}", self.quorum());
+            let _ = writeln!(text, "sentinel monitor {name} {host} {master} {}", self.quorum());
             let millis = self.down_after.as_millis();
             let _ = writeln!(text, "sentinel down-after-milliseconds {name} {millis}");
             let millis = self.failover_timeout.as_millis();
@@ -101,12 +112,12 @@ impl Settings {
                 let _ = writeln!(text, "sentinel auth-pass {name} {}", quoted(password));
             }
             for replica in replicas {
-                let _ = writeln!(text, "sentinel known-replica {name} 127.0.0.1 {replica}");
+                let _ = writeln!(text, "sentinel known-replica {name} {host} {replica}");
             }
             for other in seats.iter().filter(|other| other.id != seat.id) {
                 let _ = writeln!(
                     text,
-                    "sentinel known-sentinel {name} 127.0.0.1 {} {}",
+                    "sentinel known-sentinel {name} {host} {} {}",
                     other.port, other.id
                 );
             }
@@ -116,14 +127,15 @@ impl Settings {
     }
 }
 
-fn common(directory: &Path, port: u16, own_password: &str) -> String {
+fn common(directory: &Path, port: u16, own_password: &str, host: &Host) -> String {
     format!(
         "port {port}\n\
-         bind 127.0.0.1\n\
+         bind {}\n\
          protected-mode no\n\
          daemonize no\n\
          dir {}\n\
          user {OWN_USER} on >{own_password} ~* &* +@all\n",
+        host.bind(),
         quoted(&directory.to_string_lossy())
     )
 }
