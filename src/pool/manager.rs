@@ -161,15 +161,25 @@ impl Manager {
         self.number.store(number, Ordering::Relaxed);
     }
 
-    /// Whether the server answers PING on this connection, within the dial timeout.
+    /// Whether the server still is what it was, and ready for commands: it is asked on this connection,
+    /// within the dial timeout.
     pub(crate) fn answers(&self, live: &mut Live) -> bool {
         let deadline = Instant::now() + self.settings.dial_timeout;
-        let answer = live.connection.request(b"*1\r\n$4\r\nPING\r\n", Some(deadline));
+        let inquiry = live.connection.greeting().inquiry;
+        let mut packed = Vec::with_capacity(64);
+        inquiry.write(&mut packed);
+        // A server that loads its data, or has lost its master, tells its role all the same.
+        packed.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        let answer = live.connection.request_many(&packed, 0, 2, Some(deadline));
         // A silent server is asked once: its other connections are not waited for in turn.
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommandTimeout) {
             self.note_silence();
         }
-        answer.is_ok()
+        let role = answer.ok().and_then(|replies| inquiry.read(replies.values.first()?));
+        let greeted = live.connection.greeting().role.as_ref();
+        let kind = |role: &Role| role.as_str();
+        role.as_ref().map(kind) == greeted.map(kind)
+            && live.connection.distress().is_none_or(|told| !told.is_of_the_connection())
     }
 
     pub(crate) fn silences(&self) -> u64 {
