@@ -133,6 +133,7 @@ impl Builder {
     ///
     /// Name all of them, or several: any one that answers leads to the others, but a sentinel that
     /// nobody named cannot help while the named ones are down. The same sentinel twice counts once.
+    /// A host name is resolved anew for each dial, and so are those that nodes announce.
     pub fn sentinel(self, host_port: impl fmt::Display) -> Builder {
         self.add("sentinel", &host_port.to_string())
     }

@@ -343,6 +343,11 @@ impl Handshake {
                 format!("does not let this user select database {}: {words}", self.settings.db),
                 "grant it with ACL SETUSER … +select, or use database 0",
             )),
+            Step::Select if unknown => Err(self.error(
+                ErrorKind::InvalidConfig,
+                format!("does not know SELECT, but database {} was asked for", self.settings.db),
+                "use database 0, or mind its `rename-command` settings",
+            )),
             Step::Select => Err(self.error(
                 ErrorKind::InvalidConfig,
                 format!("refused database {}: {words}", self.settings.db),
