@@ -90,6 +90,29 @@ impl fmt::Display for Malformed {
     }
 }
 
+/// Whom something that a sentinel publishes, or answers, matters to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Every service that listens.
+    All,
+    /// The services of this name.
+    Service(String),
+    /// None: it only shows in a recording.
+    Nobody,
+}
+
+impl Audience {
+    /// Whom a message matters to. It is read once, however many services listen.
+    pub(crate) fn of(channel: &str, payload: &[u8]) -> Audience {
+        match Message::parse(channel, payload) {
+            Ok(Message::Switch { service, .. }) => Audience::Service(service),
+            Ok(Message::About { instance, .. }) => Audience::Service(instance.service),
+            Ok(Message::NewEpoch(_) | Message::Vote { .. } | Message::Ignored) => Audience::Nobody,
+            Ok(Message::Tilt(_)) | Err(_) => Audience::All,
+        }
+    }
+}
+
 impl Message {
     /// Whether it is about this service, or about none in particular.
     pub(super) fn concerns(&self, service: &str) -> bool {

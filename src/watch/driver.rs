@@ -17,11 +17,11 @@ use crate::{
     error::{Error, ErrorKind},
     origin::Origin,
     pool::Candidate,
-    topology::{Answer, Input, Report, Topology, Verification},
+    topology::{Answer, Audience, Input, Report, Topology, Verification},
     trouble::Trouble,
     watch::{
         Inbox, SentinelSet,
-        promotion::{self, PromotionLink},
+        promotion::{self, Crowd, PromotionLink},
         service::Service,
         subscriber::{Link, News, TOKENS},
     },
@@ -66,6 +66,7 @@ pub(super) struct Driver {
     pub(super) links: BTreeMap<Address, Link>,
     pub(super) tokens: HashMap<usize, Owner>,
     pub(super) next_token: usize,
+    pub(super) crowd: Crowd,
     pub(super) services: BTreeMap<u64, Service>,
     /// Inputs that wait to be handled.
     pending: VecDeque<(u64, Input)>,
@@ -89,6 +90,7 @@ impl Driver {
             links: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: 0,
+            crowd: Crowd::default(),
             services: BTreeMap::new(),
             pending: VecDeque::new(),
         }
@@ -165,7 +167,7 @@ impl Driver {
             return Duration::ZERO;
         }
         let links = self.links.values().map(Link::next_wake);
-        let machines = self.services.values().filter_map(|s| s.machine.next_wake());
+        let machines = self.services.values().filter_map(Service::next_wake);
         let nodes = self.services.values().flat_map(|s| s.nodes.values());
         let calls = self.services.values().filter_map(Service::next_call);
         let now = Instant::now();
@@ -251,7 +253,7 @@ impl Driver {
     fn resolved(&mut self, sentinel: &Address, addresses: Result<Vec<SocketAddr>, String>) {
         if let Ok(addresses) = &addresses {
             let to: Vec<Address> = addresses.iter().map(|address| (*address).into()).collect();
-            for id in self.listeners_of(sentinel) {
+            for id in self.listeners_of(sentinel, &Audience::All) {
                 self.push(id, Input::Resolved { address: sentinel.clone(), to: to.clone() });
             }
         }
@@ -306,7 +308,7 @@ impl Driver {
             self.call_back(id);
         }
         for (id, service) in &self.services {
-            if service.machine.next_wake().is_some_and(|wake| wake <= now) {
+            if service.next_wake().is_some_and(|wake| wake <= now) {
                 self.pending.push_back((*id, Input::Tick));
             }
             service.events.flush();
@@ -322,13 +324,17 @@ impl Driver {
         let Some(link) = self.links.get_mut(sentinel) else { return };
         let mut news = Vec::new();
         work(link, Instant::now(), self.poll.registry(), &mut news);
-        let listeners = self.listeners_of(sentinel);
         for news in news {
             if matches!(news, News::Resolve) {
                 self.resolve(sentinel);
             }
-            for id in &listeners {
-                self.tell(*id, sentinel, &news);
+            let audience = match &news {
+                News::Message { channel, payload } => Audience::of(channel, payload),
+                News::Answer { service, .. } => Audience::Service(service.clone()),
+                _ => Audience::All,
+            };
+            for id in self.listeners_of(sentinel, &audience) {
+                self.tell(id, sentinel, &news);
             }
         }
     }
@@ -374,8 +380,10 @@ impl Driver {
         }
     }
 
-    fn listeners_of(&self, sentinel: &Address) -> Vec<u64> {
-        let listens = |(_, service): &(&u64, &Service)| service.wanted.contains(sentinel);
+    fn listeners_of(&self, sentinel: &Address, audience: &Audience) -> Vec<u64> {
+        let listens = |(_, service): &(&u64, &Service)| {
+            service.is_among(audience) && service.wanted.contains(sentinel)
+        };
         self.services.iter().filter(listens).map(|(id, _)| *id).collect()
     }
 
@@ -398,11 +406,8 @@ impl Driver {
             News::Message { channel, payload } => {
                 Input::Message { sentinel, channel: channel.clone(), payload: payload.clone() }
             }
-            News::Answer { service, replies, asked } => {
-                let Some(own) = self.services.get_mut(&id).filter(|own| own.name == *service)
-                else {
-                    return;
-                };
+            News::Answer { replies, asked, .. } => {
+                let Some(own) = self.services.get_mut(&id) else { return };
                 if !own.awaits(&sentinel, *asked) {
                     return;
                 }

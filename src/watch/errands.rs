@@ -134,6 +134,7 @@ impl Driver {
                 route,
                 service.pool.node_settings().clone(),
                 Token(token),
+                self.crowd.clone(),
                 Instant::now(),
             );
             self.tokens.insert(token, Owner::Node { id, node: node.clone() });

@@ -8,7 +8,10 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -32,6 +35,10 @@ use crate::{
 const CLOSELY: Duration = Duration::from_millis(2);
 const BRISKLY: Duration = Duration::from_millis(250);
 const CALMLY: Duration = Duration::from_secs(10);
+
+/// Where many nodes are looked at closely, the watch as a whole asks no more often than this: what
+/// matters more is that it has time for the answers.
+const ASK_GAP: Duration = Duration::from_micros(500);
 
 /// A node that does not answer for this long is gone.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -62,11 +69,22 @@ enum Question {
     CallBack,
 }
 
+/// How many links of a watch look at their nodes closely.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crowd(Arc<AtomicU32>);
+
+impl Crowd {
+    fn pause(&self) -> Duration {
+        CLOSELY.max(ASK_GAP * self.0.load(Ordering::Relaxed))
+    }
+}
+
 pub(crate) struct PromotionLink {
     node: Address,
     reach: Reach,
     channel: Option<Channel>,
     pace: Pace,
+    crowd: Crowd,
     /// How it tells its role.
     inquiry: Inquiry,
     awaited: VecDeque<Question>,
@@ -82,9 +100,11 @@ impl PromotionLink {
         route: Route,
         settings: Arc<Settings>,
         token: Token,
+        crowd: Crowd,
         now: Instant,
     ) -> PromotionLink {
         PromotionLink {
+            crowd,
             node: route.announced.clone(),
             reach: Reach::new(route, settings, token, now),
             channel: None,
@@ -107,7 +127,12 @@ impl PromotionLink {
             // A node that was away until a moment ago is still dialled only now and then.
             self.reach.hurry(now);
         }
-        self.pace = pace;
+        let before = std::mem::replace(&mut self.pace, pace);
+        match (before == Pace::Close, pace == Pace::Close) {
+            (false, true) => drop(self.crowd.0.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.crowd.0.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
     }
 
     fn is_up(&self) -> bool {
@@ -121,7 +146,7 @@ impl PromotionLink {
         }
         let pause = match self.pace {
             _ if !self.awaited.is_empty() => SILENCE,
-            Pace::Close => CLOSELY,
+            Pace::Close => self.crowd.pause(),
             Pace::Brisk => BRISKLY,
             Pace::Calm => CALMLY,
         };
@@ -314,5 +339,13 @@ impl PromotionLink {
 
     fn error(&self, what: &str) -> Error {
         Error::new(ErrorKind::Protocol, format!("node {}: {what}", self.node))
+    }
+}
+
+impl Drop for PromotionLink {
+    fn drop(&mut self) {
+        if self.pace == Pace::Close {
+            self.crowd.0.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

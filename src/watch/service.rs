@@ -12,7 +12,7 @@ use crate::{
     event::{Event, FenceReason, Source},
     metrics::Counters,
     pool::{Candidate, Pool},
-    topology::{Action, Input, Machine},
+    topology::{Action, Audience, Input, Machine},
     watch::{Order, Recorder, account::Account, promotion::PromotionLink},
 };
 
@@ -40,6 +40,8 @@ pub(super) struct Service {
     /// the pause after that.
     calls: Option<(Instant, Duration)>,
     recorder: Option<Recorder>,
+    /// When the machine wants to be woken.
+    wake: Option<Instant>,
     account: Account,
 }
 
@@ -58,6 +60,7 @@ impl Service {
             asked: HashMap::new(),
             calls: None,
             recorder: order.recorder,
+            wake: None,
             account: Account::default(),
         }
     }
@@ -69,10 +72,25 @@ impl Service {
             recorder.input(now, &input);
         }
         let actions = self.machine.handle(now, input);
+        self.wake = self.machine.next_wake();
         if let Some(recorder) = &mut self.recorder {
             recorder.actions(&actions);
         }
         actions
+    }
+
+    /// When the machine wants time to pass, as it said last.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    /// Whether this is of interest to it.
+    pub(super) fn is_among(&self, audience: &Audience) -> bool {
+        match audience {
+            Audience::All => true,
+            Audience::Service(name) => self.name == *name,
+            Audience::Nobody => self.recorder.is_some(),
+        }
     }
 
     /// Tells the user.

@@ -31,6 +31,9 @@ use crate::{
 /// long is given up: a half-open or frozen sentinel is noticed within twice this.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// What services count by it is told so often at most: there may be hundreds of them.
+const PROOF_PAUSE: Duration = Duration::from_millis(500);
+
 /// Tokens per link: one for asking, one for hearing.
 pub(crate) const TOKENS: usize = 2;
 
@@ -38,9 +41,9 @@ pub(crate) const TOKENS: usize = 2;
 pub(crate) enum News {
     /// The host name has to be resolved; the driver answers with [`Link::resolved`].
     Resolve,
-    /// It is being asked something.
+    /// It is being asked something, …
     Asks,
-    /// It answered.
+    /// … and answered that.
     Answers,
     Up {
         run_id: Option<String>,
@@ -79,6 +82,8 @@ pub(crate) struct Link {
     run_id: Option<String>,
     hearing: Option<Hearing>,
     last_heard: Instant,
+    /// When it was last told that it is being asked.
+    told: Option<Instant>,
 }
 
 enum State {
@@ -95,6 +100,8 @@ enum State {
 struct Awaited {
     what: Question,
     since: Instant,
+    /// It was told, and so will the answer be.
+    told: bool,
 }
 
 enum Question {
@@ -119,6 +126,7 @@ impl Link {
             run_id: None,
             hearing: None,
             last_heard: now,
+            told: None,
         }
     }
 
@@ -326,13 +334,15 @@ impl Link {
             }
             return Ok(());
         }
-        let Some(Awaited { what, since }) = self.awaited.pop_front() else {
+        let Some(Awaited { what, since, told }) = self.awaited.pop_front() else {
             return Err(Error::new(
                 ErrorKind::Protocol,
                 format!("sentinel {} answered more than it was asked", self.address),
             ));
         };
-        news.push(News::Answers);
+        if told {
+            news.push(News::Answers);
+        }
         match what {
             // An error: a confirmation would have come as a push.
             Question::Subscribe(Hearing::All) => {
@@ -349,7 +359,7 @@ impl Link {
                 replies.push(value);
                 if replies.len() < QUERY.len() {
                     let what = Question::Service { name, replies };
-                    self.awaited.push_front(Awaited { what, since });
+                    self.awaited.push_front(Awaited { what, since, told: false });
                 } else {
                     let once_more = self.again.iter().position(|again| *again == name);
                     if let Some(index) = once_more {
@@ -409,8 +419,12 @@ impl Link {
     }
 
     fn put(&mut self, what: Question, packed: &[u8], now: Instant, news: &mut Vec<News>) {
-        news.push(News::Asks);
-        self.awaited.push_back(Awaited { what, since: now });
+        let told = self.told.is_none_or(|told| now >= told + PROOF_PAUSE);
+        if told {
+            self.told = Some(now);
+            news.push(News::Asks);
+        }
+        self.awaited.push_back(Awaited { what, since: now, told });
         let sent = self.ask.as_mut().map(|channel| channel.send(packed));
         if let Some(Err(error)) = sent {
             self.down(error.to_string(), now, news);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod load;
+pub mod many;
 pub mod queue;
 pub mod stage;
 pub mod story;
