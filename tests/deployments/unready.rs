@@ -10,17 +10,17 @@ use super::{common::*, *};
 
 const SOON: Duration = Duration::from_millis(300);
 
-/// A cluster whose master takes some seconds to load its data.
+/// A cluster whose master takes some seconds to load its data. It answers once every 2 MiB meanwhile.
 fn slow_to_load() -> Cluster {
     let cluster = Cluster::builder()
-        .replicas(1)
-        .node_line("key-load-delay 1000")
-        .node_line("loading-process-events-interval-bytes 1024")
+        .replicas(0)
+        .node_line("key-load-delay 20000")
+        .node_line("rdbcompression no")
         .start()
         .unwrap();
     let master = cluster.master().unwrap();
     let mut client = master.client_with(PATIENCE).unwrap();
-    client.expect(&["DEBUG", "POPULATE", "4000", "key", "100"]).unwrap();
+    client.expect(&["DEBUG", "POPULATE", "200", "key", "400000"]).unwrap();
     client.expect(&["SAVE"]).unwrap();
     cluster
 }
