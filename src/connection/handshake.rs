@@ -62,8 +62,8 @@ pub(crate) struct Handshake {
     asked_id: bool,
     /// Whether it has to be ready to take commands.
     commands: bool,
-    /// Why ROLE was refused, when that leaves INFO to be asked.
-    unasked: Option<Error>,
+    /// Why ROLE was refused, which leaves INFO to be asked.
+    role_refusal: Option<Error>,
     greeting: Greeting,
 }
 
@@ -76,7 +76,7 @@ impl Handshake {
             void: false,
             asked_id: false,
             commands: false,
-            unasked: None,
+            role_refusal: None,
             greeting: Greeting {
                 protocol: settings.protocol,
                 role: None,
@@ -150,12 +150,12 @@ impl Handshake {
         if self.settings.protocol != self.greeting.protocol && !self.asked_id {
             self.ask_id(out);
         }
-        if self.unasked.is_some() && self.greeting.inquiry == Inquiry::Role {
+        if self.role_refusal.is_some() && self.greeting.inquiry == Inquiry::Role {
             self.ask_role(Inquiry::Info, out);
         }
     }
 
-    /// HELLO tells the number of the connection in its reply.
+    /// Asks for the number of the connection, which HELLO tells in its reply.
     fn ask_id(&mut self, out: &mut Vec<u8>) {
         self.asked_id = true;
         pack(out, &["CLIENT", "ID"]);
@@ -319,7 +319,7 @@ impl Handshake {
             )),
             Step::Role(_) if !self.settings.role_required => Ok(()),
             Step::Role(Inquiry::Role) if permission => {
-                self.unasked = Some(self.error(
+                self.role_refusal = Some(self.error(
                     ErrorKind::Permission,
                     format!("does not let this user ask for its role: {words}"),
                     "grant it with ACL SETUSER … +role, or +info, which says the same",
@@ -327,7 +327,7 @@ impl Handshake {
                 Ok(())
             }
             Step::Role(Inquiry::Role) if unknown => {
-                self.unasked = Some(self.error(
+                self.role_refusal = Some(self.error(
                     ErrorKind::WrongRole,
                     "knows neither ROLE nor INFO, so its role cannot be verified".to_owned(),
                     "check what listens there, and its `rename-command` settings",
@@ -335,7 +335,7 @@ impl Handshake {
                 Ok(())
             }
             Step::Role(Inquiry::Info) if permission || unknown => Err(self
-                .unasked
+                .role_refusal
                 .clone()
                 .unwrap_or_else(|| self.error(ErrorKind::Internal, words, "report this"))),
             Step::Select if permission => Err(self.error(
@@ -424,249 +424,4 @@ fn pack(out: &mut Vec<u8>, words: &[&str]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HELLO: &str = "%4\r\n$2\r\nid\r\n:42\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n\
-                         $4\r\nmode\r\n$10\r\nstandalone\r\n";
-    const MASTER: &str = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
-    const OK: &str = "+OK\r\n";
-    const NO_HELLO: &str = "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, \
-                            `default`, `secret`, \r\n";
-
-    const NO_ROLE: &str = "-ERR unknown command 'ROLE', with args beginning with: \r\n";
-    const REPLICA: &str = "*5\r\n$5\r\nslave\r\n$1\r\na\r\n:1\r\n$7\r\nconnect\r\n:-1\r\n";
-
-    fn settings() -> Settings {
-        Settings::default()
-    }
-
-    fn with_password() -> Settings {
-        Settings { password: Some(Secret::new("secret")), ..settings() }
-    }
-
-    /// Answers a handshake; gives its end, and what it said in each round.
-    fn shake(settings: &Settings, replies: &[&str]) -> (Result<Greeting, Error>, Vec<String>) {
-        answer(Handshake::new(&"10.0.0.1:6379".parse().unwrap(), settings), replies)
-    }
-
-    fn answer(mut shake: Handshake, replies: &[&str]) -> (Result<Greeting, Error>, Vec<String>) {
-        let mut out = Vec::new();
-        shake.start(&mut out);
-        let mut rounds = Vec::new();
-        let words = |out: &mut Vec<u8>| {
-            let mut decoder = super::super::wire::Decoder::new(Default::default());
-            decoder.feed(out);
-            out.clear();
-            let mut commands = Vec::new();
-            while let Some(Value::Array(words)) = decoder.next().expect("valid RESP") {
-                let words: Vec<_> = words.iter().filter_map(text).collect();
-                commands.push(words.join(" "));
-            }
-            commands.join("; ")
-        };
-        rounds.push(words(&mut out));
-        for reply in replies {
-            let reply = redis::parse_redis_value(reply.as_bytes()).expect("valid RESP");
-            let end = shake.reply(reply, &mut out);
-            if !out.is_empty() {
-                rounds.push(words(&mut out));
-            }
-            match end {
-                Ok(None) => {}
-                Ok(Some(greeting)) => return (Ok(greeting), rounds),
-                Err(error) => {
-                    assert!(!error.to_string().contains("secret"), "{error}");
-                    assert!(error.to_string().contains("10.0.0.1:6379"), "{error}");
-                    return (Err(error), rounds);
-                }
-            }
-        }
-        panic!("the handshake did not end");
-    }
-
-    fn refusal(settings: &Settings, replies: &[&str]) -> (ErrorKind, String) {
-        let error = shake(settings, replies).0.expect_err("a refusal");
-        (error.kind(), error.to_string())
-    }
-
-    const INFO: &str = "CLIENT SETINFO LIB-NAME switchmaster; CLIENT SETINFO LIB-VER 0.1.0";
-
-    #[test]
-    fn one_round_is_enough() {
-        let settings = Settings {
-            username: Some("app".to_owned()),
-            client_name: Some("me".to_owned()),
-            db: 4,
-            ..with_password()
-        };
-        let (end, said) = shake(&settings, &[HELLO, OK, OK, OK, OK, MASTER]);
-        let greeting = end.unwrap();
-        assert_eq!(greeting.protocol, Protocol::Resp3);
-        assert_eq!(greeting.server.as_deref(), Some("redis"));
-        assert_eq!(greeting.version.as_deref(), Some("7.0.15"));
-        assert_eq!(greeting.mode.as_deref(), Some("standalone"));
-        assert_eq!(greeting.client_id, Some(42));
-        assert_eq!(greeting.role, Some(Role::Master { offset: 0, replicas: Vec::new() }));
-        assert_eq!(
-            said,
-            [format!("HELLO 3 AUTH app secret; CLIENT SETNAME me; {INFO}; SELECT 4; ROLE")]
-        );
-    }
-
-    #[test]
-    fn resp2_says_no_hello() {
-        let settings = Settings { protocol: Protocol::Resp2, ..with_password() };
-        let (end, said) = shake(&settings, &[OK, ":7\r\n", OK, OK, MASTER]);
-        let greeting = end.unwrap();
-        assert_eq!((greeting.protocol, greeting.client_id), (Protocol::Resp2, Some(7)));
-        assert_eq!(said, [format!("AUTH secret; CLIENT ID; {INFO}; ROLE")]);
-    }
-
-    #[test]
-    fn an_old_server_is_spoken_to_in_resp2() {
-        let err = "-ERR unknown subcommand\r\n";
-        let (end, said) = shake(&settings(), &[NO_HELLO, err, err, MASTER, ":9\r\n"]);
-        let greeting = end.unwrap();
-        assert_eq!((greeting.protocol, greeting.client_id), (Protocol::Resp2, Some(9)));
-        assert_eq!(said[1..], ["CLIENT ID"]);
-
-        let noauth = "-NOAUTH Authentication required.\r\n";
-        for hello in [NO_HELLO, "-NOPROTO sorry\r\n", "-NOPERM no permissions for hello\r\n"] {
-            let first = [hello, noauth, noauth, noauth];
-            let second = [OK, err, err, err, MASTER];
-            let (end, said) = shake(&with_password(), &[&first[..], &second].concat());
-            assert_eq!(end.unwrap().protocol, Protocol::Resp2);
-            assert_eq!(said.len(), 2);
-            assert_eq!(said[1], format!("AUTH secret; CLIENT ID; {INFO}; ROLE"));
-        }
-    }
-
-    #[test]
-    fn refusals_have_their_kind_and_say_what_to_do() {
-        let second = [NO_HELLO, OK, OK, OK];
-        let db = Settings { db: 99, ..settings() };
-        let cases: [(&Settings, Vec<&str>, ErrorKind, &str); 13] = [
-            (&settings(), vec!["-NOAUTH need it\r\n"], ErrorKind::Authentication, "set the pass"),
-            (
-                &with_password(),
-                vec!["-WRONGPASS invalid secret\r\n"],
-                ErrorKind::Authentication,
-                "check user",
-            ),
-            (
-                &with_password(),
-                [&second[..], &["-ERR Client sent AUTH, but no password is set\r\n"]].concat(),
-                ErrorKind::Authentication,
-                "has no password set",
-            ),
-            (
-                &with_password(),
-                [&second[..], &["-ERR AUTH <password> called without any password x\r\n"]].concat(),
-                ErrorKind::Authentication,
-                "has no password set",
-            ),
-            (
-                &with_password(),
-                [&second[..], &["-ERR invalid password\r\n"]].concat(),
-                ErrorKind::Authentication,
-                "check user",
-            ),
-            (
-                &settings(),
-                vec![HELLO, OK, OK, "-NOPERM no role\r\n", "-NOPERM no info\r\n"],
-                ErrorKind::Permission,
-                "+role",
-            ),
-            (
-                &settings(),
-                vec![HELLO, OK, OK, NO_ROLE, "-ERR unknown command 'INFO'\r\n"],
-                ErrorKind::WrongRole,
-                "neither ROLE nor INFO",
-            ),
-            (
-                &settings(),
-                vec![HELLO, OK, OK, NO_ROLE, "$3\r\nfoo\r\n"],
-                ErrorKind::Protocol,
-                "answered INFO replication",
-            ),
-            (
-                &db,
-                vec![HELLO, OK, OK, "-ERR DB index is out of range\r\n"],
-                ErrorKind::InvalidConfig,
-                "database 99",
-            ),
-            (
-                &db,
-                vec![HELLO, OK, OK, "-LOADING Redis is loading the dataset\r\n"],
-                ErrorKind::Disconnected,
-                "loading the dataset",
-            ),
-            (
-                &settings(),
-                vec![HELLO, OK, OK, "-MASTERDOWN Link is down\r\n"],
-                ErrorKind::Disconnected,
-                "Link is down",
-            ),
-            (
-                &settings(),
-                vec!["-ERR max number of clients reached\r\n"],
-                ErrorKind::Disconnected,
-                "max number of clients",
-            ),
-            (&settings(), vec![HELLO, OK, OK, "+PONG\r\n"], ErrorKind::Protocol, "no role"),
-        ];
-        for (settings, replies, kind, part) in cases {
-            let (found, message) = refusal(settings, &replies);
-            assert_eq!(found, kind, "{message}");
-            assert!(message.contains(part), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_server_that_refuses_role_is_asked_for_info() {
-        let info = "$11\r\nrole:master\r\n";
-        for refusal in [NO_ROLE, "-NOPERM no role\r\n"] {
-            let (end, said) = shake(&settings(), &[HELLO, OK, OK, refusal, info]);
-            let greeting = end.unwrap();
-            assert!(matches!(greeting.role, Some(Role::Master { .. })), "{greeting:?}");
-            assert_eq!(greeting.inquiry, Inquiry::Info);
-            assert_eq!(said[1..], ["INFO replication"]);
-        }
-    }
-
-    #[test]
-    fn a_master_that_loads_its_data_takes_no_commands() {
-        let loading = "-LOADING Redis is loading the dataset in memory\r\n";
-        let shake = |role: &str, ping: &str| {
-            let shake = Handshake::new(&"10.0.0.1:6379".parse().unwrap(), &settings());
-            answer(shake.for_commands(), &[HELLO, OK, OK, role, ping])
-        };
-        let (end, said) = shake(MASTER, "+PONG\r\n");
-        end.unwrap();
-        assert_eq!(said, [format!("HELLO 3; {INFO}; ROLE; PING")]);
-        let error = shake(MASTER, loading).0.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Disconnected);
-        assert!(error.to_string().contains("is not ready"), "{error}");
-        // What is no master is told by its role, and PING may be denied.
-        for (role, ping) in [
-            (REPLICA, loading),
-            (REPLICA, "-MASTERDOWN Link is down\r\n"),
-            (MASTER, "-NOPERM no ping\r\n"),
-        ] {
-            assert!(shake(role, ping).0.unwrap().role.is_some());
-        }
-    }
-
-    #[test]
-    fn a_role_that_is_not_required_may_be_refused() {
-        let settings = Settings { role_required: false, ..settings() };
-        let (end, _) = shake(&settings, &[HELLO, OK, OK, "-NOPERM no role\r\n"]);
-        assert_eq!(end.unwrap().role, None);
-    }
-
-    #[test]
-    fn settings_never_print_the_password() {
-        assert!(!format!("{:?}", with_password()).contains("secret"));
-    }
-}
+mod tests;
