@@ -270,6 +270,9 @@ impl Handshake {
                     "it will be tried again",
                 ));
             }
+            // Valkey 9 does not tell a stranger which commands it knows. One that knows HELLO would
+            // have judged the credentials in it.
+            "NOAUTH" if step == Step::Hello && self.settings.password.is_some() => "NOPROTO",
             "NOAUTH" => {
                 return Err(self.error(
                     ErrorKind::Authentication,

@@ -105,7 +105,7 @@ fn an_old_server_is_spoken_to_in_resp2() {
     assert_eq!(said[1..], ["CLIENT ID"]);
 
     let noauth = "-NOAUTH Authentication required.\r\n";
-    for hello in [NO_HELLO, "-NOPROTO sorry\r\n", "-NOPERM no permissions for hello\r\n"] {
+    for hello in [NO_HELLO, noauth, "-NOPROTO sorry\r\n", "-NOPERM no permissions for hello\r\n"] {
         let first = [hello, noauth, noauth, noauth];
         let second = [OK, err, err, err, MASTER];
         let (end, said) = shake(&with_password(), &[&first[..], &second].concat());
