@@ -20,16 +20,19 @@ TESTS ?= follow promotion planned in_a_row waiting partition quarantine unconfir
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis demo test models matrix tsan bench bench-failover recordings doc lint msrv
+.PHONY: help setup redis openssl demo test models matrix tsan fuzz bench bench-failover bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: redis ## Get the servers that are missing: Redis (Debian, Ubuntu), and Valkey for the tests (pip)
+setup: redis openssl ## Get what is missing: Redis and OpenSSL's headers (Debian, Ubuntu), and Valkey (pip)
 	@tests/servers valkey-9.1 >/dev/null
 
 redis:
 	@tests/setup
+
+openssl:
+	@tests/setup openssl
 
 demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
@@ -37,17 +40,24 @@ demo: redis ## Fail a throw-away cluster over, three ways, under load, and show 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
 
-models: ## Run the gate in every order in which its threads can meet (part of `make test`)
+models: ## Run the gate and the shelf in every order of their threads (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
 
 matrix: setup ## Run the tests that fail over on four lines of servers (LINES=redis-6.2 TESTS=follow)
 	@tests/matrix $(LINES) -- $(TESTS)
 
+# Everything is several times slower there, so a drill's promises of time do not count.
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
+fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
+	@tests/fuzz $(or $(SECONDS),60)
+
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
+
+bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
+	$(CARGO) bench --bench scale
 
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
@@ -57,15 +67,17 @@ recordings: setup ## Record real failovers anew for the tests (CASES="kill freez
 	$(CARGO) run --example record -- $(CASES)
 	$(CARGO) test --lib recordings
 
-doc: ## Build the documentation; a broken link is an error
+doc: openssl ## Build the documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
 
-lint: msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
+lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the oldest Rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	for features in "" tls-rustls tls-native-tls; do \
+		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	for script in .ci/run tests/matrix tests/msrv tests/run tests/servers tests/setup \
 		tests/tsan; do \
 		bash -n $$script || exit 1; done
 
-msrv: ## Check that the oldest Rust that Cargo.toml promises is enough
+msrv: openssl ## Check that the oldest Rust that Cargo.toml promises is enough
 	@tests/msrv

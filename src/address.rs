@@ -145,6 +145,9 @@ fn normalised(host: &str) -> Result<String, Error> {
     if name.len() > 253 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         return Err(invalid(format!("{host:?} is not a host name or an IP address")));
     }
+    if name.split('.').any(str::is_empty) {
+        return Err(invalid(format!("{host:?} has two dots in a row, or begins with one")));
+    }
     Ok(name.to_ascii_lowercase())
 }
 
@@ -173,6 +176,9 @@ mod tests {
     fn faults_in_an_address_are_quoted() {
         for (text, quoted) in [
             ("", "\"\""),
+            ("redis..example", "\"redis..example\""),
+            ("redis..:6379", "\"redis..\""),
+            (".example", "\".example\""),
             (":6379", "\"\""),
             ("a:70000", "\"70000\""),
             ("a:0", "\"0\""),

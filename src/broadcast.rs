@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::Mutex;
 
-use crate::event::{Event, Source};
+use crate::{
+    event::{Event, Source},
+    trace,
+};
 
 /// How many events wait in a receiver's channel, and how many more behind it.
 const IN_CHANNEL: usize = 256;
@@ -13,8 +16,9 @@ const BEHIND: usize = 768;
 
 /// Sends events to any number of receivers and never blocks: a slow reader loses the oldest of
 /// those that do not fit its channel, and is told how many.
-#[derive(Default)]
 pub(crate) struct Broadcast {
+    /// The name of the service that they are about.
+    service: String,
     listeners: Mutex<Vec<Listener>>,
 }
 
@@ -25,6 +29,11 @@ struct Listener {
 }
 
 impl Broadcast {
+    /// Of events about this service.
+    pub(crate) fn of(service: &str) -> Broadcast {
+        Broadcast { service: service.to_owned(), listeners: Mutex::default() }
+    }
+
     pub(crate) fn subscribe(&self) -> Receiver<Event> {
         let (channel, receiver) = crossbeam_channel::bounded(IN_CHANNEL);
         self.listeners.lock().push(Listener { channel, behind: VecDeque::new(), lost: 0 });
@@ -32,6 +41,7 @@ impl Broadcast {
     }
 
     pub(crate) fn send(&self, event: &Event) {
+        trace::event(&self.service, event);
         self.listeners.lock().retain_mut(|listener| {
             if listener.behind.len() == BEHIND {
                 listener.behind.pop_front();

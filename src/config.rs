@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     options,
     policy::{OnLostMajority, SwitchOn},
+    tls::TlsConfig,
 };
 
 /// The version of the Redis protocol that is spoken to the nodes.
@@ -61,11 +62,18 @@ pub(crate) struct Config {
     /// Never without a password.
     pub(crate) sentinel_username: Option<String>,
     pub(crate) sentinel_password: Option<Secret>,
+    /// Whether the nodes are spoken to in TLS. Without it `tls_config` is empty.
+    pub(crate) tls: bool,
+    pub(crate) tls_config: TlsConfig,
+    /// As `tls`, of the sentinels.
+    pub(crate) sentinel_tls: bool,
+    pub(crate) sentinel_tls_config: TlsConfig,
     pub(crate) address_map: AddressMap,
     pub(crate) max_size: u32,
     /// At most `max_size`.
     pub(crate) min_idle: u32,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) leak_after: Option<Duration>,
     pub(crate) connect_timeout: Duration,
     pub(crate) dial_timeout: Duration,
     pub(crate) get_timeout: Duration,
@@ -90,10 +98,15 @@ impl Config {
             protocol: Protocol::Resp3,
             sentinel_username: None,
             sentinel_password: None,
+            tls: false,
+            tls_config: TlsConfig::default(),
+            sentinel_tls: false,
+            sentinel_tls_config: TlsConfig::default(),
             address_map: AddressMap::default(),
             max_size: 8,
             min_idle: 1,
             max_lifetime: Some(Duration::from_secs(30 * 60)),
+            leak_after: None,
             connect_timeout: Duration::from_secs(5),
             dial_timeout: Duration::from_millis(500),
             get_timeout: Duration::from_secs(5),
@@ -212,6 +225,29 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS to the nodes, as this says. A URL does so by `rediss+sentinel://` and the options
+    /// `tls_ca`, `tls_cert`, `tls_key` (files, or PEM text itself) and `tls_server_name`.
+    ///
+    /// Default: plain TCP. It takes one of the features `tls-rustls` and `tls-native-tls`. The sentinels
+    /// are spoken to in TLS only by [`Builder::sentinel_tls`]: the two are set up apart. The handshake
+    /// is part of [`Builder::dial_timeout`].
+    pub fn tls(mut self, config: TlsConfig) -> Builder {
+        self.settings.tls = true;
+        self.settings.tls_config = config;
+        self
+    }
+
+    /// Speaks TLS to the sentinels, as this says. A URL does so by `sentinel_tls=true` and the options
+    /// `sentinel_tls_ca`, `sentinel_tls_cert`, `sentinel_tls_key` and `sentinel_tls_server_name`.
+    ///
+    /// Default: plain TCP. What [`Builder::tls`] got is not taken instead, for sentinels often have
+    /// certificates of their own or none.
+    pub fn sentinel_tls(mut self, config: TlsConfig) -> Builder {
+        self.settings.sentinel_tls = true;
+        self.settings.sentinel_tls_config = config;
+        self
+    }
+
     /// Connects to `to` where the sentinels announce `from`, both `host:port`: for nodes and
     /// sentinels behind NAT, in Docker, or at the end of a tunnel. Call it once per address.
     ///
@@ -260,6 +296,18 @@ impl Builder {
     /// and credentials), and a dial each half hour costs nothing.
     pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Builder {
         self.settings.max_lifetime = lifetime.into();
+        self
+    }
+
+    /// How long a handle may be out before it is reported, once, with the place in the program where
+    /// it was taken: in the log as a warning, as [`Event::Leaked`](crate::Event::Leaked), and in
+    /// [`Stats::leaks`](crate::Stats::leaks). It is not taken away from whoever has it. `None`: never.
+    ///
+    /// Default `None`: a handle that a thread keeps for itself is no leak, and how long is too long
+    /// only the program knows. Costs nothing at the checkout; once set, a background thread looks
+    /// four times in this time, at most every 10 ms and at least every 5 s.
+    pub fn leak_after(mut self, time: impl Into<Option<Duration>>) -> Builder {
+        self.settings.leak_after = time.into();
         self
     }
 
@@ -336,6 +384,10 @@ impl Builder {
 
     /// How long that wait may last before commands go on with the old master.
     ///
+    /// They do not while a majority of the known sentinels names another one: what the old master
+    /// acknowledged then would be lost. They wait until that one takes writes, as long as their own
+    /// deadlines allow, and fail with the outcome `NotSent`.
+    ///
     /// Default 3 s: a promotion comes within 0.1 s of the choice, 0.6 s when failovers follow each
     /// other, and where only a sentinel's word will do, about 1 s later.
     pub fn fence_timeout(mut self, timeout: Duration) -> Builder {
@@ -374,8 +426,9 @@ impl Builder {
     /// The names are those of the setters ([`Builder::option_names`]). Durations carry a unit
     /// (`500ms`, `1.5s`, `1m`), lists are separated by commas (`sentinels`) or semicolons
     /// (`address_map=10.0.0.1:6379>127.0.0.1:7000;…`), `switch_on` is `promotion`, `confirmation`
-    /// or `announcement`, `on_lost_majority` is `serve` or `fence:1s`, `fence` is `true` or `false`,
-    /// `protocol` is `2` or `3`, and `max_lifetime` may be `none`. `sentinel`,
+    /// or `announcement`, `on_lost_majority` is `serve` or `fence:1s`, `fence`, `tls` and `sentinel_tls`
+    /// are `true` or `false`, certificates and keys are the path of a PEM file or the PEM text itself,
+    /// `protocol` is `2` or `3`, and `max_lifetime` and `leak_after` may be `none`. `sentinel`,
     /// `sentinels` and `address_map` add to what is there; everything else replaces it.
     ///
     /// # Errors
@@ -611,13 +664,57 @@ mod tests {
             ("address_map", "c:1>d:1;a:1>x:1", "b:1"),
             ("address_map", "c:1", ">"),
             ("maxsize", "1", "max_size"),
-            ("tls_ca", "x", "\"tls_ca\""),
+            ("tls", "yes", "true or false"),
+            ("tls_server_name", "a b", "\"a b\""),
         ] {
             let error = builder.set(key, value).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig);
             let text = error.to_string();
             assert!(text.contains(key) && text.contains(quoted), "{quoted} is not in: {text}");
             assert_eq!(builder.settings, before, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn settings_of_tls_without_tls_are_no_settings() {
+        for (name, value) in [
+            ("tls_ca", "ca.pem"),
+            ("tls_cert", "c.pem"),
+            ("tls_key", "k.pem"),
+            ("tls_server_name", "h"),
+            ("sentinel_tls_ca", "ca.pem"),
+            ("sentinel_tls_server_name", "h"),
+        ] {
+            let mut builder = usable();
+            builder.set(name, value).unwrap();
+            let error = builder.into_config().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+            assert!(error.to_string().starts_with(&format!("{name}: set while")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_never_printed() {
+        let mut builder = usable();
+        builder.set("tls_key", "-----BEGIN PRIVATE KEY-----\nhunter2").unwrap();
+        builder.set("sentinel_tls_key", "-----BEGIN PRIVATE KEY-----\nhunter2").unwrap();
+        let error = builder.clone().into_config().unwrap_err();
+        for text in [format!("{builder:?}"), error.to_string(), builder.settings.to_string()] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[cfg(not(any(feature = "tls-rustls", feature = "tls-native-tls")))]
+    #[test]
+    fn a_build_without_tls_names_the_features() {
+        for builder in [
+            usable().tls(TlsConfig::new()),
+            usable().sentinel_tls(TlsConfig::new().ca_file("ca.pem")),
+        ] {
+            let error = builder.into_config().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+            let text = error.to_string();
+            assert!(text.contains("tls-rustls") && text.contains("tls-native-tls"), "{text}");
         }
     }
 

@@ -6,6 +6,7 @@ mod source;
 
 use std::{
     fmt,
+    panic::Location,
     time::{Duration, Instant},
 };
 
@@ -297,6 +298,21 @@ pub enum Event {
         /// What is wrong with it.
         reason: String,
     },
+    /// A handle has been out for longer than [`Builder::leak_after`](crate::Builder::leak_after).
+    /// Told once for each checkout.
+    #[non_exhaustive]
+    Leaked {
+        /// When it was noticed.
+        at: Instant,
+        /// Who told it.
+        source: Source,
+        /// Where the handle was taken: the call of `Factory::get` or the like.
+        place: &'static Location<'static>,
+        /// How long it has been out.
+        out: Duration,
+        /// The generation of its connection.
+        generation: u64,
+    },
     /// The reader of the events was too slow: so many of the oldest were dropped.
     #[non_exhaustive]
     Missed {
@@ -336,6 +352,7 @@ macro_rules! in_each {
             | Event::Disagreement { $field, .. }
             | Event::NotVerified { $field, .. }
             | Event::Malformed { $field, .. }
+            | Event::Leaked { $field, .. }
             | Event::Missed { $field, .. } => $field,
         }
     };
@@ -379,6 +396,7 @@ impl Event {
             Event::Disagreement { .. } => "disagreement",
             Event::NotVerified { .. } => "not-verified",
             Event::Malformed { .. } => "malformed",
+            Event::Leaked { .. } => "leaked",
             Event::Missed { .. } => "missed",
         }
     }
@@ -440,6 +458,9 @@ impl fmt::Display for Event {
             }
             Event::Malformed { channel, reason, .. } => {
                 write!(f, ": {}: {}", OneLine(channel), OneLine(reason))?;
+            }
+            Event::Leaked { place, out, .. } => {
+                write!(f, ": the handle taken at {place} has been out for {out:.1?}")?;
             }
             Event::Missed { count, .. } => write!(f, ": {count} events")?,
         }

@@ -2,23 +2,26 @@
 
 use std::{
     fmt,
+    panic::Location,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
-use redis::RedisResult;
+use redis::{RedisResult, ToRedisArgs};
 
 use crate::{
     address::Address,
     broadcast::Broadcast,
     config::{Builder, Config, Protocol},
     connection::{Limits, Settings},
-    error::{Error, Outcome},
+    error::{Error, ErrorKind, Outcome},
     event::Event,
     metrics::{Counters, Stats},
-    pool::{Handle, Pool, PoolSettings, closed},
+    pool::{Handle, Place, Pool, PoolSettings, after, closed},
+    subscription::Subscription,
+    tls::{self, TlsConfig},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -79,21 +82,25 @@ impl Factory {
         let deadline = Instant::now() + config.connect_timeout;
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
-        let events = Arc::new(Broadcast::default());
+        let events = Arc::new(Broadcast::of(&config.service));
         let pool = Pool::new(
             PoolSettings {
-                node: Arc::new(config.node_settings()),
+                node: Arc::new(config.node_settings()?),
                 max_size: config.max_size,
                 min_idle: config.min_idle,
                 max_lifetime: config.max_lifetime,
+                leak_after: config.leak_after,
                 get_timeout: config.get_timeout,
                 workers: Arc::downgrade(&workers),
             },
             counters.clone(),
         );
+        pool.watch_leaks(&workers, &events);
+        #[cfg(feature = "metrics")]
+        crate::metrics::export(&config.service, &pool, &workers);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
-            settings: Arc::new(config.sentinel_settings()),
+            settings: Arc::new(config.sentinel_settings()?),
             map: config.address_map.clone(),
         };
         let order = Order {
@@ -130,6 +137,8 @@ impl Factory {
     /// # Errors
     /// All with [`Outcome::NotSent`]: [`PoolTimeout`](crate::ErrorKind::PoolTimeout),
     /// [`NoMaster`](crate::ErrorKind::NoMaster), [`Closed`](crate::ErrorKind::Closed).
+    #[inline]
+    #[track_caller]
     pub fn get(&self) -> Result<Handle, Error> {
         self.get_timeout(self.inner.config.get_timeout)
     }
@@ -138,18 +147,20 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::get`].
+    #[inline]
+    #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Handle, Error> {
-        let lease = self.inner.pool.checkout(after(timeout))?;
-        Ok(Handle::new(self.inner.pool.clone(), lease))
+        self.inner.pool.checkout(timeout, Location::caller()).map(Handle::new)
     }
 
     /// A handle, if a connection to the current master is idle right now. Does not wait for one.
     ///
     /// Blocks only just after another connection broke, and then for the server's answer to a PING
     /// (at most `dial_timeout`). `None` also when the factory is closed.
+    #[inline]
+    #[track_caller]
     pub fn try_get(&self) -> Option<Handle> {
-        let lease = self.inner.pool.try_checkout().ok()??;
-        Some(Handle::new(self.inner.pool.clone(), lease))
+        self.inner.pool.try_checkout(Location::caller()).ok()?.map(Handle::new)
     }
 
     /// Runs `work` with a handle, and again with another when it failed and certainly nothing of
@@ -161,8 +172,9 @@ impl Factory {
     ///
     /// # Errors
     /// The last error of `work`, or of the checkout.
+    #[track_caller]
     pub fn run<T>(&self, mut work: impl FnMut(&mut Handle) -> RedisResult<T>) -> RedisResult<T> {
-        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work)
+        self.repeat(|outcome| outcome == Outcome::NotSent, &mut work, Location::caller())
     }
 
     /// As [`Factory::run`], and again also after [`Outcome::Unknown`]: for work that may run twice
@@ -170,22 +182,23 @@ impl Factory {
     ///
     /// # Errors
     /// As [`Factory::run`].
+    #[track_caller]
     pub fn run_idempotent<T>(
         &self,
         mut work: impl FnMut(&mut Handle) -> RedisResult<T>,
     ) -> RedisResult<T> {
-        self.repeat(|outcome| outcome != Outcome::Replied, &mut work)
+        self.repeat(|outcome| outcome != Outcome::Replied, &mut work, Location::caller())
     }
 
     fn repeat<T>(
         &self,
         again: impl Fn(Outcome) -> bool,
         work: &mut dyn FnMut(&mut Handle) -> RedisResult<T>,
+        place: Place,
     ) -> RedisResult<T> {
         let deadline = after(self.inner.config.get_timeout);
         loop {
-            let lease = self.inner.pool.checkout(deadline)?;
-            let mut handle = Handle::new(self.inner.pool.clone(), lease);
+            let mut handle = Handle::new(self.inner.pool.checkout_until(deadline, place)?);
             match work(&mut handle) {
                 Err(error)
                     if again(Outcome::of(&error))
@@ -194,6 +207,32 @@ impl Factory {
                 done => return done,
             }
         }
+    }
+
+    /// Subscribes to channels of the current master, and of every later one: one name, or a slice or
+    /// vector of names. The [`Subscription`] is an iterator over what comes.
+    ///
+    /// Blocks until the server has confirmed all of them, at most for `get_timeout` (a dial that has
+    /// begun may take `dial_timeout` longer); an outage, and a switch, end the wait with a
+    /// subscription at the new master.
+    ///
+    /// # Errors
+    /// [`NoMaster`](crate::ErrorKind::NoMaster) or
+    /// [`CommandTimeout`](crate::ErrorKind::CommandTimeout) when that was not enough time;
+    /// [`Permission`](crate::ErrorKind::Permission) when the user may not subscribe to one of them;
+    /// [`Authentication`](crate::ErrorKind::Authentication),
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) when no channel is named,
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn subscribe(&self, channels: impl ToRedisArgs) -> Result<Subscription, Error> {
+        Subscription::to_channels(self.inner.pool.clone(), channels)
+    }
+
+    /// As [`Factory::subscribe`], for patterns: `news.*`, `h?llo`, `h[ae]llo`.
+    ///
+    /// # Errors
+    /// As [`Factory::subscribe`].
+    pub fn psubscribe(&self, patterns: impl ToRedisArgs) -> Result<Subscription, Error> {
+        Subscription::to_patterns(self.inner.pool.clone(), patterns)
     }
 
     /// Everything that happens from now on: switches, sentinels that come and go, and the like.
@@ -208,7 +247,7 @@ impl Factory {
     /// Blocks until a generation later than `after` is there, at most for `timeout`; gives its
     /// number, or `None` when the time was up or the factory was closed.
     pub fn wait_for_generation(&self, after: u64, timeout: Duration) -> Option<u64> {
-        self.inner.pool.wait_for_generation(after, self::after(timeout))
+        self.inner.pool.wait_for_generation(after, crate::pool::after(timeout))
     }
 
     /// The number of the current generation. It starts at 1 and rises with each switch.
@@ -286,13 +325,24 @@ impl Config {
     }
 
     /// How to talk to the nodes.
-    pub(crate) fn node_settings(&self) -> Settings {
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] when certificates or keys for TLS cannot be had.
+    pub(crate) fn node_settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
+            tls: connector(self.tls, &self.tls_config, tls::NODES)?,
+            ..self.plain_settings()
+        })
+    }
+
+    fn plain_settings(&self) -> Settings {
         Settings {
             username: self.username.clone(),
             password: self.password.clone(),
             db: self.db,
             client_name: self.client_name.clone(),
             protocol: self.protocol,
+            tls: None,
             dial_timeout: self.dial_timeout,
             command_timeout: self.command_timeout,
             user_timeout: Some(USER_TIMEOUT),
@@ -303,16 +353,30 @@ impl Config {
 
     /// How to talk to the sentinels: RESP3 where they know it, because one connection then does for
     /// events and for questions.
-    pub(crate) fn sentinel_settings(&self) -> Settings {
-        Settings {
+    ///
+    /// # Errors
+    /// As [`Config::node_settings`].
+    pub(crate) fn sentinel_settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
             username: self.sentinel_username.clone(),
             password: self.sentinel_password.clone(),
             db: 0,
             protocol: Protocol::Resp3,
+            tls: connector(self.sentinel_tls, &self.sentinel_tls_config, tls::SENTINELS)?,
             role_required: false,
-            ..self.node_settings()
-        }
+            ..self.plain_settings()
+        })
     }
+}
+
+/// What makes TLS sessions, where TLS is spoken.
+fn connector(
+    spoken: bool,
+    config: &TlsConfig,
+    names: tls::Names,
+) -> Result<Option<tls::Connector>, Error> {
+    let connector = spoken.then(|| tls::Connector::new(config, names)).transpose();
+    connector.map_err(|message| Error::new(ErrorKind::InvalidConfig, message))
 }
 
 impl Inner {
@@ -340,10 +404,4 @@ impl fmt::Debug for Factory {
             .field("generation", &self.generation())
             .finish_non_exhaustive()
     }
-}
-
-/// A deadline; a timeout too long for the clock is a very long one.
-fn after(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
 }

@@ -25,6 +25,27 @@
 //!   [`Outcome::Unknown`] (it may have run) or [`Outcome::Replied`]. Nothing is sent again silently
 //!   unless it was certainly not sent.
 //!
+//! # Subscriptions that survive
+//! [`Factory::subscribe`] gives an iterator over what is published. It subscribes again by itself, at
+//! the new master after a switch, and says where messages may be missing: no server keeps them for a
+//! subscriber that is away.
+//!
+//! ```no_run
+//! use switchmaster::{Delivery, Factory};
+//!
+//! # fn read_all_prices() {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let factory = Factory::open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster")?;
+//! for delivery in factory.subscribe("prices")? {
+//!     match delivery {
+//!         Delivery::Message(message) => println!("{}", message.payload::<String>()?),
+//!         // Subscribed again: what is read now, and what comes from now on, is complete.
+//!         Delivery::Gap(_) => read_all_prices(),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # From a sentinel's message to a refreshed handle
 //! The watch, one thread for all factories that use the same sentinels, listens to every sentinel
 //! and asks them all, often while anything is wrong. What they say is weighed by configuration epoch
@@ -53,10 +74,22 @@
 //! about 0.1 s. [`Builder::fence`] turns that off; [`OnLostMajority::Fence`] uses the same fence for a
 //! program that a partition has shut in with a master.
 //!
+//! # What can be watched
+//! [`Factory::stats`] counts and measures: gauges with HikariCP's meanings, totals, and how long threads
+//! waited for handles and had them. [`Factory::events`] tells what happens as it happens, and
+//! [`Builder::leak_after`] has handles told that nobody gives back, with the place where they were taken.
+//! The feature `metrics` tells the stats through the facade of that name, once a second; `tracing`
+//! tells the events, and each wait for a handle as a span.
+//!
+//! # TLS
+//! Nodes and sentinels are spoken to in TLS by [`Builder::tls`] and [`Builder::sentinel_tls`], or by
+//! `rediss+sentinel://` and `sentinel_tls=true` in a URL: [`TlsConfig`]. It takes one of the features
+//! `tls-rustls` and `tls-native-tls`.
+//!
 //! # Threads
-//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] is `Send`; one thread at a time uses
-//! it. In the background there is one watch thread for each set of sentinels and five workers for the
-//! whole process; [`Factory::close`] of the last factory ends them.
+//! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] and a [`Subscription`] are `Send`; one
+//! thread at a time uses each. In the background there is one watch thread for each set of sentinels
+//! and five workers for the whole process; [`Factory::close`] of the last factory ends them.
 
 mod address;
 mod address_map;
@@ -66,27 +99,52 @@ mod connection;
 mod error;
 mod event;
 mod factory;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod metrics;
 mod options;
 mod origin;
 mod policy;
 mod pool;
+mod subscription;
 mod sync;
+mod tls;
 mod topology;
+mod trace;
 mod trouble;
 mod url;
 mod watch;
 mod workers;
 
+pub use crate::metrics::{Histogram, Stats};
 pub use address::Address;
 pub use config::{Builder, Protocol};
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;
-pub use metrics::Stats;
 pub use policy::{OnLostMajority, SwitchOn};
 pub use pool::Handle;
 pub use redis;
+pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Subscription};
+pub use tls::{TlsBackend, TlsConfig};
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
+
+/// The guide's examples compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../docs/timeouts.md")]
+    mod timeouts {}
+    #[doc = include_str!("../docs/outcomes.md")]
+    mod outcomes {}
+    #[doc = include_str!("../docs/sizing.md")]
+    mod sizing {}
+    #[doc = include_str!("../docs/sentinel.md")]
+    mod sentinel {}
+    #[doc = include_str!("../docs/containers.md")]
+    mod containers {}
+    #[doc = include_str!("../docs/from-r2d2.md")]
+    mod from_r2d2 {}
+}

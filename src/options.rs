@@ -8,10 +8,11 @@ mod form;
 use crate::{
     address::{Address, SENTINEL_PORT},
     config::Config,
+    tls::{self, TlsConfig},
 };
 use form::{
-    ClientName, Count, Database, Form, Hidden, Lifetime, LostMajority, ProtocolVersion, Service,
-    Size, Switch, Text, Timeout, YesNo,
+    ClientName, Count, Database, Form, Hidden, Lifetime, LostMajority, PemText, ProtocolVersion,
+    ServerName, Service, Size, Switch, Text, Timeout, Tls, YesNo,
 };
 
 /// The options, in the order in which they are checked and printed.
@@ -32,6 +33,16 @@ pub(crate) static OPTIONS: &[Row] = &[
     row!(protocol: ProtocolVersion),
     row!(sentinel_username: Text),
     row!(sentinel_password: Hidden),
+    row!(tls: Tls),
+    row!(tls_ca = tls_config.ca: PemText),
+    row!(tls_cert = tls_config.cert: PemText),
+    row!(tls_key = tls_config.key: PemText),
+    row!(tls_server_name = tls_config.server_name: ServerName),
+    row!(sentinel_tls: Tls),
+    row!(sentinel_tls_ca = sentinel_tls_config.ca: PemText),
+    row!(sentinel_tls_cert = sentinel_tls_config.cert: PemText),
+    row!(sentinel_tls_key = sentinel_tls_config.key: PemText),
+    row!(sentinel_tls_server_name = sentinel_tls_config.server_name: ServerName),
     Row {
         name: "address_map",
         secret: false,
@@ -42,6 +53,7 @@ pub(crate) static OPTIONS: &[Row] = &[
     row!(max_size: Size),
     row!(min_idle: Count),
     row!(max_lifetime: Lifetime),
+    row!(leak_after: Lifetime),
     row!(connect_timeout: Timeout),
     row!(dial_timeout: Timeout),
     row!(get_timeout: Timeout),
@@ -122,7 +134,27 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
             "sentinel_username: set without a password; set sentinel_password as well".to_owned()
         );
     }
-    Ok(())
+    check_tls(config.tls, &config.tls_config, "tls", &tls::NODES)?;
+    check_tls(config.sentinel_tls, &config.sentinel_tls_config, "sentinel_tls", &tls::SENTINELS)
+}
+
+/// Refuses what would be forgotten, so that nobody takes plain TCP for TLS.
+fn check_tls(
+    spoken: bool,
+    config: &TlsConfig,
+    switch: &str,
+    names: &tls::Names,
+) -> Result<(), String> {
+    let set = [
+        (config.ca.is_some(), names.ca),
+        (config.cert.is_some(), names.cert),
+        (config.key.is_some(), names.key),
+        (config.server_name.is_some(), names.server_name),
+    ];
+    if let Some((_, name)) = set.iter().find(|(set, _)| *set && !spoken) {
+        return Err(format!("{name}: set while {switch} is not; set {switch} to true as well"));
+    }
+    config.check(names)
 }
 
 /// The message for a name that is not in the table.
@@ -235,20 +267,23 @@ fn print_address_map(config: &Config) -> Option<String> {
     (!rows.is_empty()).then(|| rows.join(";"))
 }
 
-/// The row of an option that is a field of [`Config`] of the same name.
+/// The row of an option that is a field of [`Config`], of the same name unless another is given.
 macro_rules! row {
     ($name:ident: $form:ty) => {
+        row!($name = $name: $form)
+    };
+    ($name:ident = $($field:ident).+: $form:ty) => {
         Row {
             name: stringify!($name),
             secret: <$form>::SECRET,
             set: |config, text| {
                 let value = <$form>::parse(text)?;
                 <$form>::check(&value)?;
-                config.$name = value;
+                config.$($field).+ = value;
                 Ok(())
             },
-            check: |config| <$form>::check(&config.$name),
-            print: |config| <$form>::print(&config.$name),
+            check: |config| <$form>::check(&config.$($field).+),
+            print: |config| <$form>::print(&config.$($field).+),
         }
     };
 }

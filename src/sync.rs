@@ -3,6 +3,9 @@
 
 /// A fence is something else here.
 pub(crate) use std::sync::atomic::fence as barrier;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering,
+};
 
+pub(crate) use crossbeam_utils::{CachePadded, atomic::AtomicCell};
 pub(crate) use parking_lot::{Condvar, Mutex};

@@ -12,11 +12,14 @@ use crate::{
     config::{Builder, Config},
     error::{Error, ErrorKind},
     options::{self, OPTIONS},
+    tls::MISSING,
 };
 
 impl Builder {
     /// Reads a URL:
     /// `redis+sentinel://[user][:password@]host[:port][,host[:port]…]/service[/db][?option=value&…]`.
+    ///
+    /// `rediss+sentinel://` asks for TLS to the nodes, as [`Builder::tls`] does.
     ///
     /// Ports are 26379 unless given, IPv6 addresses stand in brackets, and user, password, service
     /// and values are percent-decoded. The options are those of [`Builder::set`], each at most once;
@@ -24,7 +27,7 @@ impl Builder {
     ///
     /// Lettuce's form is read as well:
     /// `redis-sentinel://[[user:]password@]host[:port][,host[:port]…][/db][?option=value&…]#service`,
-    /// with its names `clientName`, `database`, `sentinelMasterId` and `timeout` beside ours.
+    /// or `rediss-sentinel://…`, with its names `clientName`, `database`, `sentinelMasterId` and `timeout` beside ours.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidUrl`], quoting the part that is wrong, and never the user or a password.
@@ -43,7 +46,8 @@ enum Form {
 }
 
 /// What hosts, path and user say, and no option can say again.
-const STRUCTURE: [&str; 6] = ["sentinel", "sentinels", "service", "db", "username", "password"];
+const STRUCTURE: [&str; 7] =
+    ["sentinel", "sentinels", "service", "db", "username", "password", "tls"];
 
 /// Lettuce's names of options.
 const LETTUCE: [(&str, &str); 4] = [
@@ -54,7 +58,7 @@ const LETTUCE: [(&str, &str); 4] = [
 ];
 
 fn parse(url: &str) -> Result<Builder, String> {
-    let (form, rest) = scheme(url)?;
+    let Scheme { form, tls, rest } = scheme(url)?;
     if let Some(position) = url.find(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(format!(
             "the URL has a space or control character at byte {position}: write it as %XX"
@@ -86,6 +90,11 @@ fn parse(url: &str) -> Result<Builder, String> {
     let mut builder = Builder::new();
     let config = &mut builder.settings;
     let mut said = vec!["sentinel", "sentinels"];
+    if let Some(name) = tls {
+        options::set(config, "tls", "true")
+            .map_err(|_| format!("{name:?} asks for TLS: {MISSING}"))?;
+        said.push("tls");
+    }
     if let Some(user_info) = user_info {
         credentials(config, &mut said, form, user_info)?;
     }
@@ -123,7 +132,14 @@ fn parse(url: &str) -> Result<Builder, String> {
     Ok(builder)
 }
 
-fn scheme(url: &str) -> Result<(Form, &str), String> {
+struct Scheme<'a> {
+    form: Form,
+    /// The scheme itself, when it asks for TLS.
+    tls: Option<&'a str>,
+    rest: &'a str,
+}
+
+fn scheme(url: &str) -> Result<Scheme<'_>, String> {
     let word = |text: &str| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
     };
@@ -131,12 +147,10 @@ fn scheme(url: &str) -> Result<(Form, &str), String> {
         return Err("the URL has no scheme: it starts with redis+sentinel://".to_owned());
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "redis+sentinel" => Ok((Form::Path, rest)),
-        "redis-sentinel" => Ok((Form::Fragment, rest)),
-        "rediss+sentinel" | "rediss-sentinel" => Err(format!(
-            "{scheme:?} asks for TLS, and this build has none (features tls-rustls and \
-             tls-native-tls)"
-        )),
+        "redis+sentinel" => Ok(Scheme { form: Form::Path, tls: None, rest }),
+        "redis-sentinel" => Ok(Scheme { form: Form::Fragment, tls: None, rest }),
+        "rediss+sentinel" => Ok(Scheme { form: Form::Path, tls: Some(scheme), rest }),
+        "rediss-sentinel" => Ok(Scheme { form: Form::Fragment, tls: Some(scheme), rest }),
         "redis" | "rediss" | "valkey" | "valkeys" => Err(format!(
             "{scheme:?} is the scheme of a single server: the URL of a service that sentinels \
              monitor starts with redis+sentinel://"
@@ -411,7 +425,7 @@ const VALUE: &AsciiSet = &PART.remove(b':').remove(b',').remove(b';');
 /// cannot be written and is left out.
 fn write_url(config: &Config, passwords: bool, f: &mut impl fmt::Write) -> fmt::Result {
     let part = |text| utf8_percent_encode(text, PART);
-    f.write_str("redis+sentinel://")?;
+    f.write_str(if config.tls { "rediss+sentinel://" } else { "redis+sentinel://" })?;
     if let Some(user) = &config.username {
         write!(f, "{}", part(user))?;
     }
@@ -460,6 +474,7 @@ mod tests {
     use crate::{
         config::{Protocol, Secret},
         policy::{OnLostMajority, SwitchOn},
+        tls::{AVAILABLE, Pem, TlsConfig},
     };
 
     fn print(config: &Config) -> String {
@@ -473,6 +488,9 @@ mod tests {
     struct Table {
         good: Vec<Good>,
         bad: Vec<Bad>,
+        tls_good: Vec<Good>,
+        tls_bad: Vec<Bad>,
+        plain_bad: Vec<Bad>,
     }
 
     #[derive(Deserialize)]
@@ -491,15 +509,24 @@ mod tests {
         hides: Vec<String>,
     }
 
-    fn table() -> Table {
-        toml::from_str(include_str!("../tests/urls.toml")).unwrap()
+    /// Those that concern this build.
+    fn table() -> (Vec<Good>, Vec<Bad>) {
+        let table: Table = toml::from_str(include_str!("../tests/urls.toml")).unwrap();
+        let (mut good, mut bad) = (table.good, table.bad);
+        if AVAILABLE {
+            good.extend(table.tls_good);
+            bad.extend(table.tls_bad);
+        } else {
+            bad.extend(table.plain_bad);
+        }
+        (good, bad)
     }
 
     #[test]
     fn good_urls_mean_what_the_table_says() {
-        let table = table();
-        assert!(table.good.len() >= 30);
-        for Good { url, is } in table.good {
+        let (good, _) = table();
+        assert!(good.len() >= 30);
+        for Good { url, is } in good {
             let config = Builder::from_url(&url)
                 .and_then(Builder::into_config)
                 .unwrap_or_else(|error| panic!("{url}: {error}"));
@@ -511,9 +538,9 @@ mod tests {
 
     #[test]
     fn bad_urls_are_refused_with_the_reason_in_the_table() {
-        let table = table();
-        assert!(table.bad.len() >= 50);
-        for Bad { url, says, hides } in table.bad {
+        let (_, bad) = table();
+        assert!(bad.len() >= 50);
+        for Bad { url, says, hides } in bad {
             let error = match Builder::from_url(&url) {
                 Ok(builder) => panic!("{url} is accepted: {builder:?}"),
                 Err(error) => error,
@@ -564,16 +591,34 @@ mod tests {
             .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
     }
 
+    /// Whether TLS is spoken, and how.
+    fn tls() -> impl Strategy<Value = (bool, TlsConfig)> {
+        let file = || "\\PC{1,12}".prop_map(|path| Pem::File(path.into()));
+        let name = "[a-z]{1,8}(\\.[a-z]{2,3})?";
+        (any::<bool>(), of(file()), of((file(), file())), of(name)).prop_map(
+            |(spoken, ca, own, server_name)| {
+                if !spoken || !AVAILABLE {
+                    return (false, TlsConfig::new());
+                }
+                let (cert, key) = own.unzip();
+                (true, TlsConfig { ca, cert, key, server_name, backend: None })
+            },
+        )
+    }
+
     fn configs() -> impl Strategy<Value = Config> {
         let credentials = || (of("\\PC{1,12}"), of(".{1,12}"));
         (
             (vec(host(), 1..5), "[^\\s\\pC]{1,12}", credentials(), 0..i64::from(i32::MAX)),
             (of("[!-~]{1,12}"), any::<bool>(), credentials(), vec((host(), host()), 0..4)),
-            (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3usize),
+            (1u32.., 0u32..9, of(duration()), vec(duration(), 4), 0..3usize, of(duration())),
             (duration(), duration(), any::<bool>(), of(duration())),
+            (tls(), tls()),
         )
-            .prop_map(|(basics, names, sizes, failover)| {
+            .prop_map(|(basics, names, sizes, failover, (nodes, sentinels))| {
                 let mut config = Config::unset();
+                (config.tls, config.tls_config) = nodes;
+                (config.sentinel_tls, config.sentinel_tls_config) = sentinels;
                 for sentinel in basics.0 {
                     options::add_sentinel(&mut config, sentinel);
                 }
@@ -591,6 +636,7 @@ mod tests {
                 config.max_size = sizes.0;
                 config.min_idle = sizes.1.min(sizes.0);
                 config.max_lifetime = sizes.2;
+                config.leak_after = sizes.5;
                 config.connect_timeout = sizes.3[0];
                 config.dial_timeout = sizes.3[1];
                 config.get_timeout = sizes.3[2];

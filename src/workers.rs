@@ -122,6 +122,16 @@ impl Workers {
         self.watching.execute(job);
     }
 
+    /// Runs a job of a watch after `pause`, and again after each pause that it asks for. One that
+    /// panics is not run again.
+    pub(crate) fn run_again(
+        &self,
+        pause: Duration,
+        job: impl FnMut() -> Option<Duration> + Send + 'static,
+    ) {
+        self.watching.execute_with_dynamic_delay(pause, job);
+    }
+
     /// Runs a job that looks whether a server that did not answer does so again.
     pub(crate) fn probe(&self, job: impl FnOnce() + Send + 'static) {
         self.probing.execute(job);

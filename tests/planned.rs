@@ -3,23 +3,24 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use common::{
+    bystander::Bystander,
     load::{Failure, Load},
+    queue::{Feeder, Readers, assert_taken, push, wait_until_taken},
     story::{Story, is_fence, is_replacing, is_switch},
     *,
 };
 use redis::{Commands, RedisResult};
 use switchmaster::{ErrorKind, Event, Evidence, Factory, FenceEnd, Handle, Outcome};
 use switchmaster_sandbox::{Cluster, Node, Role, wait_until};
+
+/// Sentinels that stood still for two seconds, or whose clock was set, take orders and carry none out
+/// for so long.
+const TILT: Duration = Duration::from_secs(30);
 
 /// A planned failover from the order to the confirmation.
 fn fail_over(cluster: &Cluster, factory: &Factory, story: &mut Story) {
@@ -34,6 +35,7 @@ fn fail_over(cluster: &Cluster, factory: &Factory, story: &mut Story) {
 fn five_in_a_row_lose_nothing_and_give_no_errors() {
     let cluster = cluster();
     let factory = named_factory(&cluster).build().unwrap();
+    let bystander = Bystander::of(&cluster);
     let load = Load::begin(&factory, 6);
     for round in 1..=5 {
         wait_until_calm(&factory, &cluster);
@@ -48,16 +50,18 @@ fn five_in_a_row_lose_nothing_and_give_no_errors() {
         cluster.repair(PATIENCE).unwrap();
         assert_eq!(factory.generation(), round + 1);
     }
-    let tally = load.end();
+    let (tally, witness) = (load.end(), bystander.end());
     for generation in 1..=6 {
         assert!(tally.by_generation(generation) >= 6, "generation {generation} took no writes");
     }
-    assert!(tally.failures.is_empty(), "{}", tally.failures());
+    let excused = tally.failures.iter().filter(|failure| witness.excuses(failure)).count();
+    assert_eq!(tally.failures.len(), excused, "{}{witness:?}", tally.failures());
     let lost = tally.lost(&cluster.master().unwrap());
     assert!(lost.is_empty(), "{}", tally.describe(&lost));
     let stats = factory.stats();
-    assert_eq!((stats.errors_not_sent, stats.errors_unknown, stats.timeouts), (0, 0, 0));
-    assert_eq!((stats.overruled_commands, stats.fences), (0, 5));
+    let errors = (stats.errors_not_sent, stats.errors_unknown, stats.timeouts);
+    assert_eq!(errors, (0, excused as u64, 0));
+    assert_eq!(stats.fences, 5);
 }
 
 #[test]
@@ -65,6 +69,7 @@ fn a_second_one_as_soon_as_the_sentinels_accept_it_loses_nothing_either() {
     let cluster = cluster();
     let factory = named_factory(&cluster).build().unwrap();
     wait_until_calm(&factory, &cluster);
+    let bystander = Bystander::of(&cluster);
     let load = Load::begin(&factory, 6);
     let mut story = Story::of(&factory);
     fail_over(&cluster, &factory, &mut story);
@@ -78,81 +83,14 @@ fn a_second_one_as_soon_as_the_sentinels_accept_it_loses_nothing_either() {
     assert!(between < Duration::from_secs(10), "{between:?}: the old master is no replica sooner");
     story.confirmed(3);
     load.wait_for(100);
-    let tally = load.end();
+    let (tally, witness) = (load.end(), bystander.end());
     cluster.repair(PATIENCE).unwrap();
     let lost = tally.lost(&cluster.master().unwrap());
     assert!(lost.is_empty(), "{} ({evidence})\n{}", tally.describe(&lost), story.text());
-    assert!(tally.failures.is_empty(), "{}\n{}", tally.failures(), story.text());
+    let excused = tally.failures.iter().all(|failure| witness.excuses(failure));
+    assert!(excused, "{}{witness:?}\n{}", tally.failures(), story.text());
     assert_eq!(story.count(is_switch), 2, "{}", story.text());
     assert_fresh(&factory, &cluster);
-}
-
-/// Threads that wait for elements of a list for as long as it takes.
-struct Readers {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<(Vec<String>, Vec<Failure>)>>,
-}
-
-const QUEUE: &str = "queue";
-/// Tells one reader to leave.
-const LEAVE: &str = "leave";
-
-impl Readers {
-    fn begin(factory: &Factory, count: usize) -> Readers {
-        let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..count).map(|_| {
-            let (factory, stop) = (factory.clone(), stop.clone());
-            thread::spawn(move || {
-                let (mut taken, mut failures) = (Vec::new(), Vec::new());
-                let mut redis = factory.get().unwrap();
-                while !stop.load(Ordering::Relaxed) {
-                    match redis.blpop::<_, Option<(String, String)>>(QUEUE, 0.0) {
-                        Ok(Some((_, element))) if element == LEAVE => break,
-                        Ok(element) => taken.extend(element.map(|(_, element)| element)),
-                        Err(error) => failures.push(Failure::of(&error)),
-                    }
-                }
-                (taken, failures)
-            })
-        });
-        let threads = threads.collect();
-        Readers { stop, threads }
-    }
-
-    fn wait_until_blocked(&self, master: &Node) {
-        let expected = self.threads.len().to_string();
-        let blocked = || master.info("clients", "blocked_clients").is_ok_and(|n| n == expected);
-        assert!(wait_until(PATIENCE, blocked), "they do not wait in the server");
-    }
-
-    /// What they took, together.
-    fn end(self, factory: &Factory) -> (Vec<String>, Vec<Failure>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut redis = factory.get().unwrap();
-        for _ in &self.threads {
-            redis.rpush::<_, _, u64>(QUEUE, LEAVE).unwrap();
-        }
-        let mut all = (Vec::new(), Vec::new());
-        for thread in self.threads {
-            let (taken, failures) = thread.join().unwrap();
-            all.0.extend(taken);
-            all.1.extend(failures);
-        }
-        all
-    }
-}
-
-fn push(factory: &Factory, element: String) -> RedisResult<String> {
-    factory.get()?.rpush::<_, _, u64>(QUEUE, &element).map(|_| element)
-}
-
-/// Every element was taken, and taken once.
-fn assert_taken(pushed: &[String], taken: &[String]) {
-    let mut times: BTreeMap<&str, i32> = BTreeMap::new();
-    pushed.iter().for_each(|element| *times.entry(element).or_default() += 1);
-    taken.iter().for_each(|element| *times.entry(element).or_default() -= 1);
-    let odd: Vec<_> = times.iter().filter(|(_, left)| **left != 0).collect();
-    assert!(odd.is_empty(), "taken too rarely (> 0) or too often (< 0): {odd:?}");
 }
 
 #[test]
@@ -167,7 +105,7 @@ fn blocked_readers_wait_on_at_the_new_master() {
     let new = cluster.node_at(factory.master().unwrap().port()).unwrap();
     readers.wait_until_blocked(&new);
     let pushed: Vec<_> = (0..30).map(|n| push(&factory, format!("late:{n}")).unwrap()).collect();
-    assert!(wait_until(PATIENCE, || factory.get().unwrap().llen(QUEUE) == Ok(0u64)));
+    wait_until_taken(&factory);
     let (taken, failures) = readers.end(&factory);
     assert!(failures.is_empty(), "{failures:?}");
     assert_taken(&pushed, &taken);
@@ -178,27 +116,14 @@ fn what_is_pushed_during_the_failover_is_taken_once() {
     let cluster = cluster();
     let factory = named_factory(&cluster).build().unwrap();
     let readers = Readers::begin(&factory, 3);
-    let stop = Arc::new(AtomicBool::new(false));
-    let feeder = {
-        let (factory, stop) = (factory.clone(), stop.clone());
-        thread::spawn(move || {
-            let mut pushed = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                pushed.push(push(&factory, format!("fed:{}", pushed.len())));
-                thread::sleep(Duration::from_millis(3));
-            }
-            pushed
-        })
-    };
+    let feeder = Feeder::begin(&factory);
     for _ in 0..2 {
         wait_until_calm(&factory, &cluster);
         fail_over(&cluster, &factory, &mut Story::of(&factory));
         cluster.repair(PATIENCE).unwrap();
     }
-    stop.store(true, Ordering::Relaxed);
-    let pushed: Result<Vec<String>, _> = feeder.join().unwrap().into_iter().collect();
-    let pushed = pushed.expect("every push succeeds");
-    assert!(wait_until(PATIENCE, || factory.get().unwrap().llen(QUEUE) == Ok(0u64)));
+    let (pushed, failures) = feeder.end(&factory);
+    assert!(failures.is_empty(), "every push succeeds: {failures:?}");
     let (taken, failures) = readers.end(&factory);
     assert!(failures.is_empty(), "{failures:?}");
     assert!(pushed.len() > 100, "{}", pushed.len());
@@ -286,13 +211,27 @@ fn without_the_fence_nothing_waits() {
     assert_fresh(&factory, &cluster);
 }
 
-/// The only replica is frozen before it is chosen, so it is not promoted in time.
-fn with_a_frozen_choice(cluster: &Cluster) -> Node {
+/// The only replica is frozen before it is chosen, so it is not promoted in time. The story begins
+/// with the order.
+fn with_a_frozen_choice(cluster: &Cluster, factory: &Factory, story: &mut Story) -> Node {
+    let is_chosen = |event: &Event| matches!(event, Event::Chosen { .. });
+    let is_abort = |event: &Event| matches!(event, Event::FailoverAborted { .. });
     let master = cluster.master().unwrap();
     let replica = cluster.nodes().iter().find(|node| node.port() != master.port()).unwrap();
-    replica.freeze().unwrap();
-    cluster.failover().unwrap();
-    replica.clone()
+    for _ in 0..3 {
+        story.begin_anew();
+        replica.freeze().unwrap();
+        cluster.failover().unwrap();
+        let told = || story.count(is_chosen) + story.count(is_abort) > 0;
+        assert!(wait_until(TILT + PATIENCE, told), "{}\n{}", story.text(), cluster.logs());
+        if story.count(is_chosen) > 0 {
+            return replica.clone();
+        }
+        // After a halt the sentinel chooses nobody who has been silent for all that time.
+        replica.resume().unwrap();
+        wait_until_calm(factory, cluster);
+    }
+    panic!("the replica is never chosen:\n{}\n{}", story.text(), cluster.logs());
 }
 
 #[test]
@@ -306,7 +245,7 @@ fn commands_go_on_with_the_old_master_when_the_fence_has_stood_too_long() {
     wait_until_calm(&factory, &cluster);
     let load = Load::begin(&factory, 4);
     let mut story = Story::of(&factory);
-    with_a_frozen_choice(&cluster);
+    with_a_frozen_choice(&cluster, &factory, &mut story);
     let lifted =
         story.wait("the fence was lifted", |event| matches!(event, Event::FenceLifted { .. }));
     let Event::FenceLifted { end, stood, .. } = lifted else { unreachable!() };
@@ -333,7 +272,7 @@ fn commands_go_on_with_the_old_master_when_the_failover_is_given_up() {
     wait_until_calm(&factory, &cluster);
     let load = Load::begin(&factory, 4);
     let mut story = Story::of(&factory);
-    let chosen = with_a_frozen_choice(&cluster);
+    let chosen = with_a_frozen_choice(&cluster, &factory, &mut story);
     let lifted =
         story.wait("the fence was lifted", |event| matches!(event, Event::FenceLifted { .. }));
     let Event::FenceLifted { end, .. } = lifted else { unreachable!() };

@@ -122,17 +122,13 @@ fn make_whole(cluster: &Cluster) {
 
 fn rounds(order: impl Fn(&Cluster) -> switchmaster_sandbox::Result<[Rival; 2]>) -> Vec<Round> {
     let cluster = cluster();
-    // Where each is made a replica of the other, there is no master for some seconds. Whoever went on
-    // with the old one meanwhile would lose that.
-    let factory = named_factory(&cluster)
-        .get_timeout(PATIENCE)
-        .command_timeout(PATIENCE)
-        .fence_timeout(PATIENCE)
-        .build()
-        .unwrap();
+    // Where each is made a replica of the other, there is no master for some 20 s. Whoever went on with
+    // the old one meanwhile would lose that, so commands wait, far longer than `fence_timeout`.
+    let factory =
+        named_factory(&cluster).get_timeout(PATIENCE).command_timeout(PATIENCE).build().unwrap();
     let rounds: Vec<Round> = (0..ROUNDS).map(|_| round(&cluster, &factory, &order)).collect();
     let stats = factory.stats();
-    assert_eq!((stats.overruled_commands, stats.watch_faults), (0, 0));
+    assert_eq!(stats.watch_faults, 0);
     assert_fresh(&factory, &cluster);
     rounds
 }

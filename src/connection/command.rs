@@ -54,6 +54,7 @@ impl State {
     }
 
     /// True when another connection could not stand in for this one.
+    #[inline]
     pub(crate) fn holds_state(&self) -> bool {
         self.multi || self.watching || self.subscribed || self.other || self.database != self.home
     }

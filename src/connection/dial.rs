@@ -15,14 +15,49 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
 use socket2::Domain;
 
-use super::{shown, stream::Socket};
+use super::{
+    settings::Settings,
+    shown,
+    stream::{Socket, Stream},
+};
 use crate::{
     address::Address,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Outcome},
 };
 
 /// Lookups that may hang at the same time before further ones are refused.
 const MAX_LOOKUPS: usize = 32;
+
+impl Stream {
+    /// Dials as [`Socket::dial`] does, and makes the connection a secure one where it is to be.
+    pub(crate) fn dial<A>(
+        address: &Address,
+        settings: &Settings,
+        deadline: Instant,
+        admit: impl FnMut(&Arc<Socket>) -> Result<A, Error>,
+    ) -> Result<(Stream, A), Error> {
+        let (socket, admission) = Socket::dial(address, deadline, settings.user_timeout, admit)?;
+        let Some(tls) = &settings.tls else { return Ok((Stream::Plain(socket), admission)) };
+        let started = Instant::now();
+        let stream = Stream::secure(socket, tls, address, deadline).map_err(|error| {
+            let cause = match error.kind() {
+                io::ErrorKind::TimedOut if error.raw_os_error().is_none() => format!(
+                    "no answer within {}; check that this port speaks TLS, and that the server is \
+                     not overloaded",
+                    shown(started.elapsed())
+                ),
+                _ => tls.explain(&error, address),
+            };
+            Error::with(
+                ErrorKind::Disconnected,
+                Outcome::NotSent,
+                format!("{address}: connected, but the TLS handshake failed: {cause}"),
+                Some(Box::new(error)),
+            )
+        })?;
+        Ok((stream, admission))
+    }
+}
 
 impl Socket {
     /// Dials every address that `address` stands for, in the resolver's order, each with its share

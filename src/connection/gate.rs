@@ -220,6 +220,7 @@ impl Gate {
         true
     }
 
+    #[inline]
     pub(crate) fn is_retired(&self) -> bool {
         self.word.load(Ordering::Acquire) == RETIRED
     }

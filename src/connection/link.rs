@@ -99,7 +99,7 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     timed = false;
                     // The server takes no more; perhaps because it waits for us to take replies.
-                    self.stream.socket().wait(Interest::Both, expected.deadline)?;
+                    self.stream.wait(Interest::Both, expected.deadline)?;
                     match self.stream.recv_now(self.decoder.room()) {
                         Ok(0) => return Err(Fault::Closed),
                         Ok(_) => self.drain(&mut pending, expected, &mut take)?,
@@ -131,6 +131,7 @@ impl Link {
                 Ok(0) => return Err(Fault::Closed),
                 Ok(_) => self.drain(&mut pending, expected, &mut take)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Fault::Late),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
             if pending.replies > 0 {
@@ -158,7 +159,7 @@ impl Link {
                 match self.stream.send_now(rest) {
                     Ok(sent) => rest = &rest[sent..],
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.stream.socket().wait(Interest::Write, Some(deadline))?;
+                        self.stream.wait(Interest::Write, Some(deadline))?;
                     }
                     // A server without a connection left says so and hangs up, before it was asked.
                     Err(_) => break,
@@ -203,13 +204,13 @@ impl Link {
     }
 
     /// Receives something within the deadline.
-    fn receive(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
+    pub(super) fn receive(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
         loop {
             match self.stream.recv_now(self.decoder.room()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
             }
-            self.stream.socket().wait(Interest::Read, deadline)?;
+            self.stream.wait(Interest::Read, deadline)?;
         }
     }
 

@@ -15,6 +15,7 @@ mod handshake;
 mod inbox;
 mod like;
 mod link;
+mod listen;
 mod replies;
 mod role;
 mod settings;
@@ -38,10 +39,11 @@ pub(crate) use self::{
     dial::look_up,
     gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
+    listen::{Arrival, Ender},
     replies::{Distress, Replies},
     role::{Inquiry, Role},
     settings::Settings,
-    stream::{Peek, Socket, Stream},
+    stream::{Peek, Stream},
     wire::{Decoder, Limits},
 };
 pub(crate) use crate::config::Protocol;
@@ -90,22 +92,34 @@ impl Connection {
                 ),
             )
         };
-        let dialled = Socket::dial(address, deadline, settings.user_timeout, |socket| {
+        let dialled = Stream::dial(address, settings, deadline, |socket| {
             gate.admit(socket).map_err(|_| switched())
         });
-        let (socket, admission) = match dialled {
+        let (stream, admission) = match dialled {
             Ok(dialled) => dialled,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(error) => return Err(error),
         };
-        let mut link = Link::new(Stream::Plain(socket), settings.limits);
+        let mut link = Link::new(stream, settings.limits);
         let greeting = match link.greet(address, settings, deadline) {
             Ok(greeting) => greeting,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(Ungreeted::Refused(error)) => return Err(error),
             Err(Ungreeted::Fault(fault)) => {
+                let next = match (&settings.tls, &fault) {
+                    (None, Fault::Io(_) | Fault::Closed | Fault::Protocol(_)) => {
+                        "check that a Redis server listens there, and whether it expects TLS"
+                    }
+                    _ => "check that a Redis server listens there and is not overloaded",
+                };
                 let (kind, cause) = match fault {
-                    Fault::Io(error) => (ErrorKind::Disconnected, format!("{error}")),
+                    Fault::Io(error) => (
+                        ErrorKind::Disconnected,
+                        match &settings.tls {
+                            Some(tls) => tls.explain_later(&error, address),
+                            None => format!("{error}"),
+                        },
+                    ),
                     Fault::Closed => {
                         (ErrorKind::Disconnected, "the server closed the connection".to_owned())
                     }
@@ -117,10 +131,7 @@ impl Connection {
                 };
                 return Err(Error::new(
                     kind,
-                    format!(
-                        "{address}: connected, but the handshake failed: {cause}; check that a \
-                         Redis server listens there and is not overloaded"
-                    ),
+                    format!("{address}: connected, but the handshake failed: {cause}; {next}"),
                 ));
             }
         };
@@ -156,6 +167,7 @@ impl Connection {
     }
 
     /// What would be lost with this connection.
+    #[inline]
     pub(crate) fn state(&self) -> State {
         self.state
     }
@@ -167,22 +179,22 @@ impl Connection {
     }
 
     /// The last reply that said that this server is no master for writes, if there was one.
+    #[inline]
     pub(crate) fn distress(&self) -> Option<Distress> {
         self.distress
     }
 
     /// True while commands can be sent: no failure so far, and the generation is not over. Costs
     /// nothing; whether the server has hung up meanwhile, [`Connection::is_fresh`] finds out.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.clean && !self.gate.is_retired()
     }
 
     /// True when the connection is open, nothing lies unread in it and the server has not hung up.
     /// One system call. For connections that were idle.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.is_open()
-            && self.link.decoder.is_empty()
-            && self.link.stream.socket().peek() == Peek::Quiet
+    pub(crate) fn is_fresh(&mut self) -> bool {
+        self.is_open() && self.link.decoder.is_empty() && self.link.stream.peek() == Peek::Quiet
     }
 
     /// Sends one command and waits for its reply: for the command timeout, which blocking commands
@@ -278,7 +290,7 @@ impl Connection {
         if waited.map_err(|refusal| self.refused(refusal, started))? {
             quick = false;
             // A fence also stands for a server that cuts its connections.
-            if self.link.stream.socket().peek() == Peek::Over {
+            if self.link.stream.peek() == Peek::Over {
                 self.admission.unblocks();
                 return Err(self.broken(Fault::Closed, Outcome::NotSent, started));
             }

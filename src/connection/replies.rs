@@ -54,6 +54,7 @@ pub(crate) enum Distress {
 
 impl Distress {
     /// Whether another connection may do better: not when the master itself refuses writes.
+    #[inline]
     pub(crate) fn is_of_the_connection(self) -> bool {
         !matches!(self, Distress::NoReplicas | Distress::Misconfigured)
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::wire::Limits;
-use crate::config::{Protocol, Secret};
+use crate::{
+    config::{Protocol, Secret},
+    tls::Connector,
+};
 
 /// What is needed to open connections to a kind of server, and to use them.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +19,8 @@ pub(crate) struct Settings {
     /// For `CLIENT LIST`.
     pub(crate) client_name: Option<String>,
     pub(crate) protocol: Protocol,
+    /// None is plain TCP.
+    pub(crate) tls: Option<Connector>,
     /// From the first packet to the end of the handshake.
     pub(crate) dial_timeout: Duration,
     /// From a command to its reply, the fence included. Blocking commands get theirs on top.
@@ -36,6 +41,7 @@ impl Default for Settings {
             db: 0,
             client_name: None,
             protocol: Protocol::default(),
+            tls: None,
             dial_timeout: Duration::from_millis(500),
             command_timeout: Duration::from_secs(2),
             user_timeout: Some(Duration::from_secs(10)),

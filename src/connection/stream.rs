@@ -1,7 +1,7 @@
 //! A socket that any thread may shut down and only its owner closes, and the stream over it.
 
 use std::{
-    io,
+    io::{self, Read, Write},
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd},
     sync::{
@@ -17,6 +17,11 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send},
 };
 use socket2::{Domain, SockAddr, TcpKeepalive, Type};
+
+use crate::{
+    address::Address,
+    tls::{Connector, Session, Sight},
+};
 
 /// A socket, held in an `Arc`: by its owner, who reads and writes, and for moments by whoever
 /// shuts it down. The descriptor closes with the last of them, so a shutdown never meets a number
@@ -148,6 +153,18 @@ impl Socket {
         self.recv_with(into, RecvFlags::DONTWAIT)
     }
 
+    /// As [`Socket::recv`] into a slice, or as [`Socket::recv_now`].
+    fn recv_slice(&self, into: &mut [u8], wait: bool) -> io::Result<usize> {
+        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        loop {
+            match recv(&self.inner, &mut *into, flags) {
+                Ok((received, _)) => return Ok(received),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn recv_with(&self, into: &mut Vec<u8>, flags: RecvFlags) -> io::Result<usize> {
         if into.len() == into.capacity() {
             // A read of no bytes would look like the end of the stream.
@@ -236,30 +253,160 @@ impl AsFd for Socket {
 pub(crate) enum Stream {
     /// As they are.
     Plain(Arc<Socket>),
+    Tls(Box<Secured>),
+}
+
+/// TLS over a socket.
+pub(crate) struct Secured {
+    socket: Arc<Socket>,
+    session: Session<Pipe>,
 }
 
 impl Stream {
-    /// The socket underneath.
-    pub(crate) fn socket(&self) -> &Arc<Socket> {
-        let Stream::Plain(socket) = self;
-        socket
+    /// TLS with the peer of a connected socket, once both have proved what they had to; at most until
+    /// `deadline` (then `TimedOut`).
+    pub(crate) fn secure(
+        socket: Arc<Socket>,
+        connector: &Connector,
+        host: &Address,
+        deadline: Instant,
+    ) -> io::Result<Stream> {
+        let pipe = Pipe { socket: socket.clone(), waits: false, blocked: Interest::Read };
+        let mut session = connector.session(host, pipe)?;
+        loop {
+            match session.handshake() {
+                Ok(()) => return Ok(Stream::Tls(Box::new(Secured { socket, session }))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let blocked = session.transport().map_or(Interest::Both, |pipe| pipe.blocked);
+                    if Instant::now() >= deadline {
+                        // For a peer that keeps bytes coming.
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    socket.wait(blocked, Some(deadline))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    /// See [`Socket::recv`].
+    /// The socket underneath.
+    #[inline]
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(secured) => &secured.socket,
+        }
+    }
+
+    /// See [`Socket::recv`]. `Interrupted` when something came of which nothing can be taken yet.
+    #[inline]
     pub(crate) fn recv(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        let Stream::Plain(socket) = self;
-        socket.recv(into)
+        match self {
+            Stream::Plain(socket) => socket.recv(into),
+            Stream::Tls(secured) => secured.recv(into, true),
+        }
     }
 
     /// See [`Socket::recv_now`].
+    #[inline]
     pub(crate) fn recv_now(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        let Stream::Plain(socket) = self;
-        socket.recv_now(into)
+        match self {
+            Stream::Plain(socket) => socket.recv_now(into),
+            Stream::Tls(secured) => secured.recv(into, false),
+        }
     }
 
-    /// See [`Socket::send_now`].
+    /// See [`Socket::send_now`]. After `WouldBlock` the same bytes are to come again.
+    #[inline]
     pub(crate) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Stream::Plain(socket) = self;
-        socket.send_now(bytes)
+        match self {
+            Stream::Plain(socket) => socket.send_now(bytes),
+            Stream::Tls(secured) => secured.session.write(bytes),
+        }
+    }
+
+    /// See [`Socket::wait`]: also ready is what was received and not taken.
+    pub(crate) fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        match self {
+            Stream::Tls(secured) if interest != Interest::Write && secured.session.may_hold() => {
+                Ok(())
+            }
+            _ => self.socket().wait(interest, deadline),
+        }
+    }
+
+    /// See [`Socket::peek`].
+    pub(crate) fn peek(&mut self) -> Peek {
+        match self {
+            Stream::Plain(socket) => socket.peek(),
+            Stream::Tls(secured) => match secured.session.peek() {
+                Sight::Quiet => Peek::Quiet,
+                Sight::Unread => Peek::Unread,
+                Sight::Over => Peek::Over,
+            },
+        }
+    }
+}
+
+impl Secured {
+    /// Reads at most what one record holds, so that little is zeroed in vain.
+    fn recv(&mut self, into: &mut Vec<u8>, wait: bool) -> io::Result<usize> {
+        const RECORD: usize = 16 << 10;
+        if into.len() == into.capacity() {
+            into.reserve(1 << 10);
+        }
+        let before = into.len();
+        into.resize(before + (into.capacity() - before).min(RECORD), 0);
+        self.waits(wait);
+        let read = self.session.read(&mut into[before..]);
+        let waited = self.waits(false);
+        into.truncate(before + *read.as_ref().unwrap_or(&0));
+        match read {
+            // The socket's timeout is over only if nothing came.
+            Err(error) if wait && !waited && error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            read => read,
+        }
+    }
+
+    /// Says whether the next read from the socket waits, and whether it would have until now.
+    fn waits(&mut self, wait: bool) -> bool {
+        self.session.transport().is_some_and(|pipe| std::mem::replace(&mut pipe.waits, wait))
+    }
+}
+
+/// The socket as TLS sees it.
+struct Pipe {
+    socket: Arc<Socket>,
+    /// Whether the next read waits, for as long as the socket's own timeout says. One that gave
+    /// something is the last: what follows may trickle in.
+    waits: bool,
+    /// What it was that would block.
+    blocked: Interest,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.socket.recv_slice(into, self.waits);
+        match &read {
+            Ok(_) => self.waits = false,
+            Err(_) => self.blocked = Interest::Read,
+        }
+        read
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.socket.send_now(bytes);
+        if sent.is_err() {
+            self.blocked = Interest::Both;
+        }
+        sent
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -3,6 +3,8 @@
 mod hostile;
 mod real;
 mod retirement;
+#[cfg(all(feature = "tls-rustls", feature = "tls-native-tls"))]
+mod tls;
 
 use std::{
     io::{Read, Write},

@@ -46,7 +46,8 @@ pub enum FenceEnd {
     Switched,
     /// The failover was given up: they go on with the master as before.
     Aborted,
-    /// `fence_timeout` is over: they go on with the master as before.
+    /// `fence_timeout` is over, and no majority of the sentinels names another master: they go on
+    /// with the master as before.
     Deadline,
     /// A sentinel named the master.
     Confirmed,

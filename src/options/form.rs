@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::config::{Protocol, Secret};
-use crate::policy::{OnLostMajority, SwitchOn};
+use crate::{
+    address::Address,
+    config::{Protocol, Secret},
+    policy::{OnLostMajority, SwitchOn},
+    tls::{self, Pem},
+};
 
 /// How the value of an option is written, read and checked.
 pub(super) trait Form {
@@ -223,6 +227,73 @@ impl Form for YesNo {
 
     fn print(value: &bool) -> Option<String> {
         Some(value.to_string())
+    }
+}
+
+/// Whether TLS is spoken.
+pub(super) struct Tls;
+
+impl Form for Tls {
+    type Value = bool;
+
+    fn parse(text: &str) -> Result<bool, String> {
+        YesNo::parse(text)
+    }
+
+    fn check(value: &bool) -> Result<(), String> {
+        if *value && !tls::AVAILABLE { Err(tls::MISSING.to_owned()) } else { Ok(()) }
+    }
+
+    fn print(value: &bool) -> Option<String> {
+        YesNo::print(value)
+    }
+}
+
+/// A PEM file, or PEM text; empty text is none. Text is not printed: it may be a private key.
+pub(super) struct PemText;
+
+impl Form for PemText {
+    type Value = Option<Pem>;
+
+    fn parse(text: &str) -> Result<Option<Pem>, String> {
+        Ok((!text.is_empty()).then(|| Pem::of(text)))
+    }
+
+    fn check(_: &Option<Pem>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn print(value: &Option<Pem>) -> Option<String> {
+        match value {
+            Some(Pem::File(path)) => path.to_str().map(str::to_owned),
+            Some(Pem::Bytes(_)) | None => None,
+        }
+    }
+}
+
+/// The name or IP address of a server; empty text is none.
+pub(super) struct ServerName;
+
+impl Form for ServerName {
+    type Value = Option<String>;
+
+    fn parse(text: &str) -> Result<Option<String>, String> {
+        Text::parse(text)
+    }
+
+    fn check(value: &Option<String>) -> Result<(), String> {
+        let Some(name) = value else { return Ok(()) };
+        // The port only fills the place.
+        match Address::new(name, 1) {
+            Ok(address) if address.host() == name.to_ascii_lowercase().trim_end_matches('.') => {
+                Ok(())
+            }
+            _ => Err("it is the name of a host, or an IP address, without a port".to_owned()),
+        }
+    }
+
+    fn print(value: &Option<String>) -> Option<String> {
+        value.clone()
     }
 }
 

@@ -3,27 +3,24 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use crate::{
     address::Address,
-    connection::Gate,
+    connection::{Connection, Gate},
     error::{Error, ErrorKind},
     origin::{ORIGIN, Origin},
     pool::{
         PoolSettings,
-        manager::{Live, Manager, Slot},
+        manager::{Manager, Slot},
+        moment::Moment,
     },
     trouble::Trouble,
     workers::Workers,
 };
-
-/// A connection that lay idle for longer is looked at (one `recv` with MSG_PEEK, 0.4 µs) before it
-/// is handed out: firewalls and servers with a `timeout` close idle connections without a word.
-const PEEK_AFTER: Duration = Duration::from_millis(500);
 
 /// r2d2 puts a connection into its pool within microseconds after it announced it. This bounds the
 /// wait of whoever was called in between.
@@ -42,6 +39,7 @@ pub(crate) struct Candidate {
 /// One accepted master: its number, its address, its connections, and the gate before them.
 pub(crate) struct Generation {
     number: u64,
+    era: u64,
     address: Address,
     manager: Arc<Manager>,
     pool: r2d2::Pool<Shared>,
@@ -50,6 +48,9 @@ pub(crate) struct Generation {
 
 /// r2d2 owns its manager, and the generation needs it too.
 pub(crate) struct Shared(Arc<Manager>);
+
+/// A connection out of r2d2's hands.
+pub(crate) type Taken = r2d2::PooledConnection<Shared>;
 
 impl r2d2::ManageConnection for Shared {
     type Connection = Slot;
@@ -61,13 +62,13 @@ impl r2d2::ManageConnection for Shared {
 
     fn is_valid(&self, slot: &mut Slot) -> Result<(), Error> {
         // r2d2 asks this at every checkout only when told to, and it is not: a round trip a
-        // checkout would double the latency of every command. Generation::fit looks instead.
+        // checkout would double the latency of every command. Manager::is_fit looks instead.
         let _ = slot;
         Ok(())
     }
 
     fn has_broken(&self, slot: &mut Slot) -> bool {
-        self.0.has_broken(slot)
+        self.0.is_worn(slot, Moment::now())
     }
 }
 
@@ -96,33 +97,6 @@ impl r2d2::HandleEvent for BirthBell {
 
     fn handle_release(&self, _event: r2d2::event::ReleaseEvent) {
         self.0.gone.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A connection taken out of a generation's pool.
-pub(crate) struct Lease {
-    pub(crate) generation: Arc<Generation>,
-    slot: r2d2::PooledConnection<Shared>,
-}
-
-impl Lease {
-    /// The connection. Tombstones never become leases, so it is there.
-    pub(crate) fn live(&mut self) -> &mut Live {
-        match &mut *self.slot {
-            Slot::Live(live) => live,
-            Slot::Tombstone => unreachable!("Generation::take throws tombstones away"),
-        }
-    }
-}
-
-impl Lease {
-    /// Whether a connection that a handle has kept is as good as it was: asked before each command,
-    /// and a look at two counters while nothing has broken.
-    pub(crate) fn is_trusted(&mut self) -> bool {
-        match &mut *self.slot {
-            Slot::Live(live) => self.generation.trusts(live),
-            Slot::Tombstone => false,
-        }
     }
 }
 
@@ -180,8 +154,10 @@ impl Candidate {
             .event_handler(Box::new(BirthBell(births.clone())))
             .thread_pool(workers.for_r2d2())
             .build_unchecked(Shared(self.manager.clone()));
+        static ERAS: AtomicU64 = AtomicU64::new(1);
         let generation = Generation {
             number,
+            era: ERAS.fetch_add(1, Ordering::Relaxed),
             address: self.address.clone(),
             manager: self.manager.clone(),
             pool,
@@ -202,13 +178,29 @@ impl Generation {
         self.number
     }
 
+    /// A number that no other generation of the process has.
+    #[inline]
+    pub(crate) fn era(&self) -> u64 {
+        self.era
+    }
+
     /// The address that the sentinels announced.
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
+    pub(crate) fn manager(&self) -> &Arc<Manager> {
+        &self.manager
+    }
+
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.manager.gate
+    }
+
+    /// A connection to this master that the pool knows nothing of, verified as the pool's own are.
+    /// Blocks for at most the dial timeout; the end of the generation ends it at once.
+    pub(crate) fn dial_beside(&self) -> Result<Connection, Error> {
+        Ok(self.manager.dial()?.connection)
     }
 
     /// Why the master cannot be dialled, while it cannot.
@@ -225,20 +217,18 @@ impl Generation {
         self.manager.raise_alarm(trouble);
     }
 
-    /// How many connections there are, and how many of them lie idle.
-    pub(crate) fn size(&self) -> (u32, u32) {
-        let state = self.pool.state();
-        (state.connections, state.idle_connections)
+    /// How many connections there are.
+    pub(crate) fn size(&self) -> u32 {
+        self.pool.state().connections
     }
 
-    /// Takes an idle connection that is fit for use. Waits for the server's answer to a PING, at most
-    /// the dial timeout, when another connection has broken since this one was last used.
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Lease> {
-        let now = Instant::now();
-        while let Some(slot) = self.pool.try_get() {
-            let mut lease = Lease { generation: self.clone(), slot };
-            if self.fit(&mut lease.slot, now) {
-                return Some(lease);
+    /// Takes a connection that lies idle with r2d2 and is fit for use. Waits for the server's answer
+    /// to a PING, at most the dial timeout, when another connection has broken since it was made.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        while let Some(mut slot) = self.pool.try_get() {
+            // How long it has lain there r2d2 does not tell: a look costs less than its lock.
+            if self.manager.is_fit(&mut slot, true) {
+                return Some(slot);
             }
         }
         None
@@ -247,16 +237,15 @@ impl Generation {
     /// As [`Generation::take`], and has r2d2 dial another connection when there is none and the
     /// size allows. What it dials is announced through the `call` given to
     /// [`Candidate::open`].
-    pub(crate) fn take_or_grow(self: &Arc<Self>) -> Option<Lease> {
-        if let Some(lease) = self.take() {
-            return Some(lease);
+    pub(crate) fn take_or_grow(&self) -> Option<Taken> {
+        if let Some(slot) = self.take() {
+            return Some(slot);
         }
         if self.is_birth_under_way() {
             match self.pool.get_timeout(BIRTH_PATIENCE) {
-                Ok(slot) => {
-                    let mut lease = Lease { generation: self.clone(), slot };
-                    if self.fit(&mut lease.slot, Instant::now()) {
-                        return Some(lease);
+                Ok(mut slot) => {
+                    if self.manager.is_fit(&mut slot, false) {
+                        return Some(slot);
                     }
                 }
                 // The thread that makes it has lost its processor between its announcement and its
@@ -283,39 +272,6 @@ impl Generation {
     pub(crate) fn grow(&self) {
         // The one way in which r2d2 dials on demand is that somebody waits; nobody waits long.
         drop(self.pool.get_timeout(Duration::ZERO));
-    }
-
-    /// Is this connection worth handing out? Looks closer only when there is a reason to.
-    fn fit(&self, slot: &mut Slot, now: Instant) -> bool {
-        match slot {
-            Slot::Live(live) => self.is_fit(live, now),
-            Slot::Tombstone => false,
-        }
-    }
-
-    fn is_fit(&self, live: &mut Live, now: Instant) -> bool {
-        if live.born_after != self.manager.silences() {
-            return false;
-        }
-        let breakages = self.manager.breakages();
-        if live.seen_breakages != breakages && !self.manager.gate.is_open() {
-            // Behind the fence no question is answered; the next look after it asks.
-            live.dead = !live.connection.is_fresh();
-        } else if live.seen_breakages != breakages {
-            // A server that dies closes its sockets one after another, so a look at this one might
-            // come too early. An answer settles it, and costs nobody's command.
-            live.seen_breakages = breakages;
-            live.dead = !live.connection.is_fresh() || !self.manager.answers(live);
-        } else if now.saturating_duration_since(live.idle_since) >= PEEK_AFTER {
-            live.dead = !live.connection.is_fresh();
-        }
-        !live.dead
-    }
-
-    fn trusts(&self, live: &mut Live) -> bool {
-        let news = live.seen_breakages != self.manager.breakages()
-            || live.born_after != self.manager.silences();
-        !news || self.is_fit(live, live.idle_since)
     }
 
     /// A connection of this generation broke: whatever lies idle is looked at before it is handed

@@ -8,7 +8,7 @@ use crate::{
     address::Address,
     connection::{Connection, Distress},
     error::{Error, ErrorKind, Outcome},
-    pool::{Lease, Pool},
+    pool::{Lease, Place, Pool},
     trouble::Trouble,
 };
 
@@ -43,26 +43,64 @@ use crate::{
 /// Commands return [`redis::RedisError`]. [`Outcome::of`] says of any of them whether the command
 /// may have run; [`Error::from_redis`] finds this crate's own error in it.
 pub struct Handle {
+    grip: Grip,
+}
+
+/// What a handle has.
+enum Grip {
+    Held(Lease),
+    /// No connection: the last one broke, and the next command takes another.
+    Loose(Arc<Pool>, Place),
+    /// The connection broke while it held state; no command gets another.
+    Poisoned(Box<Poison>),
+}
+
+struct Poison {
     pool: Arc<Pool>,
-    lease: Option<Lease>,
-    /// Set once the connection broke while it held state.
-    poisoned: Option<Error>,
+    error: Error,
 }
 
 impl Handle {
-    pub(crate) fn new(pool: Arc<Pool>, lease: Lease) -> Handle {
-        Handle { pool, lease: Some(lease), poisoned: None }
+    #[inline]
+    pub(crate) fn new(lease: Lease) -> Handle {
+        Handle { grip: Grip::Held(lease) }
     }
 
     /// The number of the generation that this handle's connection belongs to.
     pub fn generation(&self) -> u64 {
-        self.lease.as_ref().map_or(0, |lease| lease.generation.number())
+        self.lease().map_or(0, |lease| lease.generation.number())
     }
 
     /// The announced address of the master that this handle's connection leads to; `None` after
     /// the connection broke and before the next command took a new one.
     pub fn address(&self) -> Option<&Address> {
-        self.lease.as_ref().map(|lease| lease.generation.address())
+        self.lease().map(|lease| lease.generation.address())
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        match &self.grip {
+            Grip::Held(lease) => Some(lease),
+            Grip::Loose(..) | Grip::Poisoned(_) => None,
+        }
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        match &self.grip {
+            Grip::Held(lease) => &lease.pool,
+            Grip::Loose(pool, _) => pool,
+            Grip::Poisoned(poison) => &poison.pool,
+        }
+    }
+
+    fn is_poisoned(&self) -> bool {
+        matches!(self.grip, Grip::Poisoned(_))
+    }
+
+    /// Gives the connection back.
+    fn let_go(&mut self) {
+        if let Grip::Held(lease) = &self.grip {
+            self.grip = Grip::Loose(lease.pool.clone(), lease.place);
+        }
     }
 
     /// Runs one exchange, moving to another connection for as long as nothing was sent.
@@ -70,25 +108,26 @@ impl Handle {
         &mut self,
         mut send: impl FnMut(&mut Connection) -> Result<T, Error>,
     ) -> RedisResult<T> {
-        if let Some(poison) = &self.poisoned {
-            self.pool.counters().errors_not_sent.add(1);
-            return Err(poison.clone().into());
-        }
         let mut deadline = None;
         self.let_go_of_the_dead();
         loop {
-            let mut lease = match self.lease.take() {
-                Some(lease) => lease,
-                None => {
-                    let deadline =
-                        *deadline.get_or_insert_with(|| Instant::now() + self.pool.get_timeout());
-                    match self.pool.checkout(deadline) {
-                        Ok(lease) => lease,
+            let lease = match &mut self.grip {
+                Grip::Held(lease) => lease,
+                Grip::Poisoned(poison) => {
+                    poison.pool.counters().errors_not_sent.add(1);
+                    return Err(poison.error.clone().into());
+                }
+                Grip::Loose(pool, place) => {
+                    let until =
+                        *deadline.get_or_insert_with(|| Instant::now() + pool.get_timeout());
+                    match pool.checkout_until(until, place) {
+                        Ok(lease) => self.grip = Grip::Held(lease),
                         Err(error) => {
-                            self.pool.counters().errors_not_sent.add(1);
+                            pool.counters().errors_not_sent.add(1);
                             return Err(error.into());
                         }
                     }
+                    continue;
                 }
             };
             let connection = &mut lease.live().connection;
@@ -99,20 +138,19 @@ impl Handle {
                     let stateful = connection.state().holds_state();
                     if let Some(distress) = distress {
                         lease.generation.raise_alarm(distress.into());
-                    }
-                    if stateful || distress.is_none_or(|it| !it.is_of_the_connection()) {
-                        self.lease = Some(lease);
-                    } else {
-                        // The reply is this command's; the next one takes a better connection.
-                        self.pool.give_back(lease);
+                        if !stateful && distress.is_of_the_connection() {
+                            // The reply is this command's; the next one takes a better connection.
+                            self.let_go();
+                        }
                     }
                     return Ok(value);
                 }
                 Err(error) => {
                     let now = Instant::now();
-                    let until = *deadline.get_or_insert_with(|| now + self.pool.get_timeout());
+                    let timeout = lease.pool.get_timeout();
+                    let until = *deadline.get_or_insert_with(|| now + timeout);
                     let may_move = !held_state && now < until;
-                    if let Some(error) = self.after(error, lease, held_state, may_move) {
+                    if let Some(error) = self.after(error, held_state, may_move) {
                         return Err(error.into());
                     }
                 }
@@ -123,33 +161,26 @@ impl Handle {
     /// Gives a connection back that died while the handle kept it, so that the next command does not
     /// find out. One that holds state is kept: its loss has to be told.
     fn let_go_of_the_dead(&mut self) {
-        let Some(lease) = &mut self.lease else { return };
+        let Grip::Held(lease) = &mut self.grip else { return };
         if lease.live().connection.state().holds_state()
             || lease.generation.gate().is_retired()
             || lease.is_trusted()
         {
             return;
         }
-        if let Some(lease) = self.lease.take() {
-            self.pool.counters().moved.add(1);
-            self.pool.give_back(lease);
-        }
+        lease.pool.counters().moved.add(1);
+        self.let_go();
     }
 
     /// What becomes of the handle after a failed exchange: `None` when the command was certainly
     /// not sent and may simply be sent on another connection.
-    fn after(
-        &mut self,
-        error: Error,
-        mut lease: Lease,
-        held_state: bool,
-        may_move: bool,
-    ) -> Option<Error> {
-        let counters = self.pool.counters();
+    fn after(&mut self, error: Error, held_state: bool, may_move: bool) -> Option<Error> {
+        let Grip::Held(lease) = &mut self.grip else { return Some(error) };
+        let pool = lease.pool.clone();
+        let counters = pool.counters();
         if lease.live().connection.is_open() && !lease.generation.gate().is_retired() {
             // Refused behind the fence, or a request that cannot be sent at all: the connection is
             // as good as before.
-            self.lease = Some(lease);
             count(counters, error.outcome());
             return Some(error);
         }
@@ -167,8 +198,8 @@ impl Handle {
         }
         let over = lease.generation.over();
         let address = lease.generation.address().clone();
-        self.pool.give_back(lease);
-        let error = match self.pool.check_open() {
+        self.let_go();
+        let error = match pool.check_open() {
             Err(closed) => Error::with(
                 ErrorKind::Closed,
                 error.outcome(),
@@ -183,13 +214,14 @@ impl Handle {
             Ok(()) => error,
         };
         if held_state {
-            self.poisoned = Some(Error::new(
+            let poison = Error::new(
                 ErrorKind::Poisoned,
                 format!(
                     "this handle's connection to {address} broke while it held state ({error}); \
                      drop the handle and take a new one"
                 ),
-            ));
+            );
+            self.grip = Grip::Poisoned(Box::new(Poison { pool: pool.clone(), error: poison }));
         }
         count(counters, error.outcome());
         Some(error)
@@ -240,7 +272,7 @@ impl ConnectionLike for Handle {
     }
 
     fn get_db(&self) -> i64 {
-        self.pool.db()
+        self.pool().db()
     }
 
     fn check_connection(&mut self) -> bool {
@@ -248,16 +280,7 @@ impl ConnectionLike for Handle {
     }
 
     fn is_open(&self) -> bool {
-        self.poisoned.is_none() && self.pool.check_open().is_ok()
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if let Some(mut lease) = self.lease.take() {
-            lease.live().idle_since = Instant::now();
-            self.pool.give_back(lease);
-        }
+        !self.is_poisoned() && self.pool().check_open().is_ok()
     }
 }
 
@@ -266,7 +289,7 @@ impl fmt::Debug for Handle {
         f.debug_struct("Handle")
             .field("generation", &self.generation())
             .field("address", &self.address())
-            .field("poisoned", &self.poisoned.is_some())
+            .field("poisoned", &self.is_poisoned())
             .finish()
     }
 }

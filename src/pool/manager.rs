@@ -17,7 +17,7 @@ use crate::{
     connection::{Connection, Gate, Role, Settings},
     error::{Error, ErrorKind},
     metrics::Counters,
-    pool::Alarm,
+    pool::{Alarm, moment::Moment},
     trouble::Trouble,
     workers::Workers,
 };
@@ -42,10 +42,8 @@ pub(crate) enum Slot {
 /// A connection and what decides whether it may be handed out again.
 pub(crate) struct Live {
     pub(crate) connection: Connection,
-    /// When it was last given back.
-    pub(crate) idle_since: Instant,
     /// When it has lived long enough.
-    pub(crate) expires: Option<Instant>,
+    pub(crate) expires: Option<Moment>,
     /// How many connections of the generation had broken when this one was last looked at.
     pub(crate) seen_breakages: u64,
     /// How often the server had been silent when this one was made.
@@ -138,11 +136,9 @@ impl Manager {
             }
         }
         self.counters.connections_created.add(1);
-        let now = Instant::now();
         Ok(Box::new(Live {
             connection,
-            idle_since: now,
-            expires: self.max_lifetime.map(|lifetime| now + jittered(lifetime)),
+            expires: self.max_lifetime.map(|lifetime| Moment::now() + jittered(lifetime)),
             seen_breakages,
             born_after,
             dead: false,
@@ -182,10 +178,12 @@ impl Manager {
             && live.connection.distress().is_none_or(|told| !told.is_of_the_connection())
     }
 
+    #[inline]
     pub(crate) fn silences(&self) -> u64 {
         self.silences.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn breakages(&self) -> u64 {
         self.breakages.load(Ordering::Relaxed)
     }
@@ -321,8 +319,31 @@ impl Manager {
         dialled.map(Slot::Live)
     }
 
-    /// Whether r2d2 is to throw it away.
-    pub(crate) fn has_broken(&self, slot: &Slot) -> bool {
+    /// Is this connection worth handing out? Looks closer only when there is a reason to: `peeks`
+    /// when it lay idle for long.
+    pub(crate) fn is_fit(&self, slot: &mut Slot, peeks: bool) -> bool {
+        let Slot::Live(live) = slot else { return false };
+        if live.born_after != self.silences() {
+            return false;
+        }
+        let breakages = self.breakages();
+        if live.seen_breakages != breakages && !self.gate.is_open() {
+            // Behind the fence no question is answered; the next look after it asks.
+            live.dead = !live.connection.is_fresh();
+        } else if live.seen_breakages != breakages {
+            // A server that dies closes its sockets one after another, so a look at this one might
+            // come too early. An answer settles it, and costs nobody's command.
+            live.seen_breakages = breakages;
+            live.dead = !live.connection.is_fresh() || !self.answers(live);
+        } else if peeks {
+            live.dead = !live.connection.is_fresh();
+        }
+        !live.dead
+    }
+
+    /// Whether it is not to be handed out again: r2d2 throws such a one away.
+    #[inline]
+    pub(crate) fn is_worn(&self, slot: &Slot, now: Moment) -> bool {
         match slot {
             Slot::Tombstone => true,
             Slot::Live(live) => {
@@ -333,7 +354,7 @@ impl Manager {
                     || !live.connection.is_open()
                     || live.connection.state().holds_state()
                     || live.connection.distress().is_some_and(|it| it.is_of_the_connection())
-                    || live.expires.is_some_and(|expires| Instant::now() >= expires)
+                    || live.expires.is_some_and(|expires| now >= expires)
             }
         }
     }

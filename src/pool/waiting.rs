@@ -4,25 +4,16 @@
 //! connection comes back, and when the server is away. So nobody waits inside r2d2: whoever finds
 //! nothing waits here, across generations, until called to look again.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering};
 
-#[derive(Default)]
 pub(crate) struct WaitingRoom {
     queue: Mutex<VecDeque<Arc<Seat>>>,
     /// The length of the queue, readable without the lock: the fast path asks only this.
     waiting: AtomicUsize,
 }
 
-#[derive(Default)]
 struct Seat {
     called: Mutex<bool>,
     bell: Condvar,
@@ -35,12 +26,18 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl WaitingRoom {
+    pub(crate) fn new() -> WaitingRoom {
+        WaitingRoom { queue: Mutex::default(), waiting: AtomicUsize::new(0) }
+    }
+
     /// Whether anybody waits. A newcomer that finds somebody queues up behind.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many wait.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
@@ -49,7 +46,7 @@ impl WaitingRoom {
     /// overtaken; it has to look once after this, before it waits, or it could miss what came
     /// between its first look and its taking a place.
     pub(crate) fn enter(&self) -> Ticket<'_> {
-        let seat = Arc::new(Seat::default());
+        let seat = Arc::new(Seat { called: Mutex::new(false), bell: Condvar::new() });
         let mut queue = self.queue.lock();
         queue.push_back(seat.clone());
         if queue.len() == 1 {
@@ -60,10 +57,16 @@ impl WaitingRoom {
     }
 
     /// Asks the first in the queue to look: something came back, was born, or was switched.
+    #[inline]
     pub(crate) fn call(&self) {
         if !self.is_empty() {
-            Self::call_first(&self.queue.lock());
+            self.call_one();
         }
+    }
+
+    #[cold]
+    fn call_one(&self) {
+        Self::call_first(&self.queue.lock());
     }
 
     fn call_first(queue: &VecDeque<Arc<Seat>>) {
@@ -97,14 +100,14 @@ impl Drop for Ticket<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::{thread, time::Duration};
 
     #[test]
     fn they_are_called_in_the_order_in_which_they_came() {
-        let room = Arc::new(WaitingRoom::default());
+        let room = Arc::new(WaitingRoom::new());
         let (served, order) = crossbeam_channel::unbounded();
         let (grant, grants) = crossbeam_channel::unbounded::<()>();
         let threads: Vec<_> = (0..5)
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn who_gives_up_leaves_the_place_to_the_next() {
-        let room = WaitingRoom::default();
+        let room = WaitingRoom::new();
         let first = room.enter();
         assert!(first.wait_until(Instant::now()), "the first looks at once");
         assert!(!first.wait_until(Instant::now() + Duration::from_millis(1)));

@@ -161,7 +161,8 @@ impl Machine {
     }
 
     /// Follows the choice of a successor: from the moment it is told to the switch, the abort or the
-    /// deadline. A leader that is lost may have promoted it all the same.
+    /// deadline, neither of which counts while a majority names another master. A leader that is lost
+    /// may have promoted it all the same.
     fn replace(&mut self, now: Instant, actions: &mut Vec<Action>) -> Option<FenceEnd> {
         let choice = self.choice();
         if let Some(choice) =
@@ -181,18 +182,24 @@ impl Machine {
         {
             self.holding.spent = None;
         }
+        let replaced = self.is_replaced();
         if let Some(replacing) = &mut self.holding.replacing {
-            if now >= replacing.until {
+            if now >= replacing.until && !replaced {
                 self.holding.spent =
                     self.holding.replacing.take().map(|replacing| replacing.choice);
                 return Some(FenceEnd::Deadline);
             }
             if let Some(choice) = choice {
                 replacing.choice = choice;
-            } else if self.holding.replacing.as_ref().is_some_and(|own| self.gave_up(&own.choice)) {
+            } else if !replaced
+                && self.holding.replacing.as_ref().is_some_and(|own| self.gave_up(&own.choice))
+            {
                 self.holding.replacing = None;
                 return Some(FenceEnd::Aborted);
             }
+        } else if let Some(choice) = self.holding.spent.take_if(|_| replaced) {
+            // They had hardly begun to name it when the deadline came.
+            self.holding.replacing = Some(Replacing { choice, until: now });
         } else if let Some(choice) =
             choice.filter(|_| self.rules.fence && self.holding.spent.is_none())
         {
@@ -200,6 +207,26 @@ impl Machine {
                 Some(Replacing { choice, until: now + self.rules.fence_timeout });
         }
         None
+    }
+
+    /// Whether a majority of the known sentinels names another master than the one that is served,
+    /// which is then followed as soon as it says itself that it is one. Two that replaced the same
+    /// master at once make each one's choice a replica of the other's, and none of them takes writes
+    /// for some 20 s. What the old master acknowledges meanwhile is lost, so no deadline and no abort
+    /// of one of them leads back to it. The fence then ends with the switch, or when the majority
+    /// names the old master again or is heard no longer; no time bounds it, for nothing makes those
+    /// writes safe. Commands that wait have deadlines of their own.
+    fn is_replaced(&self) -> bool {
+        let electorate = self.electorate();
+        electorate
+            .addresses()
+            .into_iter()
+            .any(|named| !self.is_served(named) && electorate.count(named) >= electorate.majority())
+    }
+
+    /// When the fence comes down unless a majority stands against that.
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        self.holding.replacing.as_ref().map(|own| own.until).filter(|until| *until > now)
     }
 
     /// When the sentinel that promoted this node without cutting its connections will cut them: it

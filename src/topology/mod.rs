@@ -36,6 +36,8 @@ use std::time::{Duration, Instant};
 pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
 pub(crate) use message::Audience;
+#[cfg(fuzzing)]
+pub(crate) use shorthand::read_inputs;
 pub(crate) use shorthand::{answered, beside, millis, shown, written};
 pub use snapshot::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,

@@ -166,7 +166,7 @@ impl Machine {
             .chain(retry)
             .chain(fades.filter(|fades| *fades > now))
             .chain(disagreeing)
-            .chain(self.holding.replacing.as_ref().map(|replacing| replacing.until))
+            .chain(self.next_deadline(now))
             .chain(self.next_doubt(now))
             .chain(self.next_cut(now))
             .chain(self.next_pull())

@@ -54,6 +54,7 @@ impl Tally {
             (&mut self.insisted, case.insisted),
             (&mut self.fences, case.fences),
             (&mut self.deadlines, case.deadlines),
+            (&mut self.outlasted, case.outlasted),
             (&mut self.lost, case.lost),
         ] {
             *total += u64::from(own > 0);
@@ -169,6 +170,7 @@ fn a_cluster_that_fails_over_is_followed_by_right() {
     total.reached("overruled ones", total.overruled, 30);
     total.reached("insistence", total.insisted, 10);
     total.reached("fences at their deadline", total.deadlines, 3);
+    total.reached("fences beyond it", total.outlasted, 1);
     total.reached("lost majorities", total.lost, 500);
 }
 

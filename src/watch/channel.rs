@@ -14,21 +14,32 @@ use crate::{
     address::Address,
     connection::{Decoder, Greeting, Handshake, Settings},
     error::{Error, ErrorKind},
+    tls::{Connector, Session},
 };
 
 /// How much is read at a time.
 const CHUNK: usize = 16 * 1024;
 
 pub(crate) struct Channel {
-    stream: TcpStream,
+    wire: Wire,
     peer: SocketAddr,
+    /// What explains the faults of TLS, and whom it is spoken with.
+    tls: Option<(Connector, Address)>,
     phase: Phase,
     decoder: Decoder,
     outbox: Vec<u8>,
 }
 
+/// What bytes travel through.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<Session<TcpStream>>),
+}
+
 enum Phase {
     Connecting(Box<Handshake>),
+    /// The handshake of TLS is under way.
+    Securing(Box<Handshake>),
     Greeting(Box<Handshake>),
     Open,
 }
@@ -42,10 +53,12 @@ pub(crate) enum Arrival {
 }
 
 impl Channel {
-    /// Begins to connect. The outcome arrives with [`Channel::ready`].
+    /// Begins to connect to the server of this name, which is dialled as `host`. The outcome arrives
+    /// with [`Channel::ready`].
     pub(crate) fn connect(
         peer: SocketAddr,
         name: &Address,
+        host: &Address,
         settings: &Settings,
         registry: &Registry,
         token: Token,
@@ -60,10 +73,16 @@ impl Channel {
         )?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(settings.user_timeout)?;
+        // For good: each readiness is told once, whoever of the two layers waits for it.
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let wire = match &settings.tls {
+            None => Wire::Plain(stream),
+            Some(tls) => Wire::Tls(Box::new(tls.session(host, stream)?)),
+        };
         Ok(Channel {
-            stream,
+            wire,
             peer,
+            tls: settings.tls.clone().map(|tls| (tls, host.clone())),
             phase: Phase::Connecting(Box::new(Handshake::new(name, settings))),
             decoder: Decoder::new(settings.limits),
             outbox: Vec::new(),
@@ -87,20 +106,19 @@ impl Channel {
     /// The socket is ready for something: goes on with whatever is under way and gathers what came.
     pub(crate) fn ready(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
         if let Phase::Connecting(_) = self.phase {
-            if let Some(error) = self.stream.take_error().map_err(|e| self.broke(e))? {
-                return Err(self.broke(error));
-            }
-            match self.stream.peer_addr() {
-                Ok(_) => {}
+            match self.wire.is_connected() {
+                Ok(true) => {}
                 // Woken early: the connection is still on its way.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
+                Ok(false) => return Ok(()),
                 Err(error) => return Err(self.broke(error)),
             }
-            if let Phase::Connecting(mut handshake) =
-                std::mem::replace(&mut self.phase, Phase::Open)
-            {
-                handshake.start(&mut self.outbox);
-                self.phase = Phase::Greeting(handshake);
+            self.advance();
+        }
+        if let Phase::Securing(_) = self.phase {
+            match self.wire.handshake() {
+                Ok(()) => self.advance(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(self.broke(error)),
             }
         }
         // What the other end said before it hung up is worth more than that it did.
@@ -109,13 +127,25 @@ impl Channel {
         flushed
     }
 
+    /// The phase is over, and the next one begins.
+    fn advance(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Connecting(handshake) => Phase::Securing(handshake),
+            Phase::Securing(mut handshake) => {
+                handshake.start(&mut self.outbox);
+                Phase::Greeting(handshake)
+            }
+            other => other,
+        };
+    }
+
     fn flush(&mut self) -> Result<(), Error> {
-        if matches!(self.phase, Phase::Connecting(_)) {
+        if matches!(self.phase, Phase::Connecting(_) | Phase::Securing(_)) {
             return Ok(());
         }
         let mut sent = 0;
         while sent < self.outbox.len() {
-            match self.stream.write(&self.outbox[sent..]) {
+            match self.wire.write(&self.outbox[sent..]) {
                 Ok(0) => return Err(self.broke(io::ErrorKind::WriteZero.into())),
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -124,13 +154,16 @@ impl Channel {
             }
         }
         self.outbox.drain(..sent);
-        Ok(())
+        match self.wire.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.broke(error)),
+            _ => Ok(()),
+        }
     }
 
     fn receive(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
         let mut chunk = [0; CHUNK];
         loop {
-            match self.stream.read(&mut chunk) {
+            match self.wire.read(&mut chunk) {
                 Ok(0) => return Err(self.ended()),
                 Ok(n) => {
                     self.decoder.feed(&chunk[..n]);
@@ -161,15 +194,78 @@ impl Channel {
     }
 
     fn broke(&self, error: io::Error) -> Error {
+        let message = match (&self.tls, &self.phase) {
+            (Some((tls, host)), Phase::Securing(_)) => {
+                format!("the TLS handshake failed: {}", tls.explain(&error, host))
+            }
+            (Some((tls, host)), _) => tls.explain_later(&error, host),
+            (None, Phase::Greeting(_)) => format!("{error}{EXPECTS_TLS}"),
+            (None, _) => error.to_string(),
+        };
         Error::with(
             ErrorKind::Disconnected,
             crate::Outcome::Unknown,
-            error.to_string(),
+            message,
             Some(Box::new(error)),
         )
     }
 
     fn ended(&self) -> Error {
-        Error::new(ErrorKind::Disconnected, "the connection was closed by the other end")
+        let hint = match (&self.tls, &self.phase) {
+            (None, Phase::Greeting(_)) => EXPECTS_TLS,
+            _ => "",
+        };
+        let message = format!("the connection was closed by the other end{hint}");
+        Error::new(ErrorKind::Disconnected, message)
+    }
+}
+
+/// For a server that hangs up at the first words.
+const EXPECTS_TLS: &str = " (does it expect TLS?)";
+
+impl Wire {
+    /// Whether the transport stands, or why it never will.
+    fn is_connected(&mut self) -> io::Result<bool> {
+        let stream = match self {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(session) => session.transport().ok_or(io::ErrorKind::NotConnected)?,
+        };
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn handshake(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Plain(_) => Ok(()),
+            Wire::Tls(session) => session.handshake(),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Plain(stream) => stream.write(bytes),
+            Wire::Tls(session) => session.write(bytes),
+        }
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Plain(stream) => stream.read(into),
+            Wire::Tls(session) => session.read(into),
+        }
+    }
+
+    /// Sends what TLS has to say by itself.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Plain(_) => Ok(()),
+            Wire::Tls(session) => session.flush(),
+        }
     }
 }

@@ -96,7 +96,11 @@ impl Reach {
             }
             State::Dialling { until, .. } if now >= *until => {
                 let within = self.settings.dial_timeout;
-                self.refused(format!("no answer within {within:?}"), now, registry)
+                let hint = match self.settings.tls {
+                    Some(_) => " (check that it is up, and that this port speaks TLS)",
+                    None => "",
+                };
+                self.refused(format!("no answer within {within:?}{hint}"), now, registry)
             }
             _ => Step::Nothing,
         }
@@ -124,13 +128,15 @@ impl Reach {
         while let State::Dialling { others, until } = &mut self.state {
             let Some(address) = others.pop_front() else { break };
             *until = now + self.settings.dial_timeout;
-            match Channel::connect(
+            let connecting = Channel::connect(
                 address,
                 &self.route.announced,
+                &self.dial_to,
                 &self.settings,
                 registry,
                 self.token,
-            ) {
+            );
+            match connecting {
                 Ok(channel) => return Step::Dialling(Box::new(channel)),
                 Err(error) => reason = error.to_string(),
             }

@@ -284,7 +284,8 @@ impl Link {
                 let peer = self.ask.as_ref().map(Channel::peer);
                 let token = Token(self.token + 1);
                 match peer.map(|peer| {
-                    Channel::connect(peer, &self.address, self.reach.settings(), registry, token)
+                    let (host, settings) = (self.reach.dial_to(), self.reach.settings());
+                    Channel::connect(peer, &self.address, host, settings, registry, token)
                 }) {
                     Some(Ok(channel)) => self.listen = Some(channel),
                     _ => self.hearing = Some(Hearing::Denied),

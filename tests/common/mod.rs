@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod audience;
+pub mod bystander;
 pub mod load;
 pub mod many;
 pub mod queue;
@@ -79,12 +81,18 @@ pub fn named_factory(cluster: &Cluster) -> Builder {
 /// what is written. Its connections are named [`NAME`], and no other factory's are.
 pub fn wait_until_calm(factory: &Factory, cluster: &Cluster) {
     let own = format!(" name={NAME} ");
+    // One that distrusts its clock, after it stood still for two seconds, does nothing for thirty.
+    let acts = |sentinel: &Sentinel| {
+        let tilt = sentinel.info("sentinel", "sentinel_tilt");
+        !sentinel.is_running() || tilt.is_ok_and(|tilt| tilt == "0")
+    };
     let clients = |node: &Node| {
         node.ask(&["CLIENT", "LIST"]).map(|clients| clients.text()).unwrap_or_default()
     };
     let calm = wait_until(PATIENCE, || {
         factory.topology().is_ok_and(|topology| topology.troubles.is_empty())
             && cluster.nodes().iter().all(|node| clients(node).contains(&own))
+            && cluster.sentinels().iter().all(acts)
     });
     let all: String = cluster.nodes().iter().map(clients).collect();
     assert!(calm, "{:#?}\n{all}", factory.topology());

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Commands, RedisError};
+use redis::{Commands, RedisError, RedisResult};
 use switchmaster::Factory;
 use switchmaster_sandbox::{Node, wait_until};
 
@@ -70,6 +70,18 @@ impl Readers {
     }
 }
 
+/// Pushes an element that some reader takes, and returns it.
+pub fn push(factory: &Factory, element: String) -> RedisResult<String> {
+    let mut redis = factory.get().map_err(RedisError::from)?;
+    redis.rpush::<_, _, u64>(QUEUE, &element).map(|_| element)
+}
+
+/// Waits until everything that was pushed is taken.
+pub fn wait_until_taken(factory: &Factory) {
+    let empty = || factory.get().unwrap().llen(QUEUE) == Ok(0u64);
+    assert!(wait_until(PATIENCE, empty), "not everything is taken");
+}
+
 /// A thread that pushes an element every few milliseconds.
 pub struct Feeder {
     stop: Arc<AtomicBool>,
@@ -86,13 +98,8 @@ impl Feeder {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let element = format!("fed:{number}");
-                let done = factory
-                    .get()
-                    .map_err(RedisError::from)
-                    .and_then(|mut redis| redis.rpush::<_, _, u64>(QUEUE, &element));
-                match done {
-                    Ok(_) => pushed.push(element),
+                match push(&factory, format!("fed:{number}")) {
+                    Ok(element) => pushed.push(element),
                     Err(error) => failures.push(Failure::of(&error)),
                 }
                 thread::sleep(PAUSE);
@@ -106,8 +113,7 @@ impl Feeder {
     pub fn end(self, factory: &Factory) -> (Vec<String>, Vec<Failure>) {
         self.stop.store(true, Ordering::Relaxed);
         let done = self.thread.join().unwrap();
-        let empty = || factory.get().unwrap().llen(QUEUE) == Ok(0u64);
-        assert!(wait_until(PATIENCE, empty), "not everything is taken");
+        wait_until_taken(factory);
         done
     }
 }

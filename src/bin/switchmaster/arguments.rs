@@ -54,7 +54,8 @@ pub(crate) struct SandboxArguments {
 #[command(after_help = "Example:\n  \
     switchmaster master --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster")]
 pub(crate) struct MasterArguments {
-    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…]
+    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…], or
+    /// rediss+sentinel://… for TLS to the nodes.
     #[arg(long)]
     pub(crate) url: String,
 }
@@ -64,7 +65,8 @@ pub(crate) struct MasterArguments {
 #[command(after_help = "Example:\n  \
     switchmaster topology --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster --json")]
 pub(crate) struct TopologyArguments {
-    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…]
+    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…], or
+    /// rediss+sentinel://… for TLS to the nodes.
     #[arg(long)]
     pub(crate) url: String,
     /// Print one JSON document instead.
@@ -82,7 +84,8 @@ pub(crate) struct TopologyArguments {
     switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --json --for 10s\n  \
     switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --record failover.txt")]
 pub(crate) struct WatchArguments {
-    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…]
+    /// The deployment: redis+sentinel://host[:port][,host[:port]…]/service[?option=value&…], or
+    /// rediss+sentinel://… for TLS to the nodes.
     #[arg(long)]
     pub(crate) url: String,
     /// Also write what each sentinel and node told, with times, and what was done about it.

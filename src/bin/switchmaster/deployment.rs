@@ -41,6 +41,13 @@ impl Deployment {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
         };
+        // Where the library follows, this asks by itself, and it knows plain TCP only.
+        if option("sentinel_tls").is_some_and(|spoken| spoken == "true") {
+            return Err(Failure::usage(
+                "--url: sentinel_tls: a drill orders failovers from the sentinels over plain TCP; \
+                 give it a URL by which they are reached so (TLS to the nodes is no hindrance)",
+            ));
+        }
         let service = match fragment {
             "" => path.trim_start_matches('/').split('/').next().unwrap_or_default(),
             fragment => fragment,
@@ -135,5 +142,12 @@ mod tests {
         let deployment = Deployment::of("redis-sentinel://a/0?switch_on=confirmation#svc").unwrap();
         assert_eq!(deployment.service(), "svc");
         assert_eq!(deployment.switch_on(), Some(SwitchOn::Confirmation));
+    }
+    #[cfg(any(feature = "tls-rustls", feature = "tls-native-tls"))]
+    #[test]
+    fn tls_is_for_the_nodes_alone() {
+        assert_eq!(Deployment::of("rediss+sentinel://a/svc").unwrap().service(), "svc");
+        let error = Deployment::of("redis+sentinel://a/svc?sentinel_tls=true").unwrap_err();
+        assert!(error.to_string().contains("plain TCP"), "{error}");
     }
 }

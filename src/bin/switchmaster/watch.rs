@@ -195,6 +195,11 @@ fn fields(event: &Event) -> Value {
             add("node", json!(address.to_string()));
             add("reason", json!(reason));
         }
+        Event::Leaked { place, out, generation, .. } => {
+            add("place", json!(place.to_string()));
+            add("out_ms", json!(out.as_secs_f64() * 1000.0));
+            add("generation", json!(generation));
+        }
         Event::Missed { count, .. } => add("count", json!(count)),
         _ => {}
     }

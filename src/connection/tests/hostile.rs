@@ -101,14 +101,14 @@ fn an_idle_connection_shows_whether_it_is_fresh() {
         told.recv().unwrap();
         peer.write_all(b"+").unwrap();
     });
-    let connection = open(&address, &settings());
+    let mut connection = open(&address, &settings());
     assert!(connection.is_fresh());
     go.send(()).unwrap();
     wait_until("the byte is noticed", || !connection.is_fresh());
     server.join().unwrap();
 
     let (address, server) = scripted(drop);
-    let connection = open(&address, &settings());
+    let mut connection = open(&address, &settings());
     wait_until("the end is noticed", || !connection.is_fresh());
     server.join().unwrap();
 }
@@ -175,7 +175,7 @@ fn a_socket_never_connects_to_itself() {
     let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
     socket.bind(&any.into()).unwrap();
     let itself = socket.local_addr().unwrap();
-    let error = Socket::from(socket).connect(&itself, in_time()).unwrap_err();
+    let error = stream::Socket::from(socket).connect(&itself, in_time()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 

@@ -91,6 +91,7 @@ pub(super) struct Tally {
     pub(super) insisted: u64,
     pub(super) fences: u64,
     pub(super) deadlines: u64,
+    pub(super) outlasted: u64,
     pub(super) lost: u64,
 }
 
@@ -345,8 +346,10 @@ impl Court {
             Action::Unfence => {
                 let (reason, since) = self.fence.take().expect("a fence to lift");
                 let stood = self.now - since;
-                let late = matches!(reason, FenceReason::Replacing { .. });
-                self.tally.deadlines += u64::from(late && stood >= Duration::from_secs(3));
+                if let FenceReason::Replacing { by } = reason {
+                    assert!(!self.is_replaced(), "{by}: commands go back to a replaced master");
+                    self.tally.deadlines += u64::from(stood >= Duration::from_secs(3));
+                }
             }
             Action::Doubt { .. } => {
                 assert!(self.served.is_some() && !self.doubtful, "doubt on doubt");
@@ -431,6 +434,12 @@ impl Court {
             Voice::Names(named, epoch) if named == node => Some(epoch),
             _ => None,
         })
+    }
+
+    /// Whether a majority names another master than the one that is served.
+    pub(super) fn is_replaced(&self) -> bool {
+        let another = |node: &usize| self.served.is_some() && !self.serves(*node);
+        (0..NODES).filter(another).any(|node| self.is_majority(self.naming(node).count()))
     }
 
     pub(super) fn is_majority(&self, count: usize) -> bool {

@@ -72,7 +72,7 @@ fn one_or_more(line: &str) -> Read<Vec<Input>> {
 
 /// `up s1`: its run id is id1 and it was reached where it is. `id=- peer=… hearing=…` say otherwise.
 fn up(sentinel: Address, tail: &str) -> Read<Input> {
-    let own = super::scenario::number(&sentinel);
+    let own = short_number(&sentinel);
     let mut run_id = own.map(|number| format!("id{number}"));
     let mut peer = own.map(|_| sentinel.clone());
     let mut hearing = Hearing::All;
@@ -324,6 +324,7 @@ fn number<N: std::str::FromStr>(text: &str) -> Read<N> {
 }
 
 /// A time in milliseconds.
+#[cfg(test)]
 pub(crate) fn read_millis(text: &str) -> Read<Duration> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let millis: u64 = number(whole)?;
@@ -332,4 +333,19 @@ pub(crate) fn read_millis(text: &str) -> Read<Duration> {
         return Err(format!("{text:?} is finer than a nanosecond"));
     }
     Ok(Duration::from_millis(millis) + Duration::from_nanos(nanos))
+}
+
+/// The number of a sentinel that has a short name.
+fn short_number(sentinel: &Address) -> Option<u8> {
+    shortened(&sentinel.to_string()).strip_prefix('s')?.parse().ok()
+}
+
+pub(crate) fn shortened(text: &str) -> String {
+    let mut out = text.to_owned();
+    for number in (1..=9).rev() {
+        out = out
+            .replace(&format!("10.0.0.{number}:26379"), &format!("s{number}"))
+            .replace(&format!("10.0.1.{number}:6379"), &format!("n{number}"));
+    }
+    out
 }

@@ -7,7 +7,11 @@ use crate::{
     topology::{Action, Answer, Input},
 };
 
-use super::{action::shown, read::read_inputs, wire};
+use super::{
+    action::shown,
+    read::{read_inputs, shortened},
+    wire,
+};
 
 /// The inputs that a line of a scenario stands for. Each answer is what the replies that say it are
 /// parsed into, over RESP2 and over RESP3.
@@ -30,21 +34,6 @@ pub(crate) fn shown_shortened(actions: &[Action]) -> Vec<String> {
 
 pub(crate) fn address(text: &str) -> Address {
     super::read::address(text).unwrap_or_else(|fault| panic!("{fault}"))
-}
-
-/// The number of a sentinel that has a short name.
-pub(super) fn number(sentinel: &Address) -> Option<u8> {
-    shortened(&sentinel.to_string()).strip_prefix('s')?.parse().ok()
-}
-
-pub(crate) fn shortened(text: &str) -> String {
-    let mut out = text.to_owned();
-    for number in (1..=9).rev() {
-        out = out
-            .replace(&format!("10.0.0.{number}:26379"), &format!("s{number}"))
-            .replace(&format!("10.0.1.{number}:6379"), &format!("n{number}"));
-    }
-    out
 }
 
 /// `250ms` or `1.5s`.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Runs a model in every order there is.
-fn always(model: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn always(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = None;
     builder.check(model);
@@ -18,7 +18,7 @@ fn always(model: impl Fn() + Send + Sync + 'static) {
 
 /// Runs a model that has too many orders in all of those in which no more than LOOM_MAX_PREEMPTIONS
 /// times a thread is interrupted that could have gone on.
-fn mostly(model: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn mostly(model: impl Fn() + Send + Sync + 'static) {
     let builder = Builder::new();
     assert!(builder.preemption_bound.is_some(), "`make models` says how far to go");
     builder.check(model);

@@ -1,12 +1,16 @@
 //! loom's locks under the names that parking_lot gives them. Stands in for `src/sync.rs`.
 
 use std::{
+    collections::HashMap,
     ops::{Deref, DerefMut},
-    time::Instant,
+    sync::atomic::AtomicUsize as Numbers,
+    time::{Duration, Instant},
 };
 
 pub(crate) use loom::sync::atomic::fence as barrier;
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering,
+};
 use loom::sync::{self, LockResult};
 
 #[derive(Default)]
@@ -44,7 +48,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 
 pub(crate) struct Condvar(sync::Condvar);
 
-pub(crate) struct WaitTimeoutResult;
+pub(crate) struct WaitTimeoutResult(bool);
 
 impl Condvar {
     pub(crate) fn new() -> Condvar {
@@ -56,16 +60,26 @@ impl Condvar {
         guard.held = Some(sound(self.0.wait(held)));
     }
 
-    /// A wait whose deadline passes before it is called. One that is called first goes as one
-    /// without a deadline, so the two together are all there is; loom has no clock to choose by.
+    /// A wait whose deadline passes before it is called, or one that is called before its deadline:
+    /// the two together are all there is, and loom has no clock to choose by. A deadline that is a
+    /// minute away never passes.
     pub(crate) fn wait_until<T>(
         &self,
         guard: &mut MutexGuard<'_, T>,
-        _: Instant,
+        deadline: Instant,
     ) -> WaitTimeoutResult {
-        guard.held = None;
-        guard.held = Some(sound(guard.mutex.0.lock()));
-        WaitTimeoutResult
+        let passes = deadline < Instant::now() + Duration::from_secs(60);
+        if passes {
+            guard.held = None;
+            guard.held = Some(sound(guard.mutex.0.lock()));
+        } else {
+            self.wait(guard);
+        }
+        WaitTimeoutResult(passes)
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {
@@ -75,7 +89,56 @@ impl Condvar {
 
 impl WaitTimeoutResult {
     pub(crate) fn timed_out(&self) -> bool {
-        true
+        self.0
+    }
+}
+
+/// crossbeam's cell: a pointer that is exchanged, with what it points at. loom sees the pointer, a
+/// number here; what is behind it changes hands with it, so nobody else looks at that.
+pub(crate) struct AtomicCell<T> {
+    number: AtomicUsize,
+    behind: parking_lot::Mutex<HashMap<usize, T>>,
+    numbers: Numbers,
+}
+
+impl<T> AtomicCell<T> {
+    pub(crate) fn new(value: T) -> AtomicCell<T> {
+        AtomicCell {
+            number: AtomicUsize::new(0),
+            behind: parking_lot::Mutex::new(HashMap::from([(0, value)])),
+            numbers: Numbers::new(1),
+        }
+    }
+
+    pub(crate) fn swap(&self, value: T) -> T {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.behind.lock().insert(number, value);
+        let before = self.number.swap(number, Ordering::AcqRel);
+        self.behind.lock().remove(&before).expect("each number is exchanged once")
+    }
+
+    pub(crate) fn take(&self) -> T
+    where
+        T: Default,
+    {
+        self.swap(T::default())
+    }
+}
+
+/// What keeps values apart in memory is not modelled.
+pub(crate) struct CachePadded<T>(T);
+
+impl<T> CachePadded<T> {
+    pub(crate) fn new(value: T) -> CachePadded<T> {
+        CachePadded(value)
+    }
+}
+
+impl<T> Deref for CachePadded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
     }
 }
 

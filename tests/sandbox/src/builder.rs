@@ -9,12 +9,12 @@ use std::{
 };
 
 use crate::{
-    Cluster, Error, ErrorKind, FaultProxy, Member, Node, Result, Sentinel,
+    Cluster, Error, ErrorKind, FaultProxy, Member, Node, Result, Sentinel, Tls,
     cluster::Service,
     guardian::Guardian,
     health,
     host::Host,
-    ports,
+    ports::{self, Ports},
     program::Programs,
     settings::{SentinelSeat, ServiceSeat, Settings},
 };
@@ -50,6 +50,7 @@ impl Builder {
                 sentinel_lines: Vec::new(),
                 password: None,
                 sentinel_password: None,
+                tls: None,
                 proxied: false,
                 host: Host::default(),
                 start_timeout: Duration::from_secs(30),
@@ -129,6 +130,13 @@ impl Builder {
     /// The password of the sentinels: `requirepass`, which they use among themselves too.
     pub fn sentinel_password(mut self, password: impl Into<String>) -> Builder {
         self.settings.sentinel_password = Some(password.into());
+        self
+    }
+
+    /// Gives every member a TLS port. [`Cluster::url`] asks for TLS, and names the authority, where the members talk TLS
+    /// with each other.
+    pub fn tls(mut self, tls: Tls) -> Builder {
+        self.settings.tls = Some(tls);
         self
     }
 
@@ -243,7 +251,8 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
 
     let mut service_seats = Vec::new();
     for name in &settings.services {
-        let ports: Result<Vec<u16>> = (0..=settings.replicas).map(|_| ports::free()).collect();
+        let ports: Result<Vec<Ports>> =
+            (0..=settings.replicas).map(|_| Ports::choose(settings)).collect();
         service_seats.push(ServiceSeat { name: name.clone(), ports: ports? });
     }
     let mut sentinel_seats = Vec::new();
@@ -251,7 +260,7 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
         let id: String = (0..3).map(|_| format!("{:016x}", ports::random())).collect();
         sentinel_seats.push(SentinelSeat {
             name: format!("sentinel-{index}"),
-            port: ports::free()?,
+            ports: Ports::choose(settings)?,
             id: id[..40].to_owned(),
         });
     }
@@ -268,7 +277,7 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
 
     let mut sentinels = Vec::new();
     for seat in &sentinel_seats {
-        let member = launch.member(&seat.name, true, seat.port, |directory| {
+        let member = launch.member(&seat.name, true, seat.ports, |directory| {
             settings.sentinel_file(directory, &sentinel_seats, seat, &service_seats, &own_password)
         })?;
         sentinels.push(Sentinel::new(member, seat.id.as_str().into()));
@@ -301,20 +310,20 @@ impl Launch<'_> {
         &self,
         name: &str,
         sentinel: bool,
-        port: u16,
+        ports: Ports,
         file: impl FnOnce(&std::path::Path) -> String,
     ) -> Result<Arc<Member>> {
         let directory = self.guardian.directory().join(name);
         std::fs::create_dir(&directory)
             .map_err(|error| Error::io(format_args!("make {}", directory.display()), &error))?;
         let proxy = match self.settings.proxied {
-            true => Some(FaultProxy::to(self.settings.host.address(port))?),
+            true => Some(FaultProxy::to(self.settings.host.address(ports.announced))?),
             false => None,
         };
         let member = Member::new(
             name.to_owned(),
             sentinel,
-            port,
+            ports,
             self.settings.host.clone(),
             self.guardian.clone(),
             self.own_password.clone(),
@@ -331,11 +340,11 @@ impl Launch<'_> {
     fn service(&self, seat: &ServiceSeat, deadline: Instant) -> Result<Service> {
         let name: Arc<str> = seat.name.as_str().into();
         let mut nodes = Vec::new();
-        for (index, &port) in seat.ports.iter().enumerate() {
-            let master = (index > 0).then(|| seat.ports[0]);
-            let member = self.member(&format!("{name}-{index}"), false, port, |directory| {
+        for (index, &ports) in seat.ports.iter().enumerate() {
+            let master = (index > 0).then(|| seat.ports[0].announced);
+            let member = self.member(&format!("{name}-{index}"), false, ports, |directory| {
                 let major = self.programs.major;
-                self.settings.node_file(directory, port, master, self.own_password, major)
+                self.settings.node_file(directory, ports, master, self.own_password, major)
             })?;
             let node = Node::new(member, name.clone());
             node.start(deadline)?;

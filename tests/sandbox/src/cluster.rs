@@ -60,7 +60,15 @@ impl Cluster {
     pub fn url_for(&self, service: &str) -> String {
         let sentinels: Vec<String> =
             self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect();
-        format!("redis+sentinel://{}/{service}", sentinels.join(","))
+        self.url_by(&sentinels, service)
+    }
+
+    fn url_by(&self, sentinels: &[String], service: &str) -> String {
+        let (scheme, options) = match &self.settings.tls {
+            Some(tls) if tls.members => ("rediss+sentinel", tls.options()),
+            _ => ("redis+sentinel", String::new()),
+        };
+        format!("{scheme}://{}/{service}{options}", sentinels.join(","))
     }
 
     /// Like [`url`](Cluster::url), with the addresses of the proxies where there are some.
@@ -71,7 +79,7 @@ impl Cluster {
             .map(|sentinel| sentinel.proxy().map_or(sentinel.address(), FaultProxy::address))
             .map(|address| address.to_string())
             .collect();
-        format!("redis+sentinel://{}/{}", sentinels.join(","), self.service())
+        self.url_by(&sentinels, self.service())
     }
 
     /// The direct and the proxied address of every member; empty when the cluster is not proxied.

@@ -37,10 +37,22 @@ pub(crate) struct Guardian {
     shell: Mutex<Option<Shell>>,
 }
 
+/// Where the directory of a cluster is made: in memory where that is possible, unless `TMPDIR` says
+/// otherwise. Sentinels and promoted nodes write their configuration through to the disk at every
+/// step. A disk that is busy with something else keeps them for seconds, and a sentinel that was kept
+/// for two does nothing for the next thirty (its TILT mode).
+fn place() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    match std::env::var_os("TMPDIR") {
+        None if memory.is_dir() => memory,
+        _ => std::env::temp_dir(),
+    }
+}
+
 impl Guardian {
     pub(crate) fn start(programs: &Programs) -> Result<Guardian> {
         let name = format!("switchmaster-sandbox-{}-{:016x}", std::process::id(), ports::random());
-        let directory = std::env::temp_dir().join(name);
+        let directory = place().join(name);
         let mut child = Command::new("sh")
             .arg("-c")
             .arg(SCRIPT)

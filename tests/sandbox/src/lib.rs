@@ -64,6 +64,7 @@ mod program;
 mod proxy;
 mod sentinel;
 mod settings;
+mod tls;
 
 pub use builder::Builder;
 pub use client::Client;
@@ -82,3 +83,4 @@ pub use probe::{Announcement, Probe, Promotion};
 pub use program::{SENTINEL_VARIABLE, SERVER_VARIABLE, VALKEY_VARIABLE, valkey_server};
 pub use proxy::FaultProxy;
 pub use sentinel::Sentinel;
+pub use tls::Tls;

@@ -4,10 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,6 +16,7 @@ use crate::{
     guardian::{Guardian, Signal},
     host::Host,
     patience::{Patience, STEP},
+    ports::Ports,
     settings::OWN_USER,
 };
 
@@ -32,7 +30,7 @@ const RESTART: Duration = Duration::from_secs(10);
 pub struct Member {
     name: String,
     sentinel: bool,
-    port: AtomicU16,
+    ports: Mutex<Ports>,
     host: Host,
     guardian: Arc<Guardian>,
     own_password: Arc<str>,
@@ -50,15 +48,15 @@ impl Member {
     pub(crate) fn new(
         name: String,
         sentinel: bool,
-        port: u16,
+        ports: Ports,
         host: Host,
         guardian: Arc<Guardian>,
         own_password: Arc<str>,
         proxy: Option<FaultProxy>,
     ) -> Member {
         let life = Mutex::new(Life { pid: 0, started: false, frozen: false });
-        let port = AtomicU16::new(port);
-        Member { name, sentinel, port, host, guardian, own_password, life, proxy }
+        let ports = Mutex::new(ports);
+        Member { name, sentinel, ports, host, guardian, own_password, life, proxy }
     }
 
     /// The name of its log and configuration file, like `mymaster-0` or `sentinel-2`.
@@ -66,14 +64,24 @@ impl Member {
         &self.name
     }
 
-    /// Where it listens, also while it is down.
+    /// Where it listens, also while it is down: the address that the others know it by.
     pub fn address(&self) -> SocketAddr {
         self.host.address(self.port())
     }
 
+    /// Where it takes plain TCP.
+    pub fn plain_address(&self) -> SocketAddr {
+        self.host.address(self.ports.lock().plain)
+    }
+
+    /// Where it takes TLS, when the cluster has [TLS](crate::Builder::tls).
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.ports.lock().tls.map(|port| self.host.address(port))
+    }
+
     /// The port of [`address`](Member::address).
     pub fn port(&self) -> u16 {
-        self.port.load(Ordering::SeqCst)
+        self.ports.lock().announced
     }
 
     /// The proxy in front of it, when the cluster is [`proxied`](crate::Builder::proxied).
@@ -113,7 +121,7 @@ impl Member {
     ///
     /// Those of `client`.
     pub fn client_with(&self, timeout: Duration) -> Result<Client> {
-        let mut client = Client::connect(self.address(), timeout)?;
+        let mut client = Client::connect(self.plain_address(), timeout)?;
         client.expect(&["AUTH", OWN_USER, &self.own_password])?;
         Ok(client)
     }
@@ -233,7 +241,7 @@ impl Member {
         let text: String = text.lines().map(moved).collect();
         fs::write(&path, text)
             .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
-        self.port.store(port, Ordering::SeqCst);
+        *self.ports.lock() = Ports { plain: port, tls: None, announced: port };
         self.start(Instant::now() + RESTART)
     }
 
@@ -265,7 +273,10 @@ impl Member {
         let pid = self.pid().to_string();
         Ok(match self.info("server", "process_id") {
             Ok(found) if found == pid => Ok(()),
-            Ok(found) => Err(format!("process {found} instead of {pid} has port {}", self.port())),
+            Ok(found) => {
+                let port = self.plain_address().port();
+                Err(format!("process {found} instead of {pid} has port {port}"))
+            }
             Err(error) => Err(error.to_string()),
         })
     }

@@ -14,10 +14,32 @@ use std::{
     },
 };
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, settings::Settings};
 
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 20_000;
+
+/// Where a member listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) plain: u16,
+    pub(crate) tls: Option<u16>,
+    /// The one that it tells others.
+    pub(crate) announced: u16,
+}
+
+impl Ports {
+    /// Free ones.
+    pub(crate) fn choose(settings: &Settings) -> Result<Ports> {
+        let plain = free()?;
+        let Some(tls) = &settings.tls else {
+            return Ok(Ports { plain, tls: None, announced: plain });
+        };
+        let port = free()?;
+        let announced = if tls.members { port } else { plain };
+        Ok(Ports { plain, tls: Some(port), announced })
+    }
+}
 
 /// 64 random bits.
 pub(crate) fn random() -> u64 {

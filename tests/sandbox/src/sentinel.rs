@@ -86,11 +86,11 @@ impl Sentinel {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] when it has a proxy, which would go on leading to the old port, and those of
+    /// [`ErrorKind::Config`] when it has a proxy or TLS, and those of
     /// [`Member::restart`].
     pub fn move_away(&self) -> Result<()> {
-        if self.proxy().is_some() {
-            let message = format!("{}: its proxy cannot move with it", self.name());
+        if self.proxy().is_some() || self.tls_address().is_some() {
+            let message = format!("{}: its proxy, or port for TLS, cannot move", self.name());
             return Err(Error::new(ErrorKind::Config, message));
         }
         self.restart_at(ports::free()?)

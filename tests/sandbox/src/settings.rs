@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::Path, time::Duration};
 
-use crate::host::Host;
+use crate::{Tls, host::Host, ports::Ports};
 
 /// The name under which the sandbox itself logs in everywhere, whatever passwords a test sets.
 pub(crate) const OWN_USER: &str = "sandbox";
@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) sentinel_lines: Vec<String>,
     pub(crate) password: Option<String>,
     pub(crate) sentinel_password: Option<String>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) proxied: bool,
     pub(crate) host: Host,
     pub(crate) start_timeout: Duration,
@@ -30,14 +31,14 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct SentinelSeat {
     pub(crate) name: String,
-    pub(crate) port: u16,
+    pub(crate) ports: Ports,
     pub(crate) id: String,
 }
 
-/// A service's nodes, the master's port first.
+/// A service's nodes, the master's ports first.
 pub(crate) struct ServiceSeat {
     pub(crate) name: String,
-    pub(crate) ports: Vec<u16>,
+    pub(crate) ports: Vec<Ports>,
 }
 
 impl Settings {
@@ -49,12 +50,12 @@ impl Settings {
     pub(crate) fn node_file(
         &self,
         directory: &Path,
-        port: u16,
+        ports: Ports,
         replica_of: Option<u16>,
         own_password: &str,
         major: u32,
     ) -> String {
-        let mut text = common(directory, port, own_password, &self.host);
+        let mut text = self.common(directory, ports, own_password);
         text.push_str(
             "save \"\"\n\
              appendonly no\n\
@@ -89,7 +90,7 @@ impl Settings {
         services: &[ServiceSeat],
         own_password: &str,
     ) -> String {
-        let mut text = common(directory, seat.port, own_password, &self.host);
+        let mut text = self.common(directory, seat.ports, own_password);
         let host = self.host.word();
         if self.host.name.is_some() {
             text.push_str("sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n");
@@ -102,7 +103,12 @@ impl Settings {
         for service in services {
             let name = &service.name;
             let Some((master, replicas)) = service.ports.split_first() else { continue };
-            let _ = writeln!(text, "sentinel monitor {name} {host} {master} {}", self.quorum());
+            let _ = writeln!(
+                text,
+                "sentinel monitor {name} {host} {} {}",
+                master.announced,
+                self.quorum()
+            );
             let millis = self.down_after.as_millis();
             let _ = writeln!(text, "sentinel down-after-milliseconds {name} {millis}");
             let millis = self.failover_timeout.as_millis();
@@ -112,32 +118,38 @@ impl Settings {
                 let _ = writeln!(text, "sentinel auth-pass {name} {}", quoted(password));
             }
             for replica in replicas {
-                let _ = writeln!(text, "sentinel known-replica {name} {host} {replica}");
+                let _ =
+                    writeln!(text, "sentinel known-replica {name} {host} {}", replica.announced);
             }
             for other in seats.iter().filter(|other| other.id != seat.id) {
                 let _ = writeln!(
                     text,
                     "sentinel known-sentinel {name} {host} {} {}",
-                    other.port, other.id
+                    other.ports.announced, other.id
                 );
             }
         }
         lines(&mut text, &self.sentinel_lines);
         text
     }
-}
 
-fn common(directory: &Path, port: u16, own_password: &str, host: &Host) -> String {
-    format!(
-        "port {port}\n\
-         bind {}\n\
-         protected-mode no\n\
-         daemonize no\n\
-         dir {}\n\
-         user {OWN_USER} on >{own_password} ~* &* +@all\n",
-        host.bind(),
-        quoted(&directory.to_string_lossy())
-    )
+    fn common(&self, directory: &Path, ports: Ports, own_password: &str) -> String {
+        let mut text = format!(
+            "port {}\n\
+             bind {}\n\
+             protected-mode no\n\
+             daemonize no\n\
+             dir {}\n\
+             user {OWN_USER} on >{own_password} ~* &* +@all\n",
+            ports.plain,
+            self.host.bind(),
+            quoted(&directory.to_string_lossy())
+        );
+        if let (Some(tls), Some(port)) = (&self.tls, ports.tls) {
+            text.push_str(&tls.lines(port));
+        }
+        text
+    }
 }
 
 fn lines(text: &mut String, lines: &[String]) {
@@ -148,7 +160,7 @@ fn lines(text: &mut String, lines: &[String]) {
 }
 
 /// A word in the double quotes that redis.conf understands.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let mut out = String::from('"');
     for byte in word.bytes() {
         match byte {

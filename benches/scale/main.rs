@@ -1,0 +1,179 @@
+//! What it costs to follow many services, to follow one while nothing happens, and to start where
+//! a sentinel does not answer.
+//!
+//! `cargo bench --bench scale` lets a second process play three sentinels and two nodes
+//! ([`stage`]), so that threads, memory and processor time are those of the factories alone. It
+//! prints figures and judges nothing.
+
+#[path = "../../tests/common/many.rs"]
+#[allow(dead_code, reason = "a test uses the rest")]
+mod many;
+mod process;
+mod stage;
+
+use std::{
+    env,
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+use switchmaster::{Event, Factory, SentinelLink};
+
+use many::name;
+use process::Usage;
+use stage::Stage;
+
+/// How many services one process follows.
+const SERVICES: usize = 200;
+/// How long an idle factory is looked at.
+const IDLE: Duration = Duration::from_secs(30);
+/// Starts of each kind.
+const STARTS: usize = 20;
+/// How long anything may take before the measurement is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Fault = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).filter(|own| own != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        [] => measure(),
+        ["stage", services] => services.parse().map_err(Fault::from).and_then(stage::play),
+        _ => Err("there are no options".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("scale: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Fault> {
+    starts()?;
+    idle()?;
+    services()
+}
+
+fn open(sentinels: &[String], service: usize) -> Result<Factory, Fault> {
+    Ok(Factory::builder().sentinels(sentinels).service(name(service)).build()?)
+}
+
+fn is_calm(factory: &Factory) -> bool {
+    factory.topology().is_ok_and(|topology| {
+        let up = |own: &&_| matches!(own, SentinelLink::Up { .. });
+        topology.troubles.is_empty()
+            && topology.sentinels.iter().map(|own| &own.link).filter(up).count() == 3
+    })
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), Fault> {
+    let begun = Instant::now();
+    while !holds() {
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("{what}: not within {PATIENCE:?}").into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// From nothing to a connection that is ready, with three sentinels, and where the first of them is
+/// a black hole: nobody accepts, and nobody refuses.
+fn starts() -> Result<(), Fault> {
+    let mut stage = Stage::begin(1)?;
+    let sound = stage.sentinels.clone();
+    let mut holed = sound.clone();
+    holed[0] = stage.hole()?;
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..STARTS {
+        for turn in 0..2 {
+            let side = (round + turn) % 2;
+            let begun = Instant::now();
+            let factory = open([&sound, &holed][side], 0)?;
+            drop(factory.get()?);
+            times[side].push(begun.elapsed().as_secs_f64() * 1e3);
+            factory.close();
+        }
+    }
+    let [sound, holed] = times.map(median);
+    println!("start-up, three sentinels            {sound:8.2} ms");
+    println!("start-up, the first one a black hole {holed:8.2} ms  {:.2}x", holed / sound);
+    Ok(())
+}
+
+/// One factory that nobody uses.
+fn idle() -> Result<(), Fault> {
+    let stage = Stage::begin(1)?;
+    let factory = open(&stage.sentinels, 0)?;
+    wait_until("all sentinels are up", || is_calm(&factory))?;
+    thread::sleep(Duration::from_secs(1));
+    let before = Usage::now()?;
+    thread::sleep(IDLE);
+    let after = Usage::now()?;
+    let share = (after.cpu - before.cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+    let wakes = (after.wakes - before.wakes) as f64 / IDLE.as_secs_f64();
+    println!("an idle factory                      {share:8.4} % of a core, {wakes:.1} wake-ups/s");
+    Ok(())
+}
+
+/// Hundreds of services, all of whose masters are replaced at once.
+fn services() -> Result<(), Fault> {
+    let mut stage = Stage::begin(SERVICES)?;
+    let before = Usage::now()?;
+    let begun = Instant::now();
+    let factories: Vec<Factory> =
+        (0..SERVICES).map(|service| open(&stage.sentinels, service)).collect::<Result<_, _>>()?;
+    let opened = begun.elapsed();
+    wait_until("all are calm", || factories.iter().all(is_calm))?;
+    let after = Usage::now()?;
+    let kib = (after.resident.saturating_sub(before.resident)) as f64 / 1024.0 / SERVICES as f64;
+    println!("{SERVICES} services opened                  {:8.1} ms", opened.as_secs_f64() * 1e3);
+    println!(
+        "{SERVICES} services: {} threads, {} links to sentinels, {kib:.1} KiB a service",
+        after.threads,
+        stage.links()?
+    );
+    let stories: Vec<Receiver<Event>> = factories.iter().map(Factory::events).collect();
+    stage.order("choose")?;
+    for story in &stories {
+        await_event(story, |event| matches!(event, Event::Chosen { .. }))?;
+    }
+    stage.order("promote")?;
+    let mut evidence: Option<Instant> = None;
+    let mut switches = Vec::new();
+    for story in &stories {
+        let promoted = await_event(story, |event| matches!(event, Event::Promoted { .. }))?;
+        evidence = Some(evidence.map_or(promoted.at(), |first| first.min(promoted.at())));
+        let switched = await_event(story, |event| matches!(event, Event::Switched { .. }))?;
+        switches.push(switched.at());
+    }
+    let first = evidence.ok_or("there are no services")?;
+    let mut took: Vec<f64> =
+        switches.iter().map(|at| at.saturating_duration_since(first).as_secs_f64() * 1e3).collect();
+    took.sort_by(f64::total_cmp);
+    println!(
+        "first evidence to switch: median {:.1} ms, the last of all {:.1} ms",
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    Ok(())
+}
+
+fn await_event(story: &Receiver<Event>, is_it: impl Fn(&Event) -> bool) -> Result<Event, Fault> {
+    loop {
+        let event = story.recv_timeout(PATIENCE).map_err(|_| "an event did not come")?;
+        if is_it(&event) {
+            return Ok(event);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The second process, which plays the sentinels and the nodes: [`Stage`] orders, [`play`] obeys.
+
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use switchmaster_sandbox::FakeSentinel;
+
+use crate::{Fault, many::Many};
+
+/// The process, which ends with this value: its input ends then.
+pub struct Stage {
+    process: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    pub sentinels: Vec<String>,
+}
+
+impl Stage {
+    pub fn begin(services: usize) -> Result<Stage, Fault> {
+        let mut process = Command::new(env::current_exe()?)
+            .args(["stage", &services.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let orders = process.stdin.take();
+        let answers = process.stdout.take().ok_or("the stage has no output")?;
+        let mut stage =
+            Stage { process, orders, answers: BufReader::new(answers), sentinels: Vec::new() };
+        stage.sentinels = stage.answer()?.split(' ').map(str::to_owned).collect();
+        Ok(stage)
+    }
+
+    /// Has it do something, and waits until it is done.
+    pub fn order(&mut self, what: &str) -> Result<String, Fault> {
+        let orders = self.orders.as_mut().ok_or("the stage is over")?;
+        writeln!(orders, "{what}")?;
+        self.answer()
+    }
+
+    /// An address where nobody accepts, and nobody refuses.
+    pub fn hole(&mut self) -> Result<String, Fault> {
+        self.order("hole")
+    }
+
+    /// How many connections the sentinels have in all.
+    pub fn links(&mut self) -> Result<String, Fault> {
+        self.order("links")
+    }
+
+    fn answer(&mut self) -> Result<String, Fault> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err("the stage ended".into());
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.process.wait();
+    }
+}
+
+/// Plays so many services until the input ends.
+pub fn play(services: usize) -> Result<(), Fault> {
+    let many = Many::serving(services)?;
+    let mut holes = Vec::new();
+    let addresses: Vec<String> =
+        many.sentinels.iter().map(|own| own.address().to_string()).collect();
+    say(&addresses.join(" "))?;
+    for order in io::stdin().lock().lines() {
+        match order?.as_str() {
+            "choose" => many.choose(),
+            "promote" => many.promote(),
+            "links" => {
+                let links: usize = many.sentinels.iter().map(FakeSentinel::connections).sum();
+                say(&links.to_string())?;
+                continue;
+            }
+            "hole" => {
+                let hole = FakeSentinel::start()?;
+                hole.hang_connects();
+                let address = hole.address();
+                holes.push(hole);
+                say(&address.to_string())?;
+                continue;
+            }
+            other => return Err(format!("no such order: {other}").into()),
+        }
+        say("done")?;
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
+}

@@ -1,0 +1,4 @@
+//! URLs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| switchmaster::fuzz::urls(data));
