@@ -13,16 +13,20 @@ export LOOM_MAX_PREEMPTIONS ?= 3
 # How many failovers of each kind `make bench-failover` carries out; BENCH=--json works there, too.
 RUNS ?= 20
 
+# What `make matrix` runs, and on which servers (tests/servers fetches those that are not installed).
+LINES ?= redis-6.2 redis-7.0 redis-8.2 valkey-9.1
+TESTS ?= follow promotion planned in_a_row waiting partition quarantine unconfirmed adversity deployments
+
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl demo test models tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl demo test models matrix tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: redis openssl ## Get what is missing: Redis and OpenSSL's headers (Debian, Ubuntu), and Valkey (pip)
-	@tests/valkey >/dev/null
+	@tests/servers valkey-9.1 >/dev/null
 
 redis:
 	@tests/setup
@@ -38,6 +42,9 @@ test: setup ## Run every test; the last line is "N passed, N failed"
 
 models: ## Run the gate and the shelf in every order of their threads (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
+
+matrix: setup ## Run the tests that fail over on four lines of servers (LINES=redis-6.2 TESTS=follow)
+	@tests/matrix $(LINES) -- $(TESTS)
 
 # Everything is several times slower there, so a drill's promises of time do not count.
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
@@ -71,7 +78,8 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	for features in "" tls-rustls tls-native-tls; do \
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
-	for script in .ci/run tests/msrv tests/run tests/setup tests/tsan tests/valkey; do \
+	for script in .ci/run tests/matrix tests/msrv tests/run tests/servers tests/setup \
+		tests/tsan; do \
 		bash -n $$script || exit 1; done
 
 msrv: openssl ## Check that the oldest Rust that Cargo.toml promises is enough

@@ -1,4 +1,4 @@
-//! Announced addresses into reachable ones: [`AddressMap`].
+//! Announced addresses into reachable ones: [`AddressMap`], and the way to one of them, [`Route`].
 
 use std::{
     collections::BTreeMap,
@@ -59,6 +59,20 @@ impl AddressMap {
     /// The rows of the table, in the order of the announced addresses.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&Address, &Address)> {
         self.table.iter()
+    }
+}
+
+/// The way to a server: where its announced address leads at this moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) announced: Address,
+    pub(crate) map: AddressMap,
+}
+
+impl Route {
+    /// Where to dial now. What the user's function says may change, so it is asked for each dial.
+    pub(crate) fn now(&self) -> Address {
+        self.map.map(&self.announced)
     }
 }
 

@@ -148,6 +148,7 @@ impl Builder {
     ///
     /// Name all of them, or several: any one that answers leads to the others, but a sentinel that
     /// nobody named cannot help while the named ones are down. The same sentinel twice counts once.
+    /// A host name is resolved anew for each dial, and so are those that nodes announce.
     pub fn sentinel(self, host_port: impl fmt::Display) -> Builder {
         self.add("sentinel", &host_port.to_string())
     }
@@ -258,8 +259,10 @@ impl Builder {
     }
 
     /// Asks a function where to connect for an announced address that [`Builder::address_map`] does
-    /// not name. It runs on the threads of the watch, so it has to be quick; a panic in it is
-    /// logged, and the address is used as it is announced.
+    /// not name. It is asked anew for each dial, so it may answer differently when a tunnel moves or
+    /// a registry of services says so; what is connected stays connected. A host name that it
+    /// gives is resolved. It runs on the threads of the watch and of the pool, so it has to be quick;
+    /// a panic in it is logged, and the address is used as it is announced.
     ///
     /// Default: every address is used as it is announced.
     pub fn address_mapper(

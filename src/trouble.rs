@@ -23,3 +23,13 @@ pub(crate) enum Trouble {
     /// `ROLE` says something other than master.
     NotMaster,
 }
+
+impl Trouble {
+    /// Whether a reply told that the server serves nobody as it should, whichever connection is asked.
+    pub(crate) fn is_of_the_server(self) -> bool {
+        matches!(
+            self,
+            Trouble::ReadOnly | Trouble::MasterDown | Trouble::Loading | Trouble::Unblocked
+        )
+    }
+}

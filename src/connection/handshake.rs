@@ -2,14 +2,18 @@
 //! clock: replies in, bytes out.
 //!
 //! Everything is sent at once, so a connection costs one round trip after it is made:
-//! `HELLO 3 [AUTH …]`, `CLIENT SETNAME`, `CLIENT SETINFO` twice, `SELECT`, `ROLE`. A server before
-//! Redis 6 does not know HELLO; then a password needs a second round, with AUTH.
+//! `HELLO 3 [AUTH …]`, `CLIENT SETNAME`, `CLIENT SETINFO` twice, `SELECT`, `ROLE`, and `PING` where
+//! commands are to follow. A server before Redis 6 does not know HELLO; then a password needs a
+//! second round, with AUTH. So does a server that refuses ROLE: `INFO replication` says the same.
 
 use std::collections::VecDeque;
 
 use redis::{ServerError, Value};
 
-use super::{role::Role, settings::Settings};
+use super::{
+    role::{Inquiry, Role},
+    settings::Settings,
+};
 use crate::{
     address::Address,
     config::{Protocol, Secret},
@@ -23,6 +27,8 @@ pub(crate) struct Greeting {
     pub(crate) protocol: Protocol,
     /// What it says it is; none only when [`Settings::role_required`] is off.
     pub(crate) role: Option<Role>,
+    /// What it answers when it is asked for its role.
+    pub(crate) inquiry: Inquiry,
     /// `redis`, `valkey` …; HELLO tells, so RESP2 does not.
     pub(crate) server: Option<String>,
     pub(crate) version: Option<String>,
@@ -41,7 +47,8 @@ enum Step {
     Id,
     Info,
     Select,
-    Role,
+    Role(Inquiry),
+    Ping,
 }
 
 /// The handshake with one server.
@@ -51,6 +58,12 @@ pub(crate) struct Handshake {
     awaited: VecDeque<Step>,
     /// HELLO was refused and the credentials with it: what else the first round brings is void.
     void: bool,
+    /// `CLIENT ID` was asked.
+    asked_id: bool,
+    /// Whether it has to be ready to take commands.
+    commands: bool,
+    /// Why ROLE was refused, which leaves INFO to be asked.
+    role_refusal: Option<Error>,
     greeting: Greeting,
 }
 
@@ -61,15 +74,26 @@ impl Handshake {
             settings: settings.clone(),
             awaited: VecDeque::new(),
             void: false,
+            asked_id: false,
+            commands: false,
+            role_refusal: None,
             greeting: Greeting {
                 protocol: settings.protocol,
                 role: None,
+                inquiry: Inquiry::Role,
                 server: None,
                 version: None,
                 mode: None,
                 client_id: None,
             },
         }
+    }
+
+    /// For a connection that commands are sent on: a master that is still loading its data answers
+    /// ROLE all the same, and nothing else, so it is asked PING, too.
+    pub(crate) fn for_commands(mut self) -> Handshake {
+        self.commands = true;
+        self
     }
 
     /// Appends the first bytes to send.
@@ -111,13 +135,31 @@ impl Handshake {
         if !self.awaited.is_empty() {
             return Ok(None);
         }
+        self.next_round(out);
+        Ok(self.awaited.is_empty().then(|| self.greeting.clone()))
+    }
+
+    /// What the replies so far leave to be asked.
+    fn next_round(&mut self, out: &mut Vec<u8>) {
         if self.void {
             self.void = false;
             self.auth(out);
             self.introduce(out);
-            return Ok(None);
+            return;
         }
-        Ok(Some(self.greeting.clone()))
+        if self.settings.protocol != self.greeting.protocol && !self.asked_id {
+            self.ask_id(out);
+        }
+        if self.role_refusal.is_some() && self.greeting.inquiry == Inquiry::Role {
+            self.ask_role(Inquiry::Info, out);
+        }
+    }
+
+    /// Asks for the number of the connection, which HELLO tells in its reply.
+    fn ask_id(&mut self, out: &mut Vec<u8>) {
+        self.asked_id = true;
+        pack(out, &["CLIENT", "ID"]);
+        self.awaited.push_back(Step::Id);
     }
 
     fn hello(&mut self, out: &mut Vec<u8>) {
@@ -147,9 +189,7 @@ impl Handshake {
             self.awaited.push_back(Step::Name);
         }
         if self.greeting.protocol == Protocol::Resp2 {
-            // HELLO tells it in its reply.
-            pack(out, &["CLIENT", "ID"]);
-            self.awaited.push_back(Step::Id);
+            self.ask_id(out);
         }
         pack(out, &["CLIENT", "SETINFO", "LIB-NAME", env!("CARGO_PKG_NAME")]);
         self.awaited.push_back(Step::Info);
@@ -159,19 +199,29 @@ impl Handshake {
             pack(out, &["SELECT", &self.settings.db.to_string()]);
             self.awaited.push_back(Step::Select);
         }
-        pack(out, &["ROLE"]);
-        self.awaited.push_back(Step::Role);
+        self.ask_role(Inquiry::Role, out);
+    }
+
+    fn ask_role(&mut self, inquiry: Inquiry, out: &mut Vec<u8>) {
+        self.greeting.inquiry = inquiry;
+        inquiry.write(out);
+        self.awaited.push_back(Step::Role(inquiry));
+        if self.commands {
+            // Last, so that what is no master is known as that before it is found unready.
+            pack(out, &["PING"]);
+            self.awaited.push_back(Step::Ping);
+        }
     }
 
     fn accepted(&mut self, step: Step, reply: Value) -> Result<(), Error> {
         match step {
             Step::Hello => self.read_hello(&reply),
-            Step::Role => match Role::from_reply(&reply) {
+            Step::Role(inquiry) => match inquiry.read(&reply) {
                 Some(role) => self.greeting.role = Some(role),
                 None if self.settings.role_required => {
                     return Err(self.error(
                         ErrorKind::Protocol,
-                        "answered ROLE with something that is no role".to_owned(),
+                        format!("answered {inquiry} with something that is no role"),
                         "check what listens there",
                     ));
                 }
@@ -182,7 +232,7 @@ impl Handshake {
                     self.greeting.client_id = Some(id);
                 }
             }
-            Step::Auth | Step::Name | Step::Info | Step::Select => {}
+            Step::Auth | Step::Name | Step::Info | Step::Select | Step::Ping => {}
         }
         Ok(())
     }
@@ -206,6 +256,13 @@ impl Handshake {
     fn refused(&mut self, step: Step, refusal: &ServerError) -> Result<(), Error> {
         let words = self.words(refusal);
         let kind = match refusal.code() {
+            // What is no master is of no use anyhow.
+            "LOADING" | "MASTERDOWN"
+                if step == Step::Ping
+                    && !matches!(self.greeting.role, Some(Role::Master { .. }) | None) =>
+            {
+                return Ok(());
+            }
             "LOADING" | "MASTERDOWN" => {
                 return Err(self.error(
                     ErrorKind::Disconnected,
@@ -213,6 +270,9 @@ impl Handshake {
                     "it will be tried again",
                 ));
             }
+            // Valkey 9 does not tell a stranger which commands it knows. One that knows HELLO would
+            // have judged the credentials in it.
+            "NOAUTH" if step == Step::Hello && self.settings.password.is_some() => "NOPROTO",
             "NOAUTH" => {
                 return Err(self.error(
                     ErrorKind::Authentication,
@@ -234,6 +294,13 @@ impl Handshake {
                     "set a password on the server, or its bind address",
                 ));
             }
+            "ERR" if refusal.details().is_some_and(|why| why.contains("max number of clients")) => {
+                return Err(self.error(
+                    ErrorKind::Disconnected,
+                    format!("has no connection left: {words}"),
+                    "raise its `maxclients`, or find out who holds the others (CLIENT LIST)",
+                ));
+            }
             code => code,
         };
         let permission = kind == "NOPERM";
@@ -241,7 +308,7 @@ impl Handshake {
         match step {
             // Tolerated: they serve whoever looks at CLIENT LIST, and the calling back of blocking
             // commands; old servers and sentinels do not know them.
-            Step::Name | Step::Id | Step::Info => Ok(()),
+            Step::Name | Step::Id | Step::Info | Step::Ping => Ok(()),
             Step::Hello if permission || unknown || kind == "NOPROTO" => {
                 self.greeting.protocol = Protocol::Resp2;
                 // Without a password the rest of the round was heard all the same.
@@ -253,21 +320,36 @@ impl Handshake {
                 format!("has no password set, but one was given: {words}"),
                 "remove the password from the configuration, or set requirepass on the server",
             )),
-            Step::Role if !self.settings.role_required => Ok(()),
-            Step::Role if permission => Err(self.error(
-                ErrorKind::Permission,
-                format!("does not let this user ask for its role: {words}"),
-                "grant it with ACL SETUSER … +role",
-            )),
-            Step::Role if unknown => Err(self.error(
-                ErrorKind::WrongRole,
-                format!("does not know ROLE, so its role cannot be verified: {words}"),
-                "check what listens there; Redis has it since 2.8.12",
-            )),
+            Step::Role(_) if !self.settings.role_required => Ok(()),
+            Step::Role(Inquiry::Role) if permission => {
+                self.role_refusal = Some(self.error(
+                    ErrorKind::Permission,
+                    format!("does not let this user ask for its role: {words}"),
+                    "grant it with ACL SETUSER … +role, or +info, which says the same",
+                ));
+                Ok(())
+            }
+            Step::Role(Inquiry::Role) if unknown => {
+                self.role_refusal = Some(self.error(
+                    ErrorKind::WrongRole,
+                    "knows neither ROLE nor INFO, so its role cannot be verified".to_owned(),
+                    "check what listens there, and its `rename-command` settings",
+                ));
+                Ok(())
+            }
+            Step::Role(Inquiry::Info) if permission || unknown => Err(self
+                .role_refusal
+                .clone()
+                .unwrap_or_else(|| self.error(ErrorKind::Internal, words, "report this"))),
             Step::Select if permission => Err(self.error(
                 ErrorKind::Permission,
                 format!("does not let this user select database {}: {words}", self.settings.db),
                 "grant it with ACL SETUSER … +select, or use database 0",
+            )),
+            Step::Select if unknown => Err(self.error(
+                ErrorKind::InvalidConfig,
+                format!("does not know SELECT, but database {} was asked for", self.settings.db),
+                "use database 0, or mind its `rename-command` settings",
             )),
             Step::Select => Err(self.error(
                 ErrorKind::InvalidConfig,
@@ -284,8 +366,7 @@ impl Handshake {
                 format!("refused the credentials: {words}"),
                 "check user and password",
             )),
-            // Such as "max number of clients reached", which comes unasked, before any reply.
-            Step::Hello | Step::Role => Err(self.error(
+            Step::Hello | Step::Role(_) => Err(self.error(
                 ErrorKind::Disconnected,
                 format!("refused the connection: {words}"),
                 "see the server's own words",
@@ -346,195 +427,4 @@ fn pack(out: &mut Vec<u8>, words: &[&str]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HELLO: &str = "%4\r\n$2\r\nid\r\n:42\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n\
-                         $4\r\nmode\r\n$10\r\nstandalone\r\n";
-    const MASTER: &str = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
-    const OK: &str = "+OK\r\n";
-    const NO_HELLO: &str = "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, \
-                            `default`, `secret`, \r\n";
-
-    fn settings() -> Settings {
-        Settings::default()
-    }
-
-    fn with_password() -> Settings {
-        Settings { password: Some(Secret::new("secret")), ..settings() }
-    }
-
-    /// Answers a handshake; gives its end, and what it said in each round.
-    fn shake(settings: &Settings, replies: &[&str]) -> (Result<Greeting, Error>, Vec<String>) {
-        let mut shake = Handshake::new(&"10.0.0.1:6379".parse().unwrap(), settings);
-        let mut out = Vec::new();
-        shake.start(&mut out);
-        let mut rounds = Vec::new();
-        let words = |out: &mut Vec<u8>| {
-            let mut decoder = super::super::wire::Decoder::new(Default::default());
-            decoder.feed(out);
-            out.clear();
-            let mut commands = Vec::new();
-            while let Some(Value::Array(words)) = decoder.next().expect("valid RESP") {
-                let words: Vec<_> = words.iter().filter_map(text).collect();
-                commands.push(words.join(" "));
-            }
-            commands.join("; ")
-        };
-        rounds.push(words(&mut out));
-        for reply in replies {
-            let reply = redis::parse_redis_value(reply.as_bytes()).expect("valid RESP");
-            let end = shake.reply(reply, &mut out);
-            if !out.is_empty() {
-                rounds.push(words(&mut out));
-            }
-            match end {
-                Ok(None) => {}
-                Ok(Some(greeting)) => return (Ok(greeting), rounds),
-                Err(error) => {
-                    assert!(!error.to_string().contains("secret"), "{error}");
-                    assert!(error.to_string().contains("10.0.0.1:6379"), "{error}");
-                    return (Err(error), rounds);
-                }
-            }
-        }
-        panic!("the handshake did not end");
-    }
-
-    fn refusal(settings: &Settings, replies: &[&str]) -> (ErrorKind, String) {
-        let error = shake(settings, replies).0.expect_err("a refusal");
-        (error.kind(), error.to_string())
-    }
-
-    const INFO: &str = "CLIENT SETINFO LIB-NAME switchmaster; CLIENT SETINFO LIB-VER 0.1.0";
-
-    #[test]
-    fn one_round_is_enough() {
-        let settings = Settings {
-            username: Some("app".to_owned()),
-            client_name: Some("me".to_owned()),
-            db: 4,
-            ..with_password()
-        };
-        let (end, said) = shake(&settings, &[HELLO, OK, OK, OK, OK, MASTER]);
-        let greeting = end.unwrap();
-        assert_eq!(greeting.protocol, Protocol::Resp3);
-        assert_eq!(greeting.server.as_deref(), Some("redis"));
-        assert_eq!(greeting.version.as_deref(), Some("7.0.15"));
-        assert_eq!(greeting.mode.as_deref(), Some("standalone"));
-        assert_eq!(greeting.client_id, Some(42));
-        assert_eq!(greeting.role, Some(Role::Master { offset: 0, replicas: Vec::new() }));
-        assert_eq!(
-            said,
-            [format!("HELLO 3 AUTH app secret; CLIENT SETNAME me; {INFO}; SELECT 4; ROLE")]
-        );
-    }
-
-    #[test]
-    fn resp2_says_no_hello() {
-        let settings = Settings { protocol: Protocol::Resp2, ..with_password() };
-        let (end, said) = shake(&settings, &[OK, ":7\r\n", OK, OK, MASTER]);
-        let greeting = end.unwrap();
-        assert_eq!((greeting.protocol, greeting.client_id), (Protocol::Resp2, Some(7)));
-        assert_eq!(said, [format!("AUTH secret; CLIENT ID; {INFO}; ROLE")]);
-    }
-
-    #[test]
-    fn an_old_server_is_spoken_to_in_resp2() {
-        let err = "-ERR unknown subcommand\r\n";
-        let (end, said) = shake(&settings(), &[NO_HELLO, err, err, MASTER]);
-        assert_eq!(end.unwrap().protocol, Protocol::Resp2);
-        assert_eq!(said.len(), 1);
-
-        let noauth = "-NOAUTH Authentication required.\r\n";
-        for hello in [NO_HELLO, "-NOPROTO sorry\r\n", "-NOPERM no permissions for hello\r\n"] {
-            let first = [hello, noauth, noauth, noauth];
-            let second = [OK, err, err, err, MASTER];
-            let (end, said) = shake(&with_password(), &[&first[..], &second].concat());
-            assert_eq!(end.unwrap().protocol, Protocol::Resp2);
-            assert_eq!(said.len(), 2);
-            assert_eq!(said[1], format!("AUTH secret; CLIENT ID; {INFO}; ROLE"));
-        }
-    }
-
-    #[test]
-    fn refusals_have_their_kind_and_say_what_to_do() {
-        let second = [NO_HELLO, OK, OK, OK];
-        let db = Settings { db: 99, ..settings() };
-        let cases: [(&Settings, Vec<&str>, ErrorKind, &str); 11] = [
-            (&settings(), vec!["-NOAUTH need it\r\n"], ErrorKind::Authentication, "set the pass"),
-            (
-                &with_password(),
-                vec!["-WRONGPASS invalid secret\r\n"],
-                ErrorKind::Authentication,
-                "check user",
-            ),
-            (
-                &with_password(),
-                [&second[..], &["-ERR Client sent AUTH, but no password is set\r\n"]].concat(),
-                ErrorKind::Authentication,
-                "has no password set",
-            ),
-            (
-                &with_password(),
-                [&second[..], &["-ERR AUTH <password> called without any password x\r\n"]].concat(),
-                ErrorKind::Authentication,
-                "has no password set",
-            ),
-            (
-                &with_password(),
-                [&second[..], &["-ERR invalid password\r\n"]].concat(),
-                ErrorKind::Authentication,
-                "check user",
-            ),
-            (
-                &settings(),
-                vec![HELLO, OK, OK, "-NOPERM no role\r\n"],
-                ErrorKind::Permission,
-                "+role",
-            ),
-            (
-                &db,
-                vec![HELLO, OK, OK, "-ERR DB index is out of range\r\n"],
-                ErrorKind::InvalidConfig,
-                "database 99",
-            ),
-            (
-                &db,
-                vec![HELLO, OK, OK, "-LOADING Redis is loading the dataset\r\n"],
-                ErrorKind::Disconnected,
-                "loading the dataset",
-            ),
-            (
-                &settings(),
-                vec![HELLO, OK, OK, "-MASTERDOWN Link is down\r\n"],
-                ErrorKind::Disconnected,
-                "Link is down",
-            ),
-            (
-                &settings(),
-                vec!["-ERR max number of clients reached\r\n"],
-                ErrorKind::Disconnected,
-                "max number of clients",
-            ),
-            (&settings(), vec![HELLO, OK, OK, "+PONG\r\n"], ErrorKind::Protocol, "no role"),
-        ];
-        for (settings, replies, kind, part) in cases {
-            let (found, message) = refusal(settings, &replies);
-            assert_eq!(found, kind, "{message}");
-            assert!(message.contains(part), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_role_that_is_not_required_may_be_refused() {
-        let settings = Settings { role_required: false, ..settings() };
-        let (end, _) = shake(&settings, &[HELLO, OK, OK, "-NOPERM no role\r\n"]);
-        assert_eq!(end.unwrap().role, None);
-    }
-
-    #[test]
-    fn settings_never_print_the_password() {
-        assert!(!format!("{:?}", with_password()).contains("secret"));
-    }
-}
+mod tests;

@@ -150,7 +150,7 @@ impl Link {
         settings: &Settings,
         deadline: Instant,
     ) -> Result<Greeting, Ungreeted> {
-        let mut handshake = Handshake::new(address, settings);
+        let mut handshake = Handshake::new(address, settings).for_commands();
         let mut out = Vec::new();
         handshake.start(&mut out);
         loop {
@@ -161,7 +161,8 @@ impl Link {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.stream.wait(Interest::Write, Some(deadline))?;
                     }
-                    Err(error) => return Err(error.into()),
+                    // A server without a connection left says so and hangs up, before it was asked.
+                    Err(_) => break,
                 }
             }
             out.clear();

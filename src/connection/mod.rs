@@ -41,7 +41,7 @@ pub(crate) use self::{
     handshake::{Greeting, Handshake},
     listen::{Arrival, Ender},
     replies::{Distress, Replies},
-    role::Role,
+    role::{Inquiry, Role},
     settings::Settings,
     stream::{Peek, Stream},
     wire::{Decoder, Limits},

@@ -96,7 +96,7 @@ impl Drop for Redis {
 }
 
 const GREETING: &[u8] = b"-ERR unknown command 'HELLO'\r\n+OK\r\n+OK\r\n\
-                          *3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+                          *3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n";
 
 /// A server that greets one connection and then does what the script says.
 fn scripted(script: impl FnOnce(TcpStream) + Send + 'static) -> (Address, thread::JoinHandle<()>) {
@@ -104,8 +104,10 @@ fn scripted(script: impl FnOnce(TcpStream) + Send + 'static) -> (Address, thread
     let address = Address::from(listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
-        read_past(&mut peer, b"ROLE\r\n");
+        read_past(&mut peer, b"PING\r\n");
         peer.write_all(GREETING).unwrap();
+        read_past(&mut peer, b"ID\r\n");
+        peer.write_all(b":7\r\n").unwrap();
         script(peer);
     });
     (address, server)

@@ -210,6 +210,10 @@ impl Generation {
 
     /// Tells the watch that something is wrong with this master.
     pub(crate) fn raise_alarm(&self, trouble: Trouble) {
+        // What one connection was told holds for the others, which look well.
+        if trouble.is_of_the_server() {
+            self.manager.note_breakage();
+        }
         self.manager.raise_alarm(trouble);
     }
 

@@ -13,7 +13,7 @@ use log::{info, warn};
 use parking_lot::Mutex;
 
 use crate::{
-    address::Address,
+    address_map::Route,
     connection::{Connection, Distress, Gate, Role, Settings},
     error::{Error, ErrorKind},
     metrics::Counters,
@@ -71,8 +71,7 @@ impl Target {
 /// Makes connections to the node of one generation, verified by ROLE.
 pub(crate) struct Manager {
     pub(crate) target: Target,
-    /// Where to dial: the announced address after the address map.
-    pub(crate) dial_to: Address,
+    pub(crate) route: Route,
     pub(crate) settings: Arc<Settings>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) gate: Arc<Gate>,
@@ -112,7 +111,7 @@ impl Manager {
     #[allow(clippy::too_many_arguments, reason = "each is needed once, in one place")]
     pub(crate) fn new(
         target: Target,
-        dial_to: Address,
+        route: Route,
         settings: Arc<Settings>,
         max_lifetime: Option<Duration>,
         gate: Arc<Gate>,
@@ -122,7 +121,7 @@ impl Manager {
     ) -> Manager {
         Manager {
             target,
-            dial_to,
+            route,
             settings,
             max_lifetime,
             gate,
@@ -143,7 +142,8 @@ impl Manager {
         let born_after = self.silences();
         let seen_breakages = self.breakages();
         let deadline = Instant::now() + self.settings.dial_timeout;
-        let connection = Connection::open(&self.dial_to, &self.settings, &self.gate, deadline)?;
+        let dial_to = self.route.now();
+        let connection = Connection::open(&dial_to, &self.settings, &self.gate, deadline)?;
         match (self.target, &connection.greeting().role) {
             (_, None)
             | (Target::Master, Some(Role::Master { .. }))
@@ -152,8 +152,7 @@ impl Manager {
                 return Err(Error::new(
                     ErrorKind::WrongRole,
                     format!(
-                        "{} is no replica: its ROLE says {other}; another one is read from",
-                        self.dial_to
+                        "{dial_to} is no replica: its ROLE says {other}; another one is read from"
                     ),
                 ));
             }
@@ -161,8 +160,7 @@ impl Manager {
                 return Err(Error::new(
                     ErrorKind::WrongRole,
                     format!(
-                        "{} is no master: its ROLE says {other}; waiting for the sentinels to name another",
-                        self.dial_to
+                        "{dial_to} is no master: its ROLE says {other}; waiting for the sentinels to name another"
                     ),
                 ));
             }
@@ -189,15 +187,25 @@ impl Manager {
         self.number.store(number, Ordering::Relaxed);
     }
 
-    /// Whether the server answers PING on this connection, within the dial timeout.
+    /// Whether the server still is what it was, and ready for commands: it is asked on this connection,
+    /// within the dial timeout.
     pub(crate) fn answers(&self, live: &mut Live) -> bool {
         let deadline = Instant::now() + self.settings.dial_timeout;
-        let answer = live.connection.request(b"*1\r\n$4\r\nPING\r\n", Some(deadline));
+        let inquiry = live.connection.greeting().inquiry;
+        let mut packed = Vec::with_capacity(64);
+        inquiry.write(&mut packed);
+        // A server that loads its data, or has lost its master, tells its role all the same.
+        packed.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        let answer = live.connection.request_many(&packed, 0, 2, Some(deadline));
         // A silent server is asked once: its other connections are not waited for in turn.
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommandTimeout) {
             self.note_silence();
         }
-        answer.is_ok()
+        let role = answer.ok().and_then(|replies| inquiry.read(replies.values.first()?));
+        let greeted = live.connection.greeting().role.as_ref();
+        let kind = |role: &Role| role.as_str();
+        role.as_ref().map(kind) == greeted.map(kind)
+            && live.connection.distress().is_none_or(|told| !told.is_of_the_connection())
     }
 
     #[inline]
@@ -221,7 +229,7 @@ impl Manager {
         let silent = || {
             Error::new(
                 ErrorKind::Disconnected,
-                format!("{}: no reply within the command timeout", self.dial_to),
+                format!("{}: no reply within the command timeout", self.route.now()),
             )
         };
         self.health.lock().failure.get_or_insert_with(|| Failure {
@@ -286,7 +294,7 @@ impl Manager {
         let dialled = catch_unwind(AssertUnwindSafe(|| self.dial())).unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::Internal,
-                format!("dialling {} panicked; this is a fault of switchmaster", self.dial_to),
+                format!("dialling {} panicked; this is a fault of switchmaster", self.route.now()),
             ))
         });
         self.note(&dialled, began.elapsed() >= SLOW);
@@ -307,7 +315,7 @@ impl Manager {
         match dialled {
             Ok(_) => {
                 if health.failure.take().is_some() {
-                    info!("{} {} answers again", self.target.as_str(), self.dial_to);
+                    info!("{} {} answers again", self.target.as_str(), self.route.now());
                 }
             }
             Err(error) => {

@@ -42,6 +42,7 @@ use tally::Tallies;
 
 use crate::{
     address::Address,
+    address_map::{AddressMap, Route},
     connection::{Gate, Settings},
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
@@ -130,18 +131,18 @@ impl Pool {
         }
     }
 
-    /// A generation for the node at `address`, reached at `dial_to`; nothing is dialled yet.
+    /// A generation for the node at `address`, reached through `map`; nothing is dialled yet.
     pub(crate) fn candidate(
         &self,
         address: Address,
-        dial_to: Address,
+        map: AddressMap,
         alarm: Alarm,
     ) -> Arc<Candidate> {
         Arc::new(Candidate::new(
-            address,
+            address.clone(),
             manager::Manager::new(
                 self.target,
-                dial_to,
+                Route { announced: address, map },
                 self.settings.node.clone(),
                 self.settings.max_lifetime,
                 Arc::new(Gate::new()),

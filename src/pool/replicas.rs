@@ -19,6 +19,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::{Alarm, Generation, Lease, Place, Pool};
 use crate::{
     address::Address,
+    address_map::AddressMap,
     broadcast::Broadcast,
     error::{Error, ErrorKind},
     policy::ReadFrom,
@@ -122,7 +123,7 @@ impl Replicas {
         self: &Arc<Self>,
         readable: &[Address],
         others: Vec<(Address, &'static str)>,
-        way: impl Fn(&Address) -> (Address, Alarm),
+        way: impl Fn(&Address) -> (AddressMap, Alarm),
     ) {
         let before = self.view();
         let member = |address: &Address| {
@@ -144,10 +145,10 @@ impl Replicas {
     fn admit(
         self: &Arc<Self>,
         address: &Address,
-        (dial_to, alarm): (Address, Alarm),
+        (map, alarm): (AddressMap, Alarm),
     ) -> Arc<Member> {
         let pool = self.master.beside(Arc::downgrade(self));
-        let candidate = pool.candidate(address.clone(), dial_to, alarm);
+        let candidate = pool.candidate(address.clone(), map, alarm);
         let stay = self.stays.fetch_add(1, Ordering::Relaxed) + 1;
         pool.publish(stay, candidate, None, None);
         if let Some(workers) = pool.settings.workers.upgrade() {

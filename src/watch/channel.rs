@@ -121,8 +121,10 @@ impl Channel {
                 Err(error) => return Err(self.broke(error)),
             }
         }
-        self.flush()?;
-        self.receive(arrivals)
+        // What the other end said before it hung up is worth more than that it did.
+        let flushed = self.flush();
+        self.receive(arrivals)?;
+        flushed
     }
 
     /// The phase is over, and the next one begins.

@@ -12,6 +12,7 @@ use mio::Token;
 
 use crate::{
     address::Address,
+    address_map::Route,
     connection::look_up,
     error::{Error, ErrorKind},
     event::FenceReason,
@@ -97,13 +98,17 @@ impl Driver {
         }
     }
 
+    fn route(&self, announced: &Address) -> Route {
+        Route { announced: announced.clone(), map: self.set.map.clone() }
+    }
+
     /// A generation-to-be.
     fn candidate(&self, id: u64, address: &Address, pool: &Pool) -> Arc<Candidate> {
         let inbox = self.inbox.clone();
         let alarm: Alarm = Arc::new(move |generation, trouble| {
             inbox.send(Command::Trouble { id, generation, trouble });
         });
-        pool.candidate(address.clone(), self.set.map.map(address), alarm)
+        pool.candidate(address.clone(), self.set.map.clone(), alarm)
     }
 
     pub(super) fn switch(
@@ -130,18 +135,18 @@ impl Driver {
             let alarm: Alarm = Arc::new(move |_, trouble| {
                 inbox.send(Command::Refused { id, replica: replica.clone(), trouble });
             });
-            (self.set.map.map(node), alarm)
+            (self.set.map.clone(), alarm)
         });
     }
 
     fn watch(&mut self, id: u64, node: Address, pace: Pace) {
+        let route = self.route(&node);
         let Some(service) = self.services.get_mut(&id) else { return };
         if !service.nodes.contains_key(&node) {
             let token = self.next_token;
             self.next_token += TOKENS;
             let mut link = PromotionLink::new(
-                node.clone(),
-                self.set.map.map(&node),
+                route,
                 service.pool.node_settings().clone(),
                 Token(token),
                 self.crowd.clone(),
@@ -183,13 +188,8 @@ impl Driver {
         }
         let token = self.next_token;
         self.next_token += TOKENS;
-        let link = Link::new(
-            sentinel.clone(),
-            self.set.map.map(sentinel),
-            self.set.settings.clone(),
-            token,
-            Instant::now(),
-        );
+        let link =
+            Link::new(self.route(sentinel), self.set.settings.clone(), token, Instant::now());
         self.tokens.insert(token, Owner::Sentinel(sentinel.clone()));
         self.links.insert(sentinel.clone(), link);
     }

@@ -20,7 +20,8 @@ use redis::{Value, cmd};
 
 use crate::{
     address::Address,
-    connection::{Role, Settings},
+    address_map::Route,
+    connection::{Inquiry, Role, Settings},
     error::{Error, ErrorKind},
     origin::{ORIGIN, Origin},
     topology::{Copied, Feed, Identity, Pace, Progress, Report, Standing},
@@ -89,6 +90,8 @@ pub(crate) struct PromotionLink {
     channel: Option<Channel>,
     pace: Pace,
     crowd: Crowd,
+    /// How it tells its role.
+    inquiry: Inquiry,
     awaited: VecDeque<Question>,
     /// When something was asked last, or since when the link has stood.
     asked: Instant,
@@ -103,8 +106,7 @@ pub(crate) struct PromotionLink {
 
 impl PromotionLink {
     pub(crate) fn new(
-        node: Address,
-        dial_to: Address,
+        route: Route,
         settings: Arc<Settings>,
         token: Token,
         crowd: Crowd,
@@ -112,10 +114,11 @@ impl PromotionLink {
     ) -> PromotionLink {
         PromotionLink {
             crowd,
-            reach: Reach::new(node.clone(), dial_to, settings, token, now),
-            node,
+            node: route.announced.clone(),
+            reach: Reach::new(route, settings, token, now),
             channel: None,
             pace: Pace::Calm,
+            inquiry: Inquiry::Role,
             awaited: VecDeque::new(),
             asked: now,
             standing: None,
@@ -184,7 +187,9 @@ impl PromotionLink {
         }
         news.push(News::Asks);
         let question = Question::Role { tell, asked: now };
-        self.ask([question], &cmd("ROLE").get_packed_command(), now, news);
+        let mut packed = Vec::with_capacity(64);
+        self.inquiry.write(&mut packed);
+        self.ask([question], &packed, now, news);
     }
 
     /// Each reply to ROLE is told from now on.
@@ -237,6 +242,7 @@ impl PromotionLink {
                     self.reach.reached();
                     self.since = now;
                     // Asked at the earliest when the dial began.
+                    self.inquiry = greeting.inquiry;
                     self.standing(greeting.role.as_ref(), true, self.asked, now, news)
                 }
                 Arrival::Value(Value::Push { .. }) => Ok(()),
@@ -264,7 +270,7 @@ impl PromotionLink {
                 if self.measures {
                     news.push(News::RoundTrip(now.saturating_duration_since(asked)));
                 }
-                self.standing(Role::from_reply(&value).as_ref(), tell, asked, now, news)
+                self.standing(self.inquiry.read(&value).as_ref(), tell, asked, now, news)
             }
             Some(Question::Origin { standing, mut replies }) => {
                 replies.push(value);

@@ -10,7 +10,7 @@ use std::{
 
 use mio::{Registry, Token};
 
-use crate::{address::Address, connection::Settings, watch::channel::Channel};
+use crate::{address::Address, address_map::Route, connection::Settings, watch::channel::Channel};
 
 /// Pauses between attempts to reach a server: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -21,8 +21,8 @@ const RESOLVING: Duration = Duration::from_secs(60);
 
 /// The way to one server.
 pub(crate) struct Reach {
-    name: Address,
-    /// Where to dial: the name after the address map.
+    route: Route,
+    /// Where the route leads in this attempt.
     dial_to: Address,
     settings: Arc<Settings>,
     token: Token,
@@ -49,15 +49,9 @@ pub(crate) enum Step {
 }
 
 impl Reach {
-    pub(crate) fn new(
-        name: Address,
-        dial_to: Address,
-        settings: Arc<Settings>,
-        token: Token,
-        now: Instant,
-    ) -> Reach {
+    pub(crate) fn new(route: Route, settings: Arc<Settings>, token: Token, now: Instant) -> Reach {
         let state = State::Paused { until: now };
-        Reach { name, dial_to, settings, token, state, failures: 0 }
+        Reach { dial_to: route.announced.clone(), route, settings, token, state, failures: 0 }
     }
 
     pub(crate) fn dial_to(&self) -> &Address {
@@ -84,16 +78,19 @@ impl Reach {
 
     pub(crate) fn tick(&mut self, now: Instant, registry: &Registry) -> Step {
         match &self.state {
-            State::Paused { until } if now >= *until => match self.dial_to.ip() {
-                Some(ip) => {
-                    let address = SocketAddr::new(ip, self.dial_to.port());
-                    self.resolved(Ok(vec![address]), now, registry)
+            State::Paused { until } if now >= *until => {
+                self.dial_to = self.route.now();
+                match self.dial_to.ip() {
+                    Some(ip) => {
+                        let address = SocketAddr::new(ip, self.dial_to.port());
+                        self.resolved(Ok(vec![address]), now, registry)
+                    }
+                    None => {
+                        self.state = State::Resolving { until: now + RESOLVING };
+                        Step::Resolve
+                    }
                 }
-                None => {
-                    self.state = State::Resolving { until: now + RESOLVING };
-                    Step::Resolve
-                }
-            },
+            }
             State::Resolving { until } if now >= *until => {
                 self.fail(format!("its name was not resolved within {RESOLVING:?}"), now)
             }
@@ -133,7 +130,7 @@ impl Reach {
             *until = now + self.settings.dial_timeout;
             let connecting = Channel::connect(
                 address,
-                &self.name,
+                &self.route.announced,
                 &self.dial_to,
                 &self.settings,
                 registry,
@@ -208,8 +205,8 @@ mod tests {
     #[test]
     fn who_is_wanted_more_is_not_paused_for() {
         let now = Instant::now();
-        let node: Address = "127.0.0.1:1".parse().unwrap();
-        let mut reach = Reach::new(node.clone(), node, Arc::default(), Token(0), now);
+        let route = Route { announced: "127.0.0.1:1".parse().unwrap(), map: Default::default() };
+        let mut reach = Reach::new(route, Arc::default(), Token(0), now);
         for _ in 0..10 {
             reach.lost(now);
         }

@@ -16,6 +16,7 @@ use redis::{PushKind, Value, cmd};
 
 use crate::{
     address::Address,
+    address_map::Route,
     config::Protocol,
     connection::{Greeting, Role, Settings},
     error::{Error, ErrorKind},
@@ -112,16 +113,10 @@ enum Question {
 }
 
 impl Link {
-    pub(crate) fn new(
-        address: Address,
-        dial_to: Address,
-        settings: Arc<Settings>,
-        token: usize,
-        now: Instant,
-    ) -> Link {
+    pub(crate) fn new(route: Route, settings: Arc<Settings>, token: usize, now: Instant) -> Link {
         Link {
-            reach: Reach::new(address.clone(), dial_to, settings, Token(token), now),
-            address,
+            address: route.announced.clone(),
+            reach: Reach::new(route, settings, Token(token), now),
             token,
             state: State::Away,
             ask: None,

@@ -156,7 +156,7 @@ fn refused_dials_and_odd_listeners_are_named() {
     let peer = thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(b"SSH-2.0-OpenSSH\r\n").unwrap();
-        read_past(&mut peer, b"ROLE\r\n");
+        read_past(&mut peer, b"PING\r\n");
     });
     let error = Connection::open(&address, &settings(), &gate(), in_time()).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Protocol, Outcome::NotSent));

@@ -1,6 +1,7 @@
 //! How a cluster is described and started: [`Builder`].
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -12,6 +13,7 @@ use crate::{
     cluster::Service,
     guardian::Guardian,
     health,
+    host::Host,
     ports::{self, Ports},
     program::Programs,
     settings::{SentinelSeat, ServiceSeat, Settings},
@@ -50,6 +52,7 @@ impl Builder {
                 sentinel_password: None,
                 tls: None,
                 proxied: false,
+                host: Host::default(),
                 start_timeout: Duration::from_secs(30),
             },
             server: None,
@@ -141,6 +144,19 @@ impl Builder {
     /// sentinels announce direct addresses. [`Cluster::proxied_url`] and [`Cluster::address_map`] lead through the proxies.
     pub fn proxied(mut self, yes: bool) -> Builder {
         self.settings.proxied = yes;
+        self
+    }
+
+    /// The address that all members listen on, such as `::1` (`127.0.0.1`).
+    pub fn listen_on(mut self, ip: impl Into<IpAddr>) -> Builder {
+        self.settings.host.ip = ip.into();
+        self
+    }
+
+    /// The name that all members use for each other and announce to clients, such as `localhost`, with
+    /// `resolve-hostnames` and `announce-hostnames`. They listen on both loopback addresses then.
+    pub fn announce_name(mut self, name: impl Into<String>) -> Builder {
+        self.settings.host.name = Some(name.into());
         self
     }
 
@@ -301,13 +317,14 @@ impl Launch<'_> {
         std::fs::create_dir(&directory)
             .map_err(|error| Error::io(format_args!("make {}", directory.display()), &error))?;
         let proxy = match self.settings.proxied {
-            true => Some(FaultProxy::to(ports::local(ports.announced))?),
+            true => Some(FaultProxy::to(self.settings.host.address(ports.announced))?),
             false => None,
         };
         let member = Member::new(
             name.to_owned(),
             sentinel,
             ports,
+            self.settings.host.clone(),
             self.guardian.clone(),
             self.own_password.clone(),
             proxy,

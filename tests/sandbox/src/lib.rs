@@ -53,6 +53,7 @@ mod fake_service;
 pub mod frame;
 mod guardian;
 mod health;
+mod host;
 mod leader;
 mod member;
 mod node;

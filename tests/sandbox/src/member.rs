@@ -14,8 +14,9 @@ use crate::{
     Client, Error, ErrorKind, FaultProxy, Result,
     frame::Frame,
     guardian::{Guardian, Signal},
+    host::Host,
     patience::{Patience, STEP},
-    ports::{self, Ports},
+    ports::Ports,
     settings::OWN_USER,
 };
 
@@ -29,7 +30,8 @@ const RESTART: Duration = Duration::from_secs(10);
 pub struct Member {
     name: String,
     sentinel: bool,
-    ports: Ports,
+    ports: Mutex<Ports>,
+    host: Host,
     guardian: Arc<Guardian>,
     own_password: Arc<str>,
     life: Mutex<Life>,
@@ -47,12 +49,14 @@ impl Member {
         name: String,
         sentinel: bool,
         ports: Ports,
+        host: Host,
         guardian: Arc<Guardian>,
         own_password: Arc<str>,
         proxy: Option<FaultProxy>,
     ) -> Member {
         let life = Mutex::new(Life { pid: 0, started: false, frozen: false });
-        Member { name, sentinel, ports, guardian, own_password, life, proxy }
+        let ports = Mutex::new(ports);
+        Member { name, sentinel, ports, host, guardian, own_password, life, proxy }
     }
 
     /// The name of its log and configuration file, like `mymaster-0` or `sentinel-2`.
@@ -62,22 +66,22 @@ impl Member {
 
     /// Where it listens, also while it is down: the address that the others know it by.
     pub fn address(&self) -> SocketAddr {
-        ports::local(self.ports.announced)
+        self.host.address(self.port())
     }
 
     /// Where it takes plain TCP.
     pub fn plain_address(&self) -> SocketAddr {
-        ports::local(self.ports.plain)
+        self.host.address(self.ports.lock().plain)
     }
 
     /// Where it takes TLS, when the cluster has [TLS](crate::Builder::tls).
     pub fn tls_address(&self) -> Option<SocketAddr> {
-        self.ports.tls.map(ports::local)
+        self.ports.lock().tls.map(|port| self.host.address(port))
     }
 
     /// The port of [`address`](Member::address).
     pub fn port(&self) -> u16 {
-        self.ports.announced
+        self.ports.lock().announced
     }
 
     /// The proxy in front of it, when the cluster is [`proxied`](crate::Builder::proxied).
@@ -220,6 +224,27 @@ impl Member {
         self.start(Instant::now() + RESTART)
     }
 
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Restarts it on another port, with everything else as it is.
+    pub(crate) fn restart_at(&self, port: u16) -> Result<()> {
+        self.kill()?;
+        let path = self.config_file();
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Error::io(format_args!("read {}", path.display()), &error))?;
+        let moved = |line: &str| match line.starts_with("port ") {
+            true => format!("port {port}\n"),
+            false => format!("{line}\n"),
+        };
+        let text: String = text.lines().map(moved).collect();
+        fs::write(&path, text)
+            .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
+        *self.ports.lock() = Ports { plain: port, tls: None, announced: port };
+        self.start(Instant::now() + RESTART)
+    }
+
     pub(crate) fn start(&self, deadline: Instant) -> Result<()> {
         {
             let mut life = self.life.lock();
@@ -249,7 +274,8 @@ impl Member {
         Ok(match self.info("server", "process_id") {
             Ok(found) if found == pid => Ok(()),
             Ok(found) => {
-                Err(format!("process {found} instead of {pid} has port {}", self.ports.plain))
+                let port = self.plain_address().port();
+                Err(format!("process {found} instead of {pid} has port {port}"))
             }
             Err(error) => Err(error.to_string()),
         })

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Instant};
 
-use crate::{Error, ErrorKind, Member, Result, frame::Frame};
+use crate::{Error, ErrorKind, Member, Result, frame::Frame, member::info_field};
 
 /// A data server, master or replica. A clone is the same server.
 ///
@@ -57,12 +57,16 @@ impl Node {
     ///
     /// Those of [`Member::ask`].
     pub fn role(&self) -> Result<Role> {
-        let reply = self.ask(&["ROLE"])?;
+        let reply = match self.ask(&["ROLE"]) {
+            // Renamed.
+            Err(error) if error.kind() == ErrorKind::Refused => return self.role_by_info(),
+            reply => reply?,
+        };
         let text = |index: usize| reply.items().get(index).map(Frame::text).unwrap_or_default();
         match text(0).as_str() {
             "master" => Ok(Role::Master),
             "slave" => Ok(Role::Replica {
-                of: format!("{}:{}", text(1), text(2)).parse().ok(),
+                of: self.host().read(&text(1), &text(2)),
                 connected: text(3) == "connected",
             }),
             other => {
@@ -72,6 +76,18 @@ impl Node {
         }
     }
 
+    fn role_by_info(&self) -> Result<Role> {
+        let text = self.ask(&["INFO", "replication"])?.text();
+        let field = |name| info_field(&text, name);
+        Ok(match field("role") {
+            "master" => Role::Master,
+            _ => Role::Replica {
+                of: self.host().read(field("master_host"), field("master_port")),
+                connected: field("master_link_status") == "up",
+            },
+        })
+    }
+
     /// Makes it a replica of `master` by hand, as the sentinels would do some seconds later.
     ///
     /// # Errors
@@ -79,7 +95,7 @@ impl Node {
     /// Those of [`Member::ask`].
     pub fn follow(&self, master: &Node) -> Result<()> {
         let port = master.port().to_string();
-        self.ask(&["REPLICAOF", "127.0.0.1", &port]).map(|_| ())
+        self.ask(&["REPLICAOF", &self.host().word(), &port]).map(|_| ())
     }
 
     pub(crate) fn wait_in_sync(&self, deadline: Instant) -> Result<()> {

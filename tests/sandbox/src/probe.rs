@@ -282,11 +282,9 @@ impl Watch {
                 if name != service {
                     return;
                 }
-                let (Ok(old), Ok(new)) =
-                    (format!("{old}:{old_port}").parse(), format!("{new}:{new_port}").parse())
-                else {
-                    return;
-                };
+                let host = sentinel.host();
+                let both = host.read(old, old_port).zip(host.read(new, new_port));
+                let Some((old, new)) = both else { return };
                 let sentinel = sentinel.address();
                 let announcement = Announcement { sentinel, old, new, at };
                 self.seen.add(|found| found.announcements.push(announcement));

@@ -15,7 +15,7 @@ pub const SENTINEL_VARIABLE: &str = "SWITCHMASTER_REDIS_SENTINEL";
 /// The environment variable that names the Valkey server.
 pub const VALKEY_VARIABLE: &str = "SWITCHMASTER_VALKEY_SERVER";
 
-/// What `tests/valkey` puts in place.
+/// What `tests/servers valkey-9.1` puts in place.
 const VALKEY_VERSION: &str = "9.1.2";
 
 const HELP: &str = "install it (apt-get install redis-server redis-sentinel) or name it with";

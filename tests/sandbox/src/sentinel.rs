@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
-use crate::{Member, Result, frame::Frame};
+use crate::{Error, ErrorKind, Member, Result, frame::Frame, ports};
 
 /// A sentinel. A clone is the same process.
 ///
@@ -45,7 +45,7 @@ impl Sentinel {
     pub fn master_of(&self, service: &str) -> Result<Option<SocketAddr>> {
         let reply = self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service])?;
         Ok(match reply.items() {
-            [host, port] => format!("{}:{}", host.text(), port.text()).parse().ok(),
+            [host, port] => self.host().read(&host.text(), &port.text()),
             _ => None,
         })
     }
@@ -79,6 +79,21 @@ impl Sentinel {
     /// Those of [`failover`](Sentinel::failover); servers that cannot do it refuse, too.
     pub fn failover_coordinated(&self, service: &str) -> Result<()> {
         self.ask(&["SENTINEL", "FAILOVER", service, "COORDINATED"]).map(|_| ())
+    }
+
+    /// Restarts it on another free port, as the same sentinel: the others notice by its id
+    /// (`+sentinel-address-switch`).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] when it has a proxy or TLS, and those of
+    /// [`Member::restart`].
+    pub fn move_away(&self) -> Result<()> {
+        if self.proxy().is_some() || self.tls_address().is_some() {
+            let message = format!("{}: its proxy, or port for TLS, cannot move", self.name());
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.restart_at(ports::free()?)
     }
 
     /// Makes its process end by itself when it is elected to lead a failover

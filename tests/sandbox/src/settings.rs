@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::Path, time::Duration};
 
-use crate::{Tls, ports::Ports};
+use crate::{Tls, host::Host, ports::Ports};
 
 /// The name under which the sandbox itself logs in everywhere, whatever passwords a test sets.
 pub(crate) const OWN_USER: &str = "sandbox";
@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) sentinel_password: Option<String>,
     pub(crate) tls: Option<Tls>,
     pub(crate) proxied: bool,
+    pub(crate) host: Host,
     pub(crate) start_timeout: Duration,
 }
 
@@ -70,8 +71,11 @@ impl Settings {
             let _ = writeln!(text, "requirepass {}", quoted(password));
             let _ = writeln!(text, "masterauth {}", quoted(password));
         }
+        if let Some(name) = &self.host.name {
+            let _ = writeln!(text, "replica-announce-ip {name}");
+        }
         if let Some(master) = replica_of {
-            let _ = writeln!(text, "replicaof 127.0.0.1 {master}");
+            let _ = writeln!(text, "replicaof {} {master}", self.host.word());
         }
         lines(&mut text, &self.node_lines);
         text
@@ -87,6 +91,11 @@ impl Settings {
         own_password: &str,
     ) -> String {
         let mut text = self.common(directory, seat.ports, own_password);
+        let host = self.host.word();
+        if self.host.name.is_some() {
+            text.push_str("sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n");
+            let _ = writeln!(text, "sentinel announce-ip {host}");
+        }
         let _ = writeln!(text, "sentinel myid {}", seat.id);
         if let Some(password) = &self.sentinel_password {
             let _ = writeln!(text, "requirepass {}", quoted(password));
@@ -96,7 +105,7 @@ impl Settings {
             let Some((master, replicas)) = service.ports.split_first() else { continue };
             let _ = writeln!(
                 text,
-                "sentinel monitor {name} 127.0.0.1 {} {}",
+                "sentinel monitor {name} {host} {} {}",
                 master.announced,
                 self.quorum()
             );
@@ -110,12 +119,12 @@ impl Settings {
             }
             for replica in replicas {
                 let _ =
-                    writeln!(text, "sentinel known-replica {name} 127.0.0.1 {}", replica.announced);
+                    writeln!(text, "sentinel known-replica {name} {host} {}", replica.announced);
             }
             for other in seats.iter().filter(|other| other.id != seat.id) {
                 let _ = writeln!(
                     text,
-                    "sentinel known-sentinel {name} 127.0.0.1 {} {}",
+                    "sentinel known-sentinel {name} {host} {} {}",
                     other.ports.announced, other.id
                 );
             }
@@ -127,12 +136,13 @@ impl Settings {
     fn common(&self, directory: &Path, ports: Ports, own_password: &str) -> String {
         let mut text = format!(
             "port {}\n\
-             bind 127.0.0.1\n\
+             bind {}\n\
              protected-mode no\n\
              daemonize no\n\
              dir {}\n\
              user {OWN_USER} on >{own_password} ~* &* +@all\n",
             ports.plain,
+            self.host.bind(),
             quoted(&directory.to_string_lossy())
         );
         if let (Some(tls), Some(port)) = (&self.tls, ports.tls) {
