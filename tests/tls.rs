@@ -9,6 +9,7 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::Duration,
 };
 
