@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
     path::Path,
     process::Command,
@@ -81,7 +82,12 @@ fn a_name_is_resolved_anew_for_each_dial() {
 
 fn follows_a_name_that_changes(hosts: &Path) {
     let [old, new] = [2, 3].map(|last| IpAddr::from(Ipv4Addr::new(127, 0, 0, last)));
-    let point_to = |ip: IpAddr| fs::write(hosts, format!("127.0.0.1 localhost\n{ip} {HOST}\n"));
+    // Written over, never truncated: sentinels look names up all the time, and stand still while they
+    // look elsewhere for one that is missing.
+    let point_to = |ip: IpAddr| {
+        let mut file = fs::OpenOptions::new().write(true).open(hosts)?;
+        file.write_all(format!("127.0.0.1 localhost\n{ip} {HOST}\n").as_bytes())
+    };
     point_to(old).unwrap();
     let both = |builder: Builder| {
         let line = format!("bind {old} {new}");
