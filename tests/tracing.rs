@@ -68,11 +68,9 @@ fn events_and_waits_are_told() {
     tracing::subscriber::set_global_default(lines.clone()).unwrap();
     let cluster = cluster();
     let factory = Factory::open(&format!("{}?max_size=1", cluster.url())).unwrap();
-    assert!(
-        lines.contain(&["INFO", "service=\"mymaster\"", "event=\"switched\"", "generation=1"]),
-        "{:#?}",
-        lines.0.lock()
-    );
+    // The pool is there a moment before it is told.
+    let first = ["INFO", "service=\"mymaster\"", "event=\"switched\"", "generation=1"];
+    assert!(wait_until(PATIENCE, || lines.contain(&first)), "{:#?}", lines.0.lock());
     let held = factory.get().unwrap();
     let waiter = thread::spawn({
         let factory = factory.clone();

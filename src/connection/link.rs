@@ -162,7 +162,8 @@ impl Link {
                         self.stream.wait(Interest::Write, Some(deadline))?;
                     }
                     // A server without a connection left says so and hangs up, before it was asked.
-                    Err(_) => break,
+                    Err(error) if hung_up(&error) => break,
+                    Err(error) => return Err(Fault::from(error).into()),
                 }
             }
             out.clear();
@@ -248,6 +249,12 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Whether the peer ended the connection without a word: what it said before can still be read.
+fn hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 /// The replies that are still to come.

@@ -127,11 +127,14 @@ fn scripted_tls(
         let session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
         let mut peer = rustls::StreamOwned::new(session, peer);
         let (mut seen, mut byte) = (Vec::new(), [0]);
-        while !seen.ends_with(b"ROLE\r\n") {
-            peer.read_exact(&mut byte).unwrap();
-            seen.push(byte[0]);
+        let answers: [(&[u8], &[u8]); 2] = [(b"PING\r\n", GREETING), (b"ID\r\n", b":7\r\n")];
+        for (end, answer) in answers {
+            while !seen.ends_with(end) {
+                peer.read_exact(&mut byte).unwrap();
+                seen.push(byte[0]);
+            }
+            peer.write_all(answer).unwrap();
         }
-        peer.write_all(GREETING).unwrap();
         script(&mut peer);
     });
     (address, server)
