@@ -52,7 +52,7 @@ impl Broadcast {
         });
     }
 
-    /// Moves what waits behind full channels on. Called by the watch at each of its turns.
+    /// Moves what waits behind full channels on. The watch calls it whenever time passed.
     pub(crate) fn flush(&self) {
         self.listeners.lock().retain_mut(Listener::flush);
     }
