@@ -14,7 +14,8 @@ use redis::{RedisResult, ToRedisArgs};
 use crate::{
     address::Address,
     broadcast::Broadcast,
-    config::{Builder, Config, Protocol},
+    builder::Builder,
+    config::{Config, Protocol},
     connection::{Limits, Settings},
     error::{Error, ErrorKind, Outcome},
     event::Event,

@@ -94,6 +94,7 @@
 mod address;
 mod address_map;
 mod broadcast;
+mod builder;
 mod config;
 mod connection;
 mod error;
@@ -119,7 +120,8 @@ mod workers;
 
 pub use crate::metrics::{Histogram, Stats};
 pub use address::Address;
-pub use config::{Builder, Protocol};
+pub use builder::Builder;
+pub use config::Protocol;
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;

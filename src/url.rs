@@ -9,7 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::{
     address::{Address, SENTINEL_PORT},
-    config::{Builder, Config},
+    builder::Builder,
+    config::Config,
     error::{Error, ErrorKind},
     options::{self, OPTIONS},
     tls::MISSING,

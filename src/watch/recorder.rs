@@ -153,7 +153,7 @@ mod tests {
 
     use crossbeam_channel::{bounded, unbounded};
 
-    use crate::{config::Builder, event::FenceReason, topology::Answer};
+    use crate::{builder::Builder, event::FenceReason, topology::Answer};
 
     use super::*;
 
