@@ -34,6 +34,10 @@ impl Lines {
     fn contain(&self, parts: &[&str]) -> bool {
         self.0.lock().iter().any(|line| parts.iter().all(|part| line.contains(part)))
     }
+
+    fn count(&self, part: &str) -> usize {
+        self.0.lock().iter().filter(|line| line.contains(part)).count()
+    }
 }
 
 impl Subscriber for Lines {
@@ -72,16 +76,20 @@ fn events_and_waits_are_told() {
     let first = ["INFO", "service=\"mymaster\"", "event=\"switched\"", "generation=1"];
     assert!(wait_until(PATIENCE, || lines.contain(&first)), "{:#?}", lines.0.lock());
     let held = factory.get().unwrap();
+    // It may have waited itself, for the pool's first connection.
+    let before = lines.count("span wait_for_handle");
+    assert_eq!(lines.count("exit"), before);
     let waiter = thread::spawn({
         let factory = factory.clone();
         move || drop(factory.get().unwrap())
     });
-    let waits = || lines.contain(&["span wait_for_handle", "place=tests/tracing.rs:"]);
+    let waits = || lines.count("span wait_for_handle") == before + 1;
     assert!(wait_until(PATIENCE, waits), "{:#?}", lines.0.lock());
-    assert!(!lines.contain(&["exit"]), "it has not ended");
+    assert!(lines.contain(&["span wait_for_handle", "place=tests/tracing.rs:"]));
+    assert_eq!(lines.count("exit"), before, "it has not ended");
     drop(held);
     waiter.join().unwrap();
-    assert!(lines.contain(&["exit"]));
+    assert_eq!(lines.count("exit"), before + 1);
 
     cluster.failover().unwrap();
     wait_for_switch(&factory, 1);
