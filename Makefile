@@ -78,6 +78,7 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	for features in "" tls-rustls tls-native-tls; do \
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
+	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
 	for script in .ci/run tests/fuzz tests/matrix tests/msrv tests/run tests/servers tests/setup \
 		tests/tsan; do \
 		bash -n $$script || exit 1; done

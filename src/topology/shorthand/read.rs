@@ -351,7 +351,6 @@ fn number<N: std::str::FromStr>(text: &str) -> Read<N> {
 }
 
 /// A time in milliseconds.
-#[cfg(test)]
 pub(crate) fn read_millis(text: &str) -> Read<Duration> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let millis: u64 = number(whole)?;
