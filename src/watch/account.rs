@@ -35,8 +35,8 @@ impl Proofs {
     }
 
     /// With several questions under way, the first answer counts, as one to the first question.
-    fn answer(&mut self) {
-        if let Some(asked) = self.asked.take() {
+    fn answer(&mut self, proves: bool) {
+        if let Some(asked) = self.asked.take().filter(|_| proves) {
             self.earlier = self.latest.replace(asked);
         }
     }
@@ -51,12 +51,13 @@ impl Account {
     /// A sentinel answered. If all is `well`, as far as is known, it has told of no failover yet.
     pub(super) fn sentinel_answers(&mut self, sentinel: &Address, well: bool) {
         if let Some(proofs) = self.sentinels.get_mut(sentinel) {
-            if well {
-                proofs.answer();
-            } else {
-                proofs.asked = None;
-            }
+            proofs.answer(well);
         }
+    }
+
+    /// A sentinel is no longer asked: it proves nothing any more.
+    pub(super) fn forget_sentinel(&mut self, sentinel: &Address) {
+        self.sentinels.remove(sentinel);
     }
 
     /// A node is being asked for its ROLE.
@@ -67,12 +68,13 @@ impl Account {
     /// A node answered, and follows the current master or does not.
     pub(super) fn node_answers(&mut self, node: &Address, follows: bool) {
         if let Some(proofs) = self.nodes.get_mut(node) {
-            if follows {
-                proofs.answer();
-            } else {
-                proofs.asked = None;
-            }
+            proofs.answer(follows);
         }
+    }
+
+    /// A node is no longer asked.
+    pub(super) fn forget_node(&mut self, node: &Address) {
+        self.nodes.remove(node);
     }
 
     /// How many commands had run when so many sentinels last proved that all was well. The last
@@ -165,6 +167,18 @@ mod tests {
         account.node_answers(&name(8), true);
         account.asks_node(&name(7), 12);
         assert_eq!(account.close(Some(&name(7)), 1), (8, false));
+    }
+
+    #[test]
+    fn who_is_forgotten_proves_nothing() {
+        let mut account = Account::default();
+        asked_and_answered(&mut account, 1, 5);
+        asked_and_answered(&mut account, 1, 6);
+        account.asks_node(&name(7), 8);
+        account.node_answers(&name(7), true);
+        account.forget_node(&name(7));
+        account.forget_sentinel(&name(1));
+        assert_eq!(account.close(Some(&name(7)), 1), (0, false));
     }
 
     #[test]

@@ -39,9 +39,7 @@ impl Driver {
                 }
             }
             Action::Unlink { sentinel } => {
-                self.with_service(id, |service| {
-                    service.wanted.remove(&sentinel);
-                });
+                self.with_service(id, |service| service.forget_sentinel(&sentinel));
                 self.drop_unwanted_links();
             }
             Action::Query { sentinel } => {
@@ -59,7 +57,7 @@ impl Driver {
             }
             Action::Watch { node, pace } => self.watch(id, node, pace),
             Action::Unwatch { node } => {
-                self.with_service(id, |service| drop(service.nodes.remove(&node)));
+                self.with_service(id, |service| service.forget_node(&node));
                 self.tokens.retain(
                     |_, owner| !matches!(owner, Owner::Node { id: own, node: gone } if *own == id && *gone == node),
                 );

@@ -219,6 +219,19 @@ impl Service {
         self.account.sentinel_answers(sentinel, self.machine.is_calm());
     }
 
+    /// A sentinel is not listened to any longer.
+    pub(super) fn forget_sentinel(&mut self, sentinel: &Address) {
+        self.wanted.remove(sentinel);
+        self.asked.remove(sentinel);
+        self.account.forget_sentinel(sentinel);
+    }
+
+    /// A node is not watched any longer.
+    pub(super) fn forget_node(&mut self, node: &Address) {
+        self.nodes.remove(node);
+        self.account.forget_node(node);
+    }
+
     /// A node is being asked for its ROLE.
     pub(super) fn asks_node(&mut self, node: &Address) {
         self.account.asks_node(node, self.pool.commands());
