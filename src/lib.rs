@@ -122,6 +122,7 @@ pub use crate::metrics::{Histogram, Stats};
 pub use address::Address;
 pub use builder::Builder;
 pub use config::Protocol;
+pub use connection::RawReplies;
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;

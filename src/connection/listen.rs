@@ -76,7 +76,7 @@ impl Connection {
             Ok(None) => {}
             Err(error) => return Err(self.over(error.into())),
         }
-        match self.link.receive(Some(deadline)) {
+        match self.link.stream.recv_until(self.link.decoder.room(), Some(deadline)) {
             Ok(0) => return Err(self.over(Fault::Closed)),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Arrival::Part),

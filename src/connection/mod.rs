@@ -9,6 +9,7 @@
 //! the server's own answer.
 
 mod command;
+mod converse;
 mod dial;
 mod gate;
 mod handshake;
@@ -33,7 +34,7 @@ use redis::Value;
 
 #[cfg(test)]
 use self::inbox::Inbox;
-use self::link::{Expected, Fault, Link, Ungreeted};
+pub use self::wire::RawReplies;
 pub(crate) use self::{
     command::{Blocking, Facts, State},
     dial::look_up,
@@ -45,6 +46,11 @@ pub(crate) use self::{
     settings::Settings,
     stream::{Peek, Stream},
     wire::{Decoder, Limits},
+};
+use self::{
+    converse::{Expected, Form, Values},
+    link::{Fault, Link, Ungreeted},
+    replies::Reply,
 };
 pub(crate) use crate::config::Protocol;
 use crate::{
@@ -205,7 +211,7 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> Result<Value, Error> {
         let mut reply = None;
-        self.exchange(packed, 0, 1, deadline, |_, value| reply = Some(value))?;
+        self.exchange(&mut Values, packed, 0, Some(1), deadline, |_, value| reply = Some(value))?;
         // The exchange succeeds with as many replies as were asked for.
         reply.ok_or_else(|| self.broken(Fault::Closed, Outcome::Unknown, Instant::now()))
     }
@@ -222,24 +228,36 @@ impl Connection {
     ) -> Result<Replies, Error> {
         let mut replies =
             Replies { values: Vec::with_capacity(count.min(packed.len())), refused: Vec::new() };
-        self.exchange(packed, offset, count, deadline, |index, value| match value {
+        let take = |index, value| match value {
             Value::ServerError(error) if index < offset => replies.refused.push((index, error)),
             _ if index < offset => {}
             value => replies.values.push(value),
-        })?;
+        };
+        self.exchange(&mut Values, packed, offset, Some(count), deadline, take)?;
         Ok(replies)
     }
 
-    fn exchange(
+    /// Sends the commands in `packed`, and keeps their replies as the bytes that came; see
+    /// [`Connection::request_many`].
+    pub(crate) fn request_raw(
         &mut self,
         packed: &[u8],
+        replies: &mut RawReplies,
+    ) -> Result<(), Error> {
+        self.exchange(replies, packed, 0, None, None, |_, _| {})
+    }
+
+    fn exchange<F: Form>(
+        &mut self,
+        form: &mut F,
+        packed: &[u8],
         offset: usize,
-        count: usize,
+        count: Option<usize>,
         deadline: Option<Instant>,
-        mut take: impl FnMut(usize, Value),
+        mut take: impl FnMut(usize, F::Reply<'_>),
     ) -> Result<(), Error> {
         loop {
-            match self.attempt(packed, offset, count, deadline, &mut take)? {
+            match self.attempt(form, packed, offset, count, deadline, &mut take)? {
                 Attempt::Answered => return Ok(()),
                 // The fence stands: the next attempt waits behind it.
                 Attempt::CalledBack => {}
@@ -247,20 +265,21 @@ impl Connection {
         }
     }
 
-    fn attempt(
+    fn attempt<F: Form>(
         &mut self,
+        form: &mut F,
         packed: &[u8],
         offset: usize,
-        count: usize,
+        count: Option<usize>,
         deadline: Option<Instant>,
-        take: &mut impl FnMut(usize, Value),
+        take: &mut impl FnMut(usize, F::Reply<'_>),
     ) -> Result<Attempt, Error> {
         if !self.clean {
             return Err(self.unusable());
         }
         let started = Instant::now();
         let facts = Facts::of(packed, self.state);
-        let total = offset.saturating_add(count);
+        let total = count.map_or(facts.commands, |count| offset.saturating_add(count));
         if !facts.are_followable(total) {
             return Err(self.unfollowable(&facts, total));
         }
@@ -269,7 +288,7 @@ impl Connection {
             Some(Blocking::For(own)) => own.checked_add(self.command_timeout),
             Some(Blocking::Forever) => None,
         };
-        let mut quick = deadline.is_none() && facts.blocking.is_none();
+        let quick = deadline.is_none() && facts.blocking.is_none();
         let deadline =
             deadline.or_else(|| timeout.and_then(|timeout| started.checked_add(timeout)));
         if deadline.is_some_and(|deadline| deadline <= started) {
@@ -277,28 +296,23 @@ impl Connection {
         }
         let subscribing = self.greeting.protocol == Protocol::Resp2
             && (facts.subscription.is_some() || self.state.subscribed);
-        if let Err(fault) = self.link.clear(subscribing) {
+        let confirmations = facts.subscription.map_or(0, |sub| self.link.inbox.confirmations(sub));
+        let mut expected =
+            Expected { replies: total, confirmations, subscribing, quick, deadline, started };
+        if let Err(fault) = form.prepare(&mut self.link, &expected) {
             return Err(self.broken(fault, Outcome::NotSent, started));
         }
         let recallable = facts.recallable && total == 1 && !self.state.holds_state();
         let blocks = if recallable { self.greeting.client_id.unwrap_or(0) } else { 0 };
         let waited = self.admission.enter(blocks, deadline);
         if waited.map_err(|refusal| self.refused(refusal, started))? {
-            quick = false;
+            expected.quick = false;
             // A fence also stands for a server that cuts its connections.
             if self.link.stream.peek() == Peek::Over {
                 self.admission.unblocks();
                 return Err(self.broken(Fault::Closed, Outcome::NotSent, started));
             }
         }
-        let expected = Expected {
-            replies: total,
-            confirmations: facts.subscription.map_or(0, |sub| self.link.inbox.confirmations(sub)),
-            subscribing,
-            quick,
-            deadline,
-            started,
-        };
 
         self.clean = false;
         let mut sent = 0;
@@ -311,23 +325,23 @@ impl Connection {
         let gate = &*self.gate;
         let admission = &self.admission;
         let after_sending = || overlapped = !gate.is_still_open();
-        let result = self.link.converse(packed, &expected, &mut sent, after_sending, |value| {
-            if recallable && admission.is_called_back() && is_call_back(&value) {
+        let take = |reply: F::Reply<'_>| {
+            if recallable && admission.is_called_back() && reply.is_call_back() {
                 called_back = true;
                 return;
             }
-            if let Value::ServerError(_) | Value::Array(_) = value {
-                failed |= matches!(value, Value::ServerError(_));
-                // Only the reply to EXEC has errors inside that concern the server's role.
-                let ends = total == got + 1 && !facts.state.in_multi();
-                let of_exec = ends && (offset > 0 || in_multi);
-                if let Some(found) = Distress::in_reply(&value, of_exec) {
-                    *distress = Some(found);
-                }
+            failed |= reply.is_error();
+            // Only the reply to EXEC has errors inside that concern the server's role.
+            let ends = total == got + 1 && !facts.state.in_multi();
+            let of_exec = ends && (offset > 0 || in_multi);
+            if let Some(found) = reply.distress(of_exec) {
+                *distress = Some(found);
             }
-            take(got, value);
+            take(got, reply);
             got += 1;
-        });
+        };
+        let result =
+            form.converse(&mut self.link, packed, &expected, &mut sent, after_sending, take);
         if recallable {
             self.admission.unblocks();
         }
@@ -523,12 +537,6 @@ enum Attempt {
     Answered,
     /// The server was asked to end a blocking command, and it says that it did nothing.
     CalledBack,
-}
-
-/// The reply to a blocking command that `CLIENT UNBLOCK … ERROR` ended: it has done nothing.
-fn is_call_back(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.code() == "UNBLOCKED"
-        && error.details().is_some_and(|details| details.contains("CLIENT UNBLOCK")))
 }
 
 /// A duration as it stands in a message: `500 ms`, `2 s`.

@@ -1,6 +1,10 @@
 //! The replies to a pipeline, and what replies tell about the server.
 
+use std::str;
+
 use redis::{RedisError, RedisResult, ServerError, ServerErrorKind, Value};
+
+use super::wire::{Limits, RawReply};
 
 /// The replies to several commands.
 #[derive(Debug)]
@@ -61,7 +65,12 @@ impl Distress {
 
     /// What an error reply tells, if it is one of those.
     pub(crate) fn of(error: &ServerError) -> Option<Distress> {
-        match error.code() {
+        Distress::of_code(error.code())
+    }
+
+    /// As [`Distress::of`], from the first word of the error.
+    fn of_code(code: &str) -> Option<Distress> {
+        match code {
             "READONLY" => Some(Distress::ReadOnly),
             "LOADING" => Some(Distress::Loading),
             "MASTERDOWN" => Some(Distress::MasterDown),
@@ -71,10 +80,33 @@ impl Distress {
             _ => None,
         }
     }
+}
 
-    /// As [`Distress::of`], in a reply or in the replies inside an EXEC's.
-    pub(super) fn in_reply(reply: &Value, of_exec: bool) -> Option<Distress> {
-        match reply {
+/// What an exchange has to know of a reply, in whatever form it is kept.
+pub(super) trait Reply {
+    fn is_error(&self) -> bool;
+
+    /// Whether it answers a blocking command that `CLIENT UNBLOCK … ERROR` ended: it has done nothing.
+    fn is_call_back(&self) -> bool;
+
+    /// What it tells about the server, or what those replies tell that are in it, if it is EXEC's.
+    fn distress(&self, of_exec: bool) -> Option<Distress>;
+}
+
+impl Reply for Value {
+    #[inline]
+    fn is_error(&self) -> bool {
+        matches!(self, Value::ServerError(_))
+    }
+
+    fn is_call_back(&self) -> bool {
+        matches!(self, Value::ServerError(error) if error.code() == "UNBLOCKED"
+            && error.details().is_some_and(|details| details.contains(CALL_BACK)))
+    }
+
+    #[inline]
+    fn distress(&self, of_exec: bool) -> Option<Distress> {
+        match self {
             Value::ServerError(error) => Distress::of(error),
             Value::Array(items) if of_exec => items.iter().find_map(|item| match item {
                 Value::ServerError(error) => Distress::of(error),
@@ -84,3 +116,31 @@ impl Distress {
         }
     }
 }
+
+impl Reply for RawReply<'_> {
+    #[inline]
+    fn is_error(&self) -> bool {
+        self.error().is_some()
+    }
+
+    fn is_call_back(&self) -> bool {
+        self.error().is_some_and(|error| {
+            error.starts_with(b"UNBLOCKED ") && String::from_utf8_lossy(error).contains(CALL_BACK)
+        })
+    }
+
+    #[inline]
+    fn distress(&self, of_exec: bool) -> Option<Distress> {
+        if let Some(error) = self.error() {
+            let code = error.split(|&byte| byte == b' ').next().unwrap_or_default();
+            return Distress::of_code(str::from_utf8(code).ok()?);
+        }
+        if of_exec && self.is_array() {
+            return self.value(Limits::default()).ok()?.distress(of_exec);
+        }
+        None
+    }
+}
+
+/// How a server words its reply to a command that was called back.
+const CALL_BACK: &str = "CLIENT UNBLOCK";

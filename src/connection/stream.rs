@@ -316,6 +316,21 @@ impl Stream {
         }
     }
 
+    /// See [`Socket::recv_now`], but waits until the deadline (then `TimedOut`).
+    pub(crate) fn recv_until(
+        &mut self,
+        into: &mut Vec<u8>,
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
+        loop {
+            match self.recv_now(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            self.wait(Interest::Read, deadline)?;
+        }
+    }
+
     /// See [`Socket::send_now`]. After `WouldBlock` the same bytes are to come again.
     #[inline]
     pub(crate) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -8,6 +8,7 @@
 //! which RESP3 describes and no server sends, are a fault.
 
 mod line;
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use redis::Value;
 
 pub(super) use self::line::push_kind;
 use self::line::{Aggregate, Head, Long};
+pub use self::raw::RawReplies;
+pub(crate) use self::raw::RawReply;
 
 /// The room that a decoder starts with. A link to a sentinel never needs more.
 const ROOM: usize = 8 << 10;
@@ -90,7 +93,7 @@ struct Bulk {
 }
 
 /// An aggregate that waits for its next element.
-enum Frame {
+enum Level {
     List { kind: Aggregate, left: usize, items: Vec<Value> },
     Pairs { attribute: bool, left: usize, key: Option<Value>, pairs: Vec<(Value, Value)> },
     Attributed { attributes: Vec<(Value, Value)> },
@@ -108,7 +111,7 @@ pub(crate) struct Decoder {
     /// So many bytes after `start` hold no line end.
     searched: usize,
     bulk: Option<Bulk>,
-    stack: Vec<Frame>,
+    stack: Vec<Level>,
     elements: usize,
     fault: Option<ProtocolError>,
 }
@@ -250,7 +253,7 @@ impl Decoder {
     /// Takes plain elements of a list, up to the last but one: the same fast path for MGET and LRANGE.
     #[inline]
     fn fill_list(&mut self) {
-        let Some(Frame::List { left, items, .. }) = self.stack.last_mut() else { return };
+        let Some(Level::List { left, items, .. }) = self.stack.last_mut() else { return };
         while *left > 1
             && let Some((value, end)) = line::plain(&self.buffer[self.start..], &self.limits)
         {
@@ -264,20 +267,7 @@ impl Decoder {
     /// The next line, if its end is there.
     fn head(&mut self) -> Result<Option<Head>, ProtocolError> {
         let unread = &self.buffer[self.start..];
-        let Some(&first) = unread.first() else { return Ok(None) };
-        line::check_type(first, unread)?;
-        let end = line::end(&unread[self.searched..]).map(|end| self.searched + end);
-        // One byte of tolerance: the CR of a line of the longest length may have come without LF.
-        if end.unwrap_or(unread.len() - 1) > self.limits.max_line {
-            return Err(fault(format!(
-                "a line longer than {} bytes, beginning with {}",
-                self.limits.max_line,
-                quoted(unread)
-            )));
-        }
-        let Some(end) = end else {
-            // The last byte may be the CR of a line end whose LF is on its way.
-            self.searched = unread.len() - 1;
+        let Some(end) = line::find_end(unread, &mut self.searched, &self.limits)? else {
             return Ok(None);
         };
         let head = line::read(&unread[..end], &self.limits)?;
@@ -327,19 +317,7 @@ impl Decoder {
     fn open(&mut self, kind: Aggregate, count: usize) -> Result<Option<Value>, ProtocolError> {
         let pairs = matches!(kind, Aggregate::Map | Aggregate::Attribute);
         let elements = if pairs { count.saturating_mul(2) } else { count };
-        self.elements = self.elements.saturating_add(elements);
-        if self.elements > self.limits.max_elements {
-            return Err(fault(format!(
-                "a reply of more than {} elements",
-                self.limits.max_elements
-            )));
-        }
-        if self.stack.len() >= self.limits.max_depth {
-            return Err(fault(format!(
-                "a reply nested more than {} levels deep",
-                self.limits.max_depth
-            )));
-        }
+        line::check_size(&mut self.elements, elements, self.stack.len(), &self.limits)?;
         let mut room = AHEAD_ELEMENTS;
         if self.stack.is_empty() {
             let element = if pairs { 2 * ELEMENT } else { ELEMENT };
@@ -348,9 +326,9 @@ impl Decoder {
         let room = count.min(room);
         self.stack.push(if pairs {
             let attribute = kind == Aggregate::Attribute;
-            Frame::Pairs { attribute, left: count, key: None, pairs: Vec::with_capacity(room) }
+            Level::Pairs { attribute, left: count, key: None, pairs: Vec::with_capacity(room) }
         } else {
-            Frame::List { kind, left: count, items: Vec::with_capacity(room) }
+            Level::List { kind, left: count, items: Vec::with_capacity(room) }
         });
         if count > 0 { Ok(None) } else { self.close() }
     }
@@ -362,14 +340,14 @@ impl Decoder {
                 self.elements = 0;
                 return Ok(Some(value));
             }
-            Some(Frame::List { left, items, .. }) => {
+            Some(Level::List { left, items, .. }) => {
                 items.push(value);
                 *left -= 1;
                 if *left > 0 {
                     return Ok(None);
                 }
             }
-            Some(Frame::Pairs { left, key, pairs, .. }) => match key.take() {
+            Some(Level::Pairs { left, key, pairs, .. }) => match key.take() {
                 None => {
                     *key = Some(value);
                     return Ok(None);
@@ -382,7 +360,7 @@ impl Decoder {
                     }
                 }
             },
-            Some(Frame::Attributed { attributes }) => {
+            Some(Level::Attributed { attributes }) => {
                 let attributes = mem::take(attributes);
                 self.stack.pop();
                 return self.place(Value::Attribute { data: Box::new(value), attributes });
@@ -394,16 +372,16 @@ impl Decoder {
     /// Ends the aggregate on top, which is complete. Recursion is bounded by the depth.
     fn close(&mut self) -> Result<Option<Value>, ProtocolError> {
         let value = match self.stack.pop() {
-            Some(Frame::List { kind: Aggregate::Set, items, .. }) => Value::Set(items),
-            Some(Frame::List { kind: Aggregate::Push, items, .. }) => line::push(items)?,
-            Some(Frame::List { items, .. }) => Value::Array(items),
-            Some(Frame::Pairs { attribute: false, pairs, .. }) => Value::Map(pairs),
-            Some(Frame::Pairs { pairs, .. }) => {
-                self.stack.push(Frame::Attributed { attributes: pairs });
+            Some(Level::List { kind: Aggregate::Set, items, .. }) => Value::Set(items),
+            Some(Level::List { kind: Aggregate::Push, items, .. }) => line::push(items)?,
+            Some(Level::List { items, .. }) => Value::Array(items),
+            Some(Level::Pairs { attribute: false, pairs, .. }) => Value::Map(pairs),
+            Some(Level::Pairs { pairs, .. }) => {
+                self.stack.push(Level::Attributed { attributes: pairs });
                 return Ok(None);
             }
             // `open` and `place` close what they have just looked at, which is neither.
-            Some(Frame::Attributed { .. }) | None => return Ok(None),
+            Some(Level::Attributed { .. }) | None => return Ok(None),
         };
         self.place(value)
     }

@@ -6,7 +6,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, Value};
 
 use crate::{
     address::Address,
-    connection::{Connection, Distress},
+    connection::{Connection, Distress, RawReplies},
     error::{Error, ErrorKind, Outcome},
     policy::ReadFrom,
     pool::{Lease, Place, Pool},
@@ -96,6 +96,20 @@ impl Handle {
         self.lease().map(|lease| lease.generation.address())
     }
 
+    /// Sends commands that are encoded already (RESP, as [`redis::Cmd::get_packed_command`] encodes) and
+    /// keeps their replies as the bytes that came: for whoever has a codec of its own. Everything else
+    /// is as with any command or pipeline, the gate, the deadlines and the moves included.
+    ///
+    /// `replies` is emptied first. Afterwards it has one reply for each command; error replies are among
+    /// them. What the server sent unasked is not.
+    ///
+    /// # Errors
+    /// Those of every command, and [`ErrorKind::InvalidConfig`] with [`Outcome::NotSent`] when the bytes
+    /// are no commands, or such that their replies could not be told apart.
+    pub fn exchange(&mut self, commands: &[u8], replies: &mut RawReplies) -> Result<(), Error> {
+        self.carry_out(|connection| connection.request_raw(commands, replies))
+    }
+
     fn lease(&self) -> Option<&Lease> {
         match &self.grip {
             Grip::Held(lease, _) => Some(lease),
@@ -124,10 +138,10 @@ impl Handle {
     }
 
     /// Runs one exchange, moving to another connection for as long as nothing was sent.
-    fn exchange<T>(
+    fn carry_out<T>(
         &mut self,
         mut send: impl FnMut(&mut Connection) -> Result<T, Error>,
-    ) -> RedisResult<T> {
+    ) -> Result<T, Error> {
         let mut deadline = None;
         self.let_go_of_the_dead();
         loop {
@@ -135,7 +149,7 @@ impl Handle {
                 Grip::Held(lease, _) => lease,
                 Grip::Poisoned(poison) => {
                     poison.pool.counters().errors_not_sent.add(1);
-                    return Err(poison.error.clone().into());
+                    return Err(poison.error.clone());
                 }
                 Grip::Loose(loose) => {
                     let Loose { pool, place, from } = &**loose;
@@ -146,7 +160,7 @@ impl Handle {
                         Ok(lease) => self.grip = Grip::Held(lease, from),
                         Err(error) => {
                             pool.counters().errors_not_sent.add(1);
-                            return Err(error.into());
+                            return Err(error);
                         }
                     }
                     continue;
@@ -172,7 +186,7 @@ impl Handle {
                     let until = *deadline.get_or_insert_with(|| now + timeout);
                     let may_move = !held_state && now < until;
                     if let Some(error) = self.after(error, held_state, may_move) {
-                        return Err(error.into());
+                        return Err(error);
                     }
                 }
             }
@@ -272,7 +286,7 @@ impl From<Distress> for Trouble {
 
 impl ConnectionLike for Handle {
     fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
-        self.exchange(|connection| connection.request(packed, None))
+        Ok(self.carry_out(|connection| connection.request(packed, None))?)
     }
 
     fn req_packed_commands(
@@ -282,7 +296,7 @@ impl ConnectionLike for Handle {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let replies =
-            self.exchange(|connection| connection.request_many(packed, offset, count, None))?;
+            self.carry_out(|connection| connection.request_many(packed, offset, count, None))?;
         replies.into_redis()
     }
 

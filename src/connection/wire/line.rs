@@ -35,10 +35,28 @@ pub(super) enum Aggregate {
 /// there, or `OK`. And where it ends. Everything else, and every fault, is for [`read`] to find.
 #[inline]
 pub(super) fn plain(bytes: &[u8], limits: &Limits) -> Option<(Value, usize)> {
-    let Some(mut rest) = bytes.strip_prefix(b"$") else {
-        let ok = b"+OK\r\n";
-        return bytes.starts_with(ok).then_some((Value::Okay, ok.len()));
-    };
+    if bytes.starts_with(OK) {
+        return Some((Value::Okay, OK.len()));
+    }
+    let (start, len) = short_string(bytes, limits)?;
+    Some((Value::BulkString(bytes[start..start + len].to_vec()), start + len + 2))
+}
+
+/// Where it ends that [`plain`] would read.
+#[inline]
+pub(super) fn plain_len(bytes: &[u8], limits: &Limits) -> Option<usize> {
+    if let Some((start, len)) = short_string(bytes, limits) {
+        return Some(start + len + 2);
+    }
+    bytes.starts_with(OK).then_some(OK.len())
+}
+
+const OK: &[u8] = b"+OK\r\n";
+
+/// Where the string begins that is at the front, and how long it is, if it is short and all there.
+#[inline]
+fn short_string(bytes: &[u8], limits: &Limits) -> Option<(usize, usize)> {
+    let mut rest = bytes.strip_prefix(b"$")?;
     let mut len = 0;
     let mut digits = 0;
     while let [digit @ b'0'..=b'9', after @ ..] = rest
@@ -51,15 +69,55 @@ pub(super) fn plain(bytes: &[u8], limits: &Limits) -> Option<(Value, usize)> {
     if digits == 0 || len > limits.max_bulk {
         return None;
     }
-    let (string, rest) = rest.strip_prefix(b"\r\n")?.split_at_checked(len)?;
-    if !rest.starts_with(b"\r\n") {
-        return None;
+    let (_, rest) = rest.strip_prefix(b"\r\n")?.split_at_checked(len)?;
+    rest.starts_with(b"\r\n").then_some((1 + digits + 2, len))
+}
+
+/// The end of the line at the front, if it is there; `searched` bytes are known to hold none, and
+/// grow. A fault if what stands there begins no line, or one that is too long.
+pub(super) fn find_end(
+    unread: &[u8],
+    searched: &mut usize,
+    limits: &Limits,
+) -> Result<Option<usize>, ProtocolError> {
+    let Some(&first) = unread.first() else { return Ok(None) };
+    check_type(first, unread)?;
+    let found = end(&unread[*searched..]).map(|end| *searched + end);
+    // One byte of tolerance: the CR of a line of the longest length may have come without LF.
+    if found.unwrap_or(unread.len() - 1) > limits.max_line {
+        return Err(fault(format!(
+            "a line longer than {} bytes, beginning with {}",
+            limits.max_line,
+            quoted(unread)
+        )));
     }
-    Some((Value::BulkString(string.to_vec()), 1 + digits + 2 + len + 2))
+    if found.is_none() {
+        // The last byte may be the CR of a line end whose LF is on its way.
+        *searched = unread.len() - 1;
+    }
+    Ok(found)
+}
+
+/// Counts so many more elements of a reply that is open at so many levels; a fault when they are
+/// too many, or nested too deeply.
+pub(super) fn check_size(
+    elements: &mut usize,
+    more: usize,
+    depth: usize,
+    limits: &Limits,
+) -> Result<(), ProtocolError> {
+    *elements = elements.saturating_add(more);
+    if *elements > limits.max_elements {
+        return Err(fault(format!("a reply of more than {} elements", limits.max_elements)));
+    }
+    if depth >= limits.max_depth {
+        return Err(fault(format!("a reply nested more than {} levels deep", limits.max_depth)));
+    }
+    Ok(())
 }
 
 /// Where the line ends, if it does.
-pub(super) fn end(bytes: &[u8]) -> Option<usize> {
+fn end(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + bytes[from..].iter().position(|&byte| byte == b'\r')?;
@@ -71,7 +129,7 @@ pub(super) fn end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Faults at the first byte of a peer that speaks something else, before it has ended a line.
-pub(super) fn check_type(first: u8, seen: &[u8]) -> Result<(), ProtocolError> {
+fn check_type(first: u8, seen: &[u8]) -> Result<(), ProtocolError> {
     if b"+-:$*_,#!=(%~|>".contains(&first) {
         return Ok(());
     }
@@ -118,10 +176,9 @@ pub(super) fn long(kind: Long, data: Vec<u8>) -> Result<Value, ProtocolError> {
         Long::Bulk => Ok(Value::BulkString(data)),
         Long::Error => server_error(&data),
         Long::Verbatim => {
+            check_long(kind, &data)?;
             let text = String::from_utf8_lossy(&data);
-            let Some((format, text)) = text.split_once(':') else {
-                return Err(fault(format!("{} as a verbatim string", quoted(&data))));
-            };
+            let (format, text) = text.split_once(':').unwrap_or_default();
             let format = match format {
                 "txt" => VerbatimFormat::Text,
                 "mkd" => VerbatimFormat::Markdown,
@@ -130,6 +187,14 @@ pub(super) fn long(kind: Long, data: Vec<u8>) -> Result<Value, ProtocolError> {
             Ok(Value::VerbatimString { format, text: text.to_owned() })
         }
     }
+}
+
+/// Whether a long string may be read by [`long`].
+pub(super) fn check_long(kind: Long, data: &[u8]) -> Result<(), ProtocolError> {
+    if kind == Long::Verbatim && !data.contains(&b':') {
+        return Err(fault(format!("{} as a verbatim string", quoted(data))));
+    }
+    Ok(())
 }
 
 /// The value of a push, whose first element is its kind.

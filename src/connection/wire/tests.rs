@@ -82,6 +82,26 @@ fn decode(bytes: &[u8], cut: usize, through_room: bool) -> Vec<Value> {
     values
 }
 
+/// Receives pieces of `cut` bytes until there are so many replies.
+fn feed_raw(
+    raw: &mut RawReplies,
+    bytes: &[u8],
+    cut: usize,
+    replies: usize,
+) -> Result<(), ProtocolError> {
+    for mut piece in bytes.chunks(cut) {
+        while !piece.is_empty() {
+            let room = raw.room();
+            let fits = (room.capacity() - room.len()).min(piece.len());
+            assert!(fits > 0, "the room has room");
+            room.extend_from_slice(&piece[..fits]);
+            piece = &piece[fits..];
+            while raw.len() < replies && raw.find()?.is_some() {}
+        }
+    }
+    Ok(())
+}
+
 fn fault_of(bytes: &[u8], limits: Limits) -> String {
     let mut decoder = Decoder::new(limits);
     decoder.feed(bytes);
@@ -224,9 +244,9 @@ fn announced_lengths_cost_no_memory() {
     assert!(decoder.room().capacity() <= AHEAD);
     for frame in &decoder.stack {
         let room = match frame {
-            Frame::List { items, .. } => items.capacity(),
-            Frame::Pairs { pairs, .. } => pairs.capacity(),
-            Frame::Attributed { .. } => 0,
+            Level::List { items, .. } => items.capacity(),
+            Level::Pairs { pairs, .. } => pairs.capacity(),
+            Level::Attributed { .. } => 0,
         };
         assert!(room <= AHEAD_ELEMENTS);
     }
@@ -241,7 +261,7 @@ fn a_list_has_place_for_what_can_be_in_the_bytes_that_came() {
         let bytes = format!("{outer}*{announced}\r\n{items}");
         decoder.feed(&bytes.as_bytes()[..bytes.len() - 1]);
         assert_eq!(decoder.next(), Ok(None));
-        let Some(Frame::List { items, .. }) = decoder.stack.last() else { panic!("no list") };
+        let Some(Level::List { items, .. }) = decoder.stack.last() else { panic!("no list") };
         assert_eq!(items.len(), 999);
         let most = if nested { 4 * AHEAD_ELEMENTS } else { bytes.len() / ELEMENT };
         assert!(items.capacity() <= most, "{} for {announced}", items.capacity());
@@ -350,6 +370,51 @@ proptest! {
         let mut bytes = Vec::new();
         values.iter().for_each(|value| encode(value, &mut bytes));
         prop_assert_eq!(decode(&bytes, cut, through_room), values);
+    }
+
+    #[test]
+    fn raw_replies_are_the_bytes_that_came(
+        values in proptest::collection::vec(any_value(), 1..4),
+        cut in 1usize..5000,
+        then: Vec<u8>,
+    ) {
+        let replies: Vec<Vec<u8>> = values
+            .iter()
+            .map(|value| {
+                let mut bytes = Vec::new();
+                encode(value, &mut bytes);
+                bytes
+            })
+            .collect();
+        let mut sent = replies.concat();
+        sent.extend_from_slice(&then);
+        let mut raw = RawReplies::new();
+        let found = feed_raw(&mut raw, &sent, cut, replies.len());
+        prop_assert_eq!(found, Ok(()));
+        prop_assert!(raw.iter().eq(replies.iter().map(Vec::as_slice)));
+        let mut decoder = Decoder::new(Limits::default());
+        raw.take_rest(&mut decoder);
+        prop_assert_eq!(raw.bytes(), &replies.concat()[..]);
+    }
+
+    #[test]
+    fn raw_replies_are_those_that_a_decoder_finds(
+        resp in r"([-+:$*_,#!=(%~|>][-0-9a-z?:]{0,4}\r\n){0,20}",
+        cut in 1usize..50,
+    ) {
+        let limits = Limits { max_bulk: 40, max_elements: 12, max_depth: 4, max_line: 6 };
+        let mut decoder = Decoder::new(limits);
+        decoder.feed(resp.as_bytes());
+        let values: Result<Vec<Value>, ProtocolError> =
+            std::iter::from_fn(|| decoder.next().transpose()).collect();
+        let mut raw = RawReplies::limited(limits);
+        match (feed_raw(&mut raw, resp.as_bytes(), cut, usize::MAX), values) {
+            (Ok(()), Ok(values)) => prop_assert_eq!(raw.len(), values.len()),
+            (Err(ours), Err(theirs)) => prop_assert_eq!(ours, theirs),
+            // A push whose kind is no string: `RawReply::value` finds out.
+            (Ok(()), Err(_)) => prop_assert!(resp.contains('>')),
+            (Err(error), Ok(_)) => return Err(TestCaseError::fail(error.to_string())),
+        }
     }
 
     #[test]
