@@ -22,10 +22,14 @@ pub(crate) struct Broadcast {
     listeners: Mutex<Vec<Listener>>,
 }
 
+/// What a listener is called by.
+type Bell = Box<dyn Fn() + Send>;
+
 struct Listener {
     channel: Sender<Event>,
     behind: VecDeque<Event>,
     lost: u64,
+    bell: Option<Bell>,
 }
 
 impl Broadcast {
@@ -35,8 +39,13 @@ impl Broadcast {
     }
 
     pub(crate) fn subscribe(&self) -> Receiver<Event> {
+        self.subscribe_with(None)
+    }
+
+    /// As [`Broadcast::subscribe`]; the bell is rung whenever there is something to receive.
+    pub(crate) fn subscribe_with(&self, bell: Option<Bell>) -> Receiver<Event> {
         let (channel, receiver) = crossbeam_channel::bounded(IN_CHANNEL);
-        self.listeners.lock().push(Listener { channel, behind: VecDeque::new(), lost: 0 });
+        self.listeners.lock().push(Listener { channel, behind: VecDeque::new(), lost: 0, bell });
         receiver
     }
 
@@ -64,20 +73,29 @@ impl Broadcast {
 }
 
 impl Listener {
+    fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell();
+        }
+    }
+
     /// Fills the channel. `false`: nobody holds the receiver any more.
     fn flush(&mut self) -> bool {
         if self.lost > 0 {
             let missed =
                 Event::Missed { at: Instant::now(), source: Source::Factory, count: self.lost };
             match self.channel.try_send(missed) {
-                Ok(()) => self.lost = 0,
+                Ok(()) => {
+                    self.lost = 0;
+                    self.ring();
+                }
                 Err(TrySendError::Full(_)) => return true,
                 Err(TrySendError::Disconnected(_)) => return false,
             }
         }
         while let Some(event) = self.behind.pop_front() {
             match self.channel.try_send(event) {
-                Ok(()) => {}
+                Ok(()) => self.ring(),
                 Err(TrySendError::Full(event)) => {
                     self.behind.push_front(event);
                     return true;

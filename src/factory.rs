@@ -292,6 +292,12 @@ impl Factory {
         self.inner.events.subscribe()
     }
 
+    /// As [`Factory::events`]; `bell` is rung whenever there is something to receive.
+    #[cfg(feature = "capi")]
+    pub(crate) fn events_with(&self, bell: impl Fn() + Send + 'static) -> Receiver<Event> {
+        self.inner.events.subscribe_with(Some(Box::new(bell)))
+    }
+
     /// Blocks until a generation later than `after` is there, at most for `timeout`; gives its
     /// number, or `None` when the time was up or the factory was closed.
     pub fn wait_for_generation(&self, after: u64, timeout: Duration) -> Option<u64> {

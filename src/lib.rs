@@ -100,9 +100,13 @@ mod connection;
 mod error;
 mod event;
 mod factory;
+#[cfg(feature = "capi")]
+mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(feature = "json")]
+mod json;
 mod metrics;
 mod options;
 mod origin;

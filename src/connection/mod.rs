@@ -26,6 +26,7 @@ mod tests;
 mod wire;
 
 use std::{
+    os::fd::{AsFd, AsRawFd, RawFd},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -166,6 +167,10 @@ impl Connection {
     /// What the server said about itself when the connection was opened.
     pub(crate) fn greeting(&self) -> &Greeting {
         &self.greeting
+    }
+
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.link.stream.socket().as_fd().as_raw_fd()
     }
 
     pub(crate) fn address(&self) -> &Address {

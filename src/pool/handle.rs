@@ -1,6 +1,6 @@
 //! A handle: one checked-out connection that follows the master while it holds no state.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, os::fd::RawFd, sync::Arc, time::Instant};
 
 use redis::{Cmd, ConnectionLike, RedisResult, Value};
 
@@ -108,6 +108,12 @@ impl Handle {
     /// are no commands, or such that their replies could not be told apart.
     pub fn exchange(&mut self, commands: &[u8], replies: &mut RawReplies) -> Result<(), Error> {
         self.carry_out(|connection| connection.request_raw(commands, replies))
+    }
+
+    /// The descriptor of this handle's connection, to look at and not to touch; `None` where
+    /// [`Handle::address`] is.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.lease().and_then(|lease| lease.descriptor())
     }
 
     fn lease(&self) -> Option<&Lease> {

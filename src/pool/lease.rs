@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     ops::{Deref, DerefMut},
+    os::fd::RawFd,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -79,6 +80,13 @@ impl Leased {
         match &mut *self.slot {
             Slot::Live(live) => live,
             Slot::Tombstone => unreachable!("Generation::take throws tombstones away"),
+        }
+    }
+
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        match &*self.slot {
+            Slot::Live(live) => Some(live.connection.descriptor()),
+            Slot::Tombstone => None,
         }
     }
 

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
 use switchmaster::{
     Factory, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
@@ -29,7 +28,7 @@ pub(crate) fn run(arguments: &TopologyArguments) -> Result<(), Failure> {
     };
     let mut output = io::stdout().lock();
     if arguments.json {
-        writeln!(output, "{}", document(&topology))?;
+        writeln!(output, "{}", topology.to_json())?;
     } else {
         output.write_all(tree(&topology).as_bytes())?;
     }
@@ -161,68 +160,4 @@ fn role_flag(role: NodeRole) -> &'static str {
         NodeRole::Master => "master",
         _ => "slave",
     }
-}
-
-fn document(topology: &Topology) -> Value {
-    let text = |address: &switchmaster::Address| address.to_string();
-    let nodes = topology.nodes.iter().map(|node| {
-        json!({
-            "address": text(&node.address),
-            "role": role(node.role),
-            "run_id": node.run_id,
-            "flags": node.flags,
-            "link_up": node.link_up,
-            "master": node.master.as_ref().map(text),
-            "offset": node.offset,
-            "lag": node.lag,
-            "priority": node.priority,
-            "down": node.down,
-        })
-    });
-    let sentinels = topology.sentinels.iter().map(|sentinel| {
-        let (link, reason) = match &sentinel.link {
-            SentinelLink::Up { .. } => ("up", None),
-            SentinelLink::Down { reason, .. } => ("down", Some(reason)),
-            _ => ("connecting", None),
-        };
-        let hears = match &sentinel.link {
-            SentinelLink::Up { hearing: Hearing::All, .. } => Some("all"),
-            SentinelLink::Up { hearing: Hearing::SwitchOnly, .. } => Some("switches"),
-            SentinelLink::Up { .. } => Some("nothing"),
-            _ => None,
-        };
-        json!({
-            "address": text(&sentinel.address),
-            "run_id": sentinel.run_id,
-            "configured": sentinel.configured,
-            "link": link,
-            "reason": reason,
-            "hears": hears,
-            "names": sentinel.names.as_ref().map(text),
-            "epoch": sentinel.epoch,
-            "refusal": sentinel.refusal,
-            "failing_over": sentinel.failing_over,
-            "tilt": sentinel.tilt,
-            "malformed": sentinel.malformed,
-            "quorum": sentinel.quorum,
-            "down_after_ms": sentinel.down_after.map(|time| time.as_millis() as u64),
-            "failover_timeout_ms": sentinel.failover_timeout.map(|time| time.as_millis() as u64),
-        })
-    });
-    json!({
-        "service": topology.service,
-        "master": topology.master.as_ref().map(text),
-        "epoch": topology.epoch,
-        "generation": topology.generation,
-        "confirmed": topology.confirmed,
-        "fence": topology.fence.as_ref().map(ToString::to_string),
-        "agreement": {
-            "agreeing": topology.agreement.agreeing,
-            "known": topology.agreement.known,
-        },
-        "nodes": nodes.collect::<Vec<_>>(),
-        "sentinels": sentinels.collect::<Vec<_>>(),
-        "candidate": topology.candidate.as_ref().map(text),
-        "troubles": topology.troubles,
-    })
 }

@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
 use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use switchmaster::{Builder, Error, Event, Factory};
 
 use crate::{arguments::WatchArguments, failure::Failure, stop};
@@ -97,36 +97,25 @@ impl Watch {
             master.as_deref().unwrap_or("no master")
         );
         let fields = json!({
+            "name": "watching",
+            "source": "factory",
+            "text": text,
             "service": topology.service,
             "generation": topology.generation,
             "master": master,
             "epoch": topology.epoch,
         });
-        self.line(Instant::now(), "watching", "factory", &text, fields)
+        self.line(Instant::now(), &text, fields)
     }
 
     fn tell(&mut self, event: &Event) -> Result<(), Failure> {
-        let source = event.source().to_string();
-        self.line(event.at(), event.name(), &source, &event.to_string(), fields(event))
+        self.line(event.at(), &event.to_string(), event.to_json())
     }
 
-    fn line(
-        &mut self,
-        at: Instant,
-        name: &str,
-        source: &str,
-        text: &str,
-        fields: Value,
-    ) -> Result<(), Failure> {
+    fn line(&mut self, at: Instant, text: &str, fields: Value) -> Result<(), Failure> {
         let (time, millis) = (self.clock.local(at), self.clock.millis(at));
         if self.json {
-            let mut object = json!({
-                "name": name,
-                "ms": millis,
-                "time": time.timestamp().to_string(),
-                "source": source,
-                "text": text,
-            });
+            let mut object = json!({ "ms": millis, "time": time.timestamp().to_string() });
             if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
                 object.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
             }
@@ -147,68 +136,6 @@ fn built(builder: Builder) -> Result<Receiver<Result<Factory, Error>>, Failure> 
     let named = thread::Builder::new().name("build".to_owned());
     named.spawn(build).map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
     Ok(built)
-}
-
-/// What an event is about, beside its text.
-fn fields(event: &Event) -> Value {
-    let mut fields = Map::new();
-    let mut add = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-    match event {
-        Event::Switched { generation, from, to, epoch, evidence, .. } => {
-            add("generation", json!(generation));
-            add("from", json!(from.as_ref().map(ToString::to_string)));
-            add("to", json!(to.to_string()));
-            add("epoch", json!(epoch));
-            add("evidence", json!(evidence.to_string()));
-        }
-        Event::Chosen { node, .. }
-        | Event::Promoted { node, .. }
-        | Event::NodeDown { node, .. }
-        | Event::NodeUp { node, .. }
-        | Event::NodeRestarted { node, .. }
-        | Event::ReplicaJoined { node, .. } => add("node", json!(node.to_string())),
-        Event::ReplicaLeft { node, reason, .. } => {
-            add("node", json!(node.to_string()));
-            add("reason", json!(reason));
-        }
-        Event::FenceRaised { reason, .. } => add("reason", json!(reason.to_string())),
-        Event::FenceLifted { end, stood, .. } => {
-            add("end", json!(end.as_str()));
-            add("stood_ms", json!(stood.as_secs_f64() * 1000.0));
-        }
-        Event::Confirmed { generation, master, commands, .. }
-        | Event::Overruled { generation, master, commands, .. } => {
-            add("generation", json!(generation));
-            add("master", json!(master.to_string()));
-            add("commands", json!(commands));
-        }
-        Event::MajorityLost { heard, of, .. } | Event::MajorityRegained { heard, of, .. } => {
-            add("heard", json!(heard));
-            add("of", json!(of));
-        }
-        Event::SentinelUp { sentinel, .. }
-        | Event::SentinelFound { sentinel, .. }
-        | Event::SentinelForgotten { sentinel, .. } => {
-            add("sentinel", json!(sentinel.to_string()));
-        }
-        Event::SentinelDown { sentinel, reason, .. } => {
-            add("sentinel", json!(sentinel.to_string()));
-            add("reason", json!(reason));
-        }
-        Event::FailoverAborted { reason, .. } => add("reason", json!(reason)),
-        Event::NotVerified { address, reason, .. } => {
-            add("node", json!(address.to_string()));
-            add("reason", json!(reason));
-        }
-        Event::Leaked { place, out, generation, .. } => {
-            add("place", json!(place.to_string()));
-            add("out_ms", json!(out.as_secs_f64() * 1000.0));
-            add("generation", json!(generation));
-        }
-        Event::Missed { count, .. } => add("count", json!(count)),
-        _ => {}
-    }
-    Value::Object(fields)
 }
 
 /// The time of day of an instant.

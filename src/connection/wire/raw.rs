@@ -87,6 +87,11 @@ pub struct RawReplies {
     bulk: Option<(usize, Long)>,
     open: Vec<Open>,
     elements: usize,
+    /// Attributes of the reply that is looked at.
+    attributes: usize,
+    /// Values that were kept, and how many of them are those of the last reply.
+    values: usize,
+    last_values: usize,
 }
 
 impl RawReplies {
@@ -105,6 +110,9 @@ impl RawReplies {
             bulk: None,
             open: Vec::new(),
             elements: 0,
+            attributes: 0,
+            values: 0,
+            last_values: 0,
         }
     }
 
@@ -151,6 +159,8 @@ impl RawReplies {
         self.bulk = None;
         self.open.clear();
         self.elements = 0;
+        self.attributes = 0;
+        self.values = 0;
     }
 
     #[inline]
@@ -203,7 +213,10 @@ impl RawReplies {
             return Ok(None);
         }
         self.ends.push(self.at);
+        self.last_values = 1 + self.elements + self.attributes;
+        self.values += self.last_values;
         self.elements = 0;
+        self.attributes = 0;
         Ok(Some(RawReply(&self.bytes[start..self.at])))
     }
 
@@ -224,6 +237,7 @@ impl RawReplies {
         let start = self.kept();
         self.bytes.drain(start..end);
         self.at -= end - start;
+        self.values -= self.last_values;
     }
 
     /// Goes on to the end of a value; false when it has not come yet.
@@ -283,6 +297,7 @@ impl RawReplies {
         let count = if pairs { count.saturating_mul(2) } else { count };
         line::check_size(&mut self.elements, count, self.open.len(), &self.limits)?;
         let attribute = kind == Aggregate::Attribute;
+        self.attributes += usize::from(attribute);
         if count > 0 {
             self.open.push(Open { left: count, attribute });
             return Ok(false);
@@ -306,6 +321,28 @@ impl RawReplies {
             }
         }
         true
+    }
+}
+
+/// What trees are made of.
+#[cfg(feature = "capi")]
+impl RawReplies {
+    /// How many values the replies are, all levels together.
+    #[inline]
+    pub(crate) fn values(&self) -> usize {
+        self.values
+    }
+
+    /// The replies, to be marked.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let kept = self.kept();
+        &mut self.bytes[..kept]
+    }
+
+    /// How much memory they have.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 

@@ -1,0 +1,339 @@
+//! `swm_handle`: one connection that is taken, and the commands on it.
+
+use std::ffi::{c_char, c_int};
+
+use super::{
+    block::Block,
+    guard::{self, Failure},
+    id::Kind,
+    reply::{self, Batch, swm_reply},
+    slots::{Slots, Spare},
+    status::{swm_error, swm_status},
+};
+use crate::{connection::RawReplies, pool::Handle};
+
+/// One connection to the master, or to a replica, that was taken from a factory.
+///
+/// Owner: whoever took it, and gives it back with swm_handle_release. What it is about to do when the
+/// master is replaced is said at swm_handle_command_argv.
+/// Threads: any, one at a time; a second one at the same time gets SWM_E_BUSY.
+pub struct swm_handle {
+    _private: [u8; 0],
+}
+
+/// What a handle's slot holds, memory that is used again included.
+#[derive(Default)]
+struct Held {
+    handle: Option<Handle>,
+    /// Commands on their way out.
+    request: Vec<u8>,
+    /// Commands of a pipeline that have not been sent.
+    appended: Vec<u8>,
+    /// The replies to those that have.
+    batch: Batch,
+    /// The replies to the last `exchange`.
+    raw: RawReplies,
+}
+
+/// Memory for requests up to this is kept.
+const KEPT: usize = 64 << 10;
+
+static ALL: Slots<Held> = Slots::of(Kind::Handle);
+
+/// The slot that this thread gave back last.
+struct Own(Spare);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        ALL.put_back(&self.0);
+    }
+}
+
+thread_local! {
+    static OWN: Own = const { Own(Spare::none()) };
+}
+
+#[inline]
+fn with_spare<R>(body: impl Fn(&Spare) -> R) -> R {
+    // While a thread ends it has none.
+    OWN.try_with(|own| body(&own.0)).unwrap_or_else(|_| body(&Spare::none()))
+}
+
+/// Gives a handle a number.
+#[inline]
+pub(super) fn give_out(handle: Handle) -> Result<*mut swm_handle, Failure> {
+    let mut handle = Some(handle);
+    OWN.try_with(|own| ALL.add(&own.0, |held| held.handle = handle.take()))
+        .unwrap_or_else(|_| ALL.add(&Spare::none(), |held| held.handle = handle.take()))
+}
+
+impl Held {
+    fn handle(&mut self) -> Result<&mut Handle, Failure> {
+        self.handle.as_mut().ok_or_else(|| Failure::internal("a handle that was found is gone"))
+    }
+
+    /// Pipelines and single commands do not mix: the next reply to be taken is the pipeline's.
+    fn check_no_pipeline(&self) -> Result<(), Failure> {
+        if self.appended.is_empty() && self.batch.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::argument(
+            "commands were appended and not all of their replies were taken; take them first, by \
+             swm_handle_get_reply",
+        ))
+    }
+
+    /// Empties everything, and keeps memory that is worth keeping.
+    #[inline]
+    fn end(&mut self) -> Option<Handle> {
+        self.appended.clear();
+        self.batch.clear();
+        for memory in [&mut self.request, &mut self.appended] {
+            if memory.capacity() > KEPT {
+                *memory = Vec::new();
+            }
+        }
+        self.raw.clear();
+        self.handle.take()
+    }
+}
+
+/// Appends a command as RESP.
+///
+/// # Safety
+/// `argv` has `argc` pointers, each to `argvlen[i]` bytes, or to a C string where that is NULL.
+#[inline]
+unsafe fn encode(
+    into: &mut Vec<u8>,
+    argc: usize,
+    argv: *const *const c_char,
+    argvlen: *const usize,
+) -> Result<(), Failure> {
+    if argc == 0 {
+        return Err(Failure::argument("argc is 0, and a command has at least its name"));
+    }
+    if argv.is_null() {
+        return Err(Failure::null("argv"));
+    }
+    if argc > i32::MAX as usize {
+        return Err(Failure::argument(format!("argc is {argc}, more than a server takes")));
+    }
+    let mut digits = Digits::default();
+    into.push(b'*');
+    into.extend_from_slice(digits.of(argc));
+    for index in 0..argc {
+        // SAFETY: there are `argc` of them, as this function demands.
+        let arg = unsafe { *argv.add(index) };
+        let arg = if argvlen.is_null() {
+            if arg.is_null() {
+                return Err(Failure::null(&format!("argv[{index}]")));
+            }
+            // SAFETY: not NULL, and ended by a NUL as this function demands.
+            unsafe { std::ffi::CStr::from_ptr(arg) }.to_bytes()
+        } else {
+            // SAFETY: there are `argc` lengths and as many bytes as they say, as demanded.
+            unsafe { guard::bytes("an argument", arg, *argvlen.add(index)) }
+                .map_err(|failure| failure.about(&format!("argv[{index}]")))?
+        };
+        into.extend_from_slice(b"\r\n$");
+        into.extend_from_slice(digits.of(arg.len()));
+        into.extend_from_slice(b"\r\n");
+        into.extend_from_slice(arg);
+    }
+    into.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// A number in decimal, without an allocation.
+struct Digits([u8; 20]);
+
+impl Default for Digits {
+    fn default() -> Digits {
+        Digits([b'0'; 20])
+    }
+}
+
+impl Digits {
+    #[inline]
+    fn of(&mut self, mut number: usize) -> &[u8] {
+        let mut at = self.0.len();
+        loop {
+            at -= 1;
+            self.0[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return &self.0[at..];
+            }
+        }
+    }
+}
+
+/// swm_handle_command_argv sends one command and waits for its reply. `argv` are its words, the command's
+/// name first, `argvlen` their lengths in bytes; where `argvlen` is NULL, they are C strings. Free the
+/// reply with swm_reply_free. An error reply of the server is a reply, of type SWM_REPLY_ERROR.
+///
+/// Blocks at most for `command_timeout` (2 s unless set), the wait behind the fence included; a blocking
+/// command such as BLPOP for its own timeout on top of that, and without end where that is 0. When the
+/// handle has to move to another connection, it may wait for that one for `get_timeout` first.
+///
+/// When the master was replaced, the command goes to the new one, without an error, unless the handle
+/// held state that is lost: an open MULTI, a WATCH, another database, and the like. A command that was
+/// on its way fails with SWM_E_SWITCHED and SWM_UNKNOWN.
+///
+/// Errors: SWM_E_COMMAND_TIMEOUT, SWM_E_SWITCHED, SWM_E_FENCED, SWM_E_DISCONNECTED, SWM_E_PROTOCOL,
+/// SWM_E_POISONED, SWM_E_CLOSED, those of swm_factory_get when the handle has to move, and
+/// SWM_E_INVALID_CONFIG for commands whose replies cannot be told apart (MONITOR, CLIENT REPLY).
+/// After an error the handle may be used again, except for SWM_E_POISONED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_command_argv(
+    handle: *mut swm_handle,
+    argc: usize,
+    argv: *const *const c_char,
+    argvlen: *const usize,
+    out: *mut *mut swm_reply,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("out", out)?;
+            let mut held = ALL.get(handle)?;
+            let held = held.get();
+            held.check_no_pipeline()?;
+            held.request.clear();
+            encode(&mut held.request, argc, argv, argvlen)?;
+            let mut block = Block::take();
+            let Held { handle: Some(handle), request, .. } = held else {
+                return Err(Failure::internal("a handle that was found is gone"));
+            };
+            handle.exchange(request, block.raw())?;
+            out.set(reply::single(block)?);
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_append_argv adds a command to the handle's pipeline. Nothing is sent before
+/// swm_handle_get_reply is called. Blocks never. See swm_handle_command_argv for `argv`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_append_argv(
+    handle: *mut swm_handle,
+    argc: usize,
+    argv: *const *const c_char,
+    argvlen: *const usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let mut held = ALL.get(handle)?;
+            let appended = &mut held.get().appended;
+            let before = appended.len();
+            let encoded = encode(appended, argc, argv, argvlen);
+            if encoded.is_err() {
+                appended.truncate(before);
+            }
+            encoded
+        })
+    }
+}
+
+/// swm_handle_get_reply takes the next reply of the handle's pipeline. The first call after
+/// swm_handle_append_argv sends all commands that were appended and reads all their replies; the others
+/// find theirs there. Free each with swm_reply_free.
+///
+/// Blocks as swm_handle_command_argv does, for all commands together. They go to one connection, so to
+/// one master; a failure is that of all of them, and none of their replies can be had.
+///
+/// Errors: SWM_E_NOTHING when no reply is to come, and those of swm_handle_command_argv.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_get_reply(
+    handle: *mut swm_handle,
+    out: *mut *mut swm_reply,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("out", out)?;
+            let mut held = ALL.get(handle)?;
+            let held = held.get();
+            if held.batch.is_empty() {
+                if held.appended.is_empty() {
+                    return Err(Failure::nothing(
+                        "no reply is to come: append a command first, by swm_handle_append_argv",
+                    ));
+                }
+                let mut block = Block::take();
+                let appended = std::mem::take(&mut held.appended);
+                let exchanged = held.handle()?.exchange(&appended, block.raw());
+                // What failed is not sent again.
+                held.appended = appended;
+                held.appended.clear();
+                exchanged?;
+                held.batch = reply::several(block)?;
+            }
+            let next = held.batch.next();
+            out.set(next.ok_or_else(|| Failure::internal("a pipeline without replies"))?);
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_exchange sends commands that are RESP already and gives their replies as RESP, for whoever
+/// has a codec. `*reply` and `*reply_len` are the replies, one behind the other, as many as there were
+/// commands; they are the handle's memory, and stay until its next call.
+///
+/// Blocks and fails as swm_handle_command_argv does, for all commands together.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_exchange(
+    handle: *mut swm_handle,
+    request: *const c_char,
+    request_len: usize,
+    reply: *mut *const c_char,
+    reply_len: *mut usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let (reply, reply_len) =
+                (guard::result("reply", reply)?, guard::result("reply_len", reply_len)?);
+            let request = guard::bytes("request", request, request_len)?;
+            if request.is_empty() {
+                return Err(Failure::argument("request_len is 0: there is no command to send"));
+            }
+            let mut held = ALL.get(handle)?;
+            let held = held.get();
+            held.check_no_pipeline()?;
+            let Held { handle: Some(handle), raw, .. } = held else {
+                return Err(Failure::internal("a handle that was found is gone"));
+            };
+            handle.exchange(request, raw)?;
+            reply.set(raw.bytes().as_ptr().cast());
+            reply_len.set(raw.bytes().len());
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has
+/// none at the moment, or `handle` is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_generation(handle: *const swm_handle) -> u64 {
+    guard::peek(0, || Ok(ALL.get(handle)?.get().handle()?.generation()))
+}
+
+/// swm_handle_fd tells the descriptor of the handle's connection, to look at and not to touch; -1 when
+/// it has none at the moment, or `handle` is none. It changes when the handle moves.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
+    guard::peek(-1, || Ok(ALL.get(handle)?.get().handle()?.descriptor().unwrap_or(-1)))
+}
+
+/// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
+/// not taken are dropped. NULL, and a handle that was released, are left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_release(handle: *mut swm_handle) {
+    guard::peek((), || with_spare(|spare| ALL.remove(handle, spare, Held::end)).map(drop));
+}

@@ -1,0 +1,398 @@
+//! `swm_subscription` and `swm_delivery`: what is published, across switches.
+
+use std::{
+    ffi::{CString, c_char, c_int},
+    ptr,
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    factory::{self, swm_factory},
+    guard::{self, Failure},
+    id::{self, Kind},
+    shares::Shares,
+    status::{swm_error, swm_status},
+};
+use crate::{
+    error::Error,
+    subscription::{Closer, Delivery, Gap, Message, Subscription},
+};
+
+/// A subscription to channels or patterns, with a connection of its own. It subscribes again by itself
+/// when the master is replaced or the connection breaks, and says where messages may be missing.
+///
+/// Owner: whoever opened it, and closes it with swm_subscription_close.
+/// Threads: one at a time takes deliveries and changes it (another gets SWM_E_BUSY); any may close it,
+/// also while another waits for a delivery, which wakes it.
+pub struct swm_subscription {
+    _private: [u8; 0],
+}
+
+/// What a subscription brought.
+///
+/// Owner: whoever took it, with swm_subscription_next, and frees it with swm_delivery_free. What its
+/// accessors give lives as long as it does.
+/// Threads: any, as many at once as you like.
+pub struct swm_delivery(Brought);
+
+enum Brought {
+    Message(Message),
+    Gap { gap: Gap, text: CString },
+}
+
+/// What a delivery is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum swm_delivery_kind {
+    /// None: what swm_delivery_type says of NULL.
+    SWM_DELIVERY_NONE = 0,
+    /// A message.
+    SWM_DELIVERY_MESSAGE = 1,
+    /// It subscribed again, and messages may be missing before this. What comes from now on is
+    /// complete, and so is what is read from now on.
+    SWM_DELIVERY_GAP = 2,
+}
+
+struct Sub {
+    subscription: Mutex<Subscription>,
+    closer: Closer,
+}
+
+static ALL: Shares<Arc<Sub>> = Shares::of(Kind::Subscription);
+
+impl Sub {
+    /// Runs something on the subscription, unless another thread does.
+    fn with<R>(
+        &self,
+        body: impl FnOnce(&mut Subscription) -> Result<R, Error>,
+    ) -> Result<R, Failure> {
+        let mut subscription =
+            self.subscription.try_lock().ok_or_else(|| id::busy(Kind::Subscription))?;
+        Ok(body(&mut subscription)?)
+    }
+}
+
+/// Names of channels or patterns.
+///
+/// # Safety
+/// `names` has `count` pointers, each to `lens[i]` bytes, or to a C string where `lens` is NULL.
+unsafe fn names(
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    if names.is_null() && count > 0 {
+        return Err(Failure::null("names"));
+    }
+    (0..count)
+        .map(|index| {
+            // SAFETY: there are `count` of them, as this function demands.
+            let name = unsafe { *names.add(index) };
+            if name.is_null() {
+                return Err(Failure::null(&format!("names[{index}]")));
+            }
+            if lens.is_null() {
+                // SAFETY: not NULL, and ended by a NUL as this function demands.
+                return Ok(unsafe { std::ffi::CStr::from_ptr(name) }.to_bytes().to_vec());
+            }
+            // SAFETY: there are `count` lengths and as many bytes as they say, as demanded.
+            Ok(unsafe { guard::bytes("a name", name, *lens.add(index)) }?.to_vec())
+        })
+        .collect()
+}
+
+/// swm_factory_subscribe subscribes to channels. `lens` are the lengths of their names; where it is NULL,
+/// they are C strings.
+///
+/// Blocks until the master confirmed it, at most for `get_timeout` (5 s unless set).
+///
+/// Errors: SWM_E_NO_MASTER, SWM_E_COMMAND_TIMEOUT, SWM_E_PERMISSION, SWM_E_INVALID_CONFIG for no names,
+/// SWM_E_CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_factory_subscribe(
+    factory: *const swm_factory,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    out: *mut *mut swm_subscription,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("out", out)?;
+            let opened = factory::find(factory)?;
+            let names = self::names(count, names, lens)?;
+            out.set(give_out(opened.factory.subscribe(names)?)?);
+            Ok(())
+        })
+    }
+}
+
+/// swm_factory_psubscribe subscribes to patterns. See swm_factory_subscribe, which it is like.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_factory_psubscribe(
+    factory: *const swm_factory,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    out: *mut *mut swm_subscription,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("out", out)?;
+            let opened = factory::find(factory)?;
+            let names = self::names(count, names, lens)?;
+            out.set(give_out(opened.factory.psubscribe(names)?)?);
+            Ok(())
+        })
+    }
+}
+
+fn give_out(subscription: Subscription) -> Result<*mut swm_subscription, Failure> {
+    let closer = subscription.closer();
+    ALL.add(Arc::new(Sub { subscription: Mutex::new(subscription), closer }))
+}
+
+/// swm_subscription_subscribe subscribes to further channels. Blocks until the master confirmed it, at
+/// most for `command_timeout`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_subscription_subscribe(
+    subscription: *mut swm_subscription,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let names = self::names(count, names, lens)?;
+            ALL.get(subscription)?.with(|subscription| subscription.subscribe(names))
+        })
+    }
+}
+
+/// swm_subscription_psubscribe subscribes to further patterns. Blocks as swm_subscription_subscribe does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_subscription_psubscribe(
+    subscription: *mut swm_subscription,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let names = self::names(count, names, lens)?;
+            ALL.get(subscription)?.with(|subscription| subscription.psubscribe(names))
+        })
+    }
+}
+
+/// swm_subscription_unsubscribe ends the subscription to channels. Blocks as swm_subscription_subscribe
+/// does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_subscription_unsubscribe(
+    subscription: *mut swm_subscription,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let names = self::names(count, names, lens)?;
+            ALL.get(subscription)?.with(|subscription| subscription.unsubscribe(names))
+        })
+    }
+}
+
+/// swm_subscription_punsubscribe ends the subscription to patterns. Blocks as swm_subscription_subscribe
+/// does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_subscription_punsubscribe(
+    subscription: *mut swm_subscription,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let names = self::names(count, names, lens)?;
+            ALL.get(subscription)?.with(|subscription| subscription.punsubscribe(names))
+        })
+    }
+}
+
+/// swm_subscription_next takes the next delivery. While it waits it also subscribes again, where that is
+/// needed: nothing else does. Free the delivery with swm_delivery_free.
+///
+/// Blocks until there is one, at most for `timeout_ms` milliseconds; not at all with 0.
+///
+/// Errors: SWM_E_NOTHING when none came, SWM_E_CLOSED when it or the factory was closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_subscription_next(
+    subscription: *mut swm_subscription,
+    timeout_ms: u32,
+    out: *mut *mut swm_delivery,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("out", out)?;
+            let timeout = Duration::from_millis(timeout_ms.into());
+            let sub = ALL.get(subscription)?;
+            let Some(delivery) = sub.with(|subscription| subscription.next_timeout(timeout))?
+            else {
+                return Err(Failure::nothing(format!(
+                    "nothing was delivered within {timeout_ms} ms"
+                )));
+            };
+            let brought = match delivery {
+                Delivery::Message(message) => Brought::Message(message),
+                Delivery::Gap(gap) => {
+                    let text = CString::new(gap.to_string().replace('\0', "?")).unwrap_or_default();
+                    Brought::Gap { gap, text }
+                }
+            };
+            out.set(Box::into_raw(Box::new(swm_delivery(brought))));
+            Ok(())
+        })
+    }
+}
+
+/// swm_subscription_close closes a subscription, and wakes who waits for its deliveries. NULL, and one
+/// that was closed, are left alone. Blocks never.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_subscription_close(subscription: *mut swm_subscription) {
+    guard::peek((), || {
+        ALL.remove(subscription)?.closer.close();
+        Ok(())
+    });
+}
+
+/// What a pointer to a delivery leads to.
+///
+/// # Safety
+/// `delivery` is NULL or a delivery that has not been freed.
+unsafe fn look<'d>(delivery: *const swm_delivery) -> Option<&'d Brought> {
+    // SAFETY: as this function demands.
+    unsafe { delivery.as_ref() }.map(|delivery| &delivery.0)
+}
+
+/// Gives bytes to C.
+///
+/// # Safety
+/// `len` is NULL or may be written to.
+unsafe fn give(bytes: Option<&[u8]>, len: *mut usize) -> *const c_char {
+    if !len.is_null() {
+        // SAFETY: not NULL, and writable as this function demands.
+        unsafe { len.write(bytes.map_or(0, <[u8]>::len)) };
+    }
+    bytes.map_or(ptr::null(), |bytes| bytes.as_ptr().cast())
+}
+
+/// swm_delivery_type tells what it is, a swm_delivery_kind; SWM_DELIVERY_NONE of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_type(delivery: *const swm_delivery) -> c_int {
+    // SAFETY: the caller vouches for it, as the header demands.
+    let kind = match unsafe { look(delivery) } {
+        None => swm_delivery_kind::SWM_DELIVERY_NONE,
+        Some(Brought::Message(_)) => swm_delivery_kind::SWM_DELIVERY_MESSAGE,
+        Some(Brought::Gap { .. }) => swm_delivery_kind::SWM_DELIVERY_GAP,
+    };
+    kind as c_int
+}
+
+/// swm_delivery_channel gives the channel of a message, and its length in bytes where `len` is not NULL.
+/// No NUL follows. NULL of a gap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_channel(
+    delivery: *const swm_delivery,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        let channel = match look(delivery) {
+            Some(Brought::Message(message)) => Some(message.channel_bytes()),
+            _ => None,
+        };
+        give(channel, len)
+    }
+}
+
+/// swm_delivery_pattern gives the pattern that a message came by, and its length in bytes where `len` is
+/// not NULL. No NUL follows. NULL when it came by its channel, and of a gap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_pattern(
+    delivery: *const swm_delivery,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        let pattern = match look(delivery) {
+            Some(Brought::Message(message)) => message.pattern_bytes(),
+            _ => None,
+        };
+        give(pattern, len)
+    }
+}
+
+/// swm_delivery_payload gives the payload of a message, and its length in bytes where `len` is not NULL.
+/// No NUL follows. NULL of a gap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_payload(
+    delivery: *const swm_delivery,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        let payload = match look(delivery) {
+            Some(Brought::Message(message)) => Some(message.payload_bytes()),
+            _ => None,
+        };
+        give(payload, len)
+    }
+}
+
+/// swm_delivery_generation tells the generation of the master that a message came from, or that a gap
+/// leads to; 0 of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_generation(delivery: *const swm_delivery) -> u64 {
+    // SAFETY: the caller vouches for it, as the header demands.
+    match unsafe { look(delivery) } {
+        None => 0,
+        Some(Brought::Message(message)) => message.generation(),
+        Some(Brought::Gap { gap, .. }) => gap.to_generation,
+    }
+}
+
+/// swm_delivery_text gives a line for people about a gap, with a NUL behind it; NULL of a message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_text(delivery: *const swm_delivery) -> *const c_char {
+    // SAFETY: the caller vouches for it, as the header demands.
+    match unsafe { look(delivery) } {
+        Some(Brought::Gap { text, .. }) => text.as_ptr(),
+        _ => ptr::null(),
+    }
+}
+
+/// swm_delivery_free frees a delivery, once. NULL is left alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_delivery_free(delivery: *mut swm_delivery) {
+    if !delivery.is_null() {
+        // SAFETY: as the header demands it came from swm_subscription_next, and is freed once.
+        drop(unsafe { Box::from_raw(delivery) });
+    }
+}
