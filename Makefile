@@ -17,10 +17,16 @@ RUNS ?= 20
 LINES ?= redis-6.2 redis-7.0 redis-8.2 valkey-9.1
 TESTS ?= follow promotion planned in_a_row waiting partition quarantine unconfirmed adversity deployments
 
+# The libraries for C: with which features, and how compiled (`dev` for tests).
+CAPI_FEATURES ?= capi,tls-rustls
+CAPI_PROFILE ?= dist
+# The first part of SWM_ABI_VERSION's life: it grows when a program would have to be compiled anew.
+SONAME = libswitchmaster.so.0
+
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl demo test models matrix tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl demo capi test models matrix tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +42,10 @@ openssl:
 
 demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
+
+capi: ## Build the shared and the static library for C into target/capi (CAPI_PROFILE=dev: quickly)
+	$(CARGO) rustc --lib --profile $(CAPI_PROFILE) --features $(CAPI_FEATURES) --target-dir target/capi \
+		--crate-type cdylib --crate-type staticlib -- -C link-arg=-Wl,-soname,$(SONAME)
 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
