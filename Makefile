@@ -66,8 +66,11 @@ fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
-contender: ## Build the program that benches/steady.conf names, for a driver that compares clients
+contender: capi ## Build the programs that benches/steady.conf names, for a driver that compares clients
 	$(CARGO) build --profile bench --example contender
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -pedantic -Werror -Iinclude \
+		-o target/release/examples/contender-c benches/c/contender.c target/capi/dist/libswitchmaster.a \
+		-lpthread -ldl -lm -lgcc_s
 
 bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
 	$(CARGO) bench --bench scale
