@@ -1,9 +1,10 @@
 //! `swm_handle`: one connection that is taken, and the commands on it.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 
 use super::{
     block::Block,
+    corner,
     guard::{self, Failure},
     id::Kind,
     reply::{self, Batch, swm_reply},
@@ -22,9 +23,13 @@ pub struct swm_handle {
 }
 
 /// What a handle's slot holds, memory that is used again included.
+// What a checkout touches lies first, beside the slot's word.
 #[derive(Default)]
+#[repr(C)]
 struct Held {
     handle: Option<Handle>,
+    /// Whether there is anything in the rest.
+    used: bool,
     /// Commands on their way out.
     request: Vec<u8>,
     /// Commands of a pipeline that have not been sent.
@@ -40,31 +45,15 @@ const KEPT: usize = 64 << 10;
 
 static ALL: Slots<Held> = Slots::of(Kind::Handle);
 
-/// The slot that this thread gave back last.
-struct Own(Spare);
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        ALL.put_back(&self.0);
-    }
-}
-
-thread_local! {
-    static OWN: Own = const { Own(Spare::none()) };
-}
-
-#[inline]
-fn with_spare<R>(body: impl Fn(&Spare) -> R) -> R {
-    // While a thread ends it has none.
-    OWN.try_with(|own| body(&own.0)).unwrap_or_else(|_| body(&Spare::none()))
-}
-
 /// Gives a handle a number.
 #[inline]
-pub(super) fn give_out(handle: Handle) -> Result<*mut swm_handle, Failure> {
-    let mut handle = Some(handle);
-    OWN.try_with(|own| ALL.add(&own.0, |held| held.handle = handle.take()))
-        .unwrap_or_else(|_| ALL.add(&Spare::none(), |held| held.handle = handle.take()))
+pub(super) fn give_out(handle: Handle, spare: &Spare) -> Result<*mut swm_handle, Failure> {
+    ALL.add(spare, |held| held.handle = Some(handle))
+}
+
+/// Takes back what a thread kept that ends.
+pub(super) fn put_back(spare: &Spare) {
+    ALL.put_back(spare);
 }
 
 impl Held {
@@ -83,9 +72,18 @@ impl Held {
         ))
     }
 
-    /// Empties everything, and keeps memory that is worth keeping.
+    /// Takes the handle, and empties what commands have left.
     #[inline]
     fn end(&mut self) -> Option<Handle> {
+        if self.used {
+            self.empty();
+        }
+        self.handle.take()
+    }
+
+    /// Keeps memory that is worth keeping.
+    fn empty(&mut self) {
+        self.used = false;
         self.appended.clear();
         self.batch.clear();
         for memory in [&mut self.request, &mut self.appended] {
@@ -94,7 +92,6 @@ impl Held {
             }
         }
         self.raw.clear();
-        self.handle.take()
     }
 }
 
@@ -118,9 +115,8 @@ unsafe fn encode(
     if argc > i32::MAX as usize {
         return Err(Failure::argument(format!("argc is {argc}, more than a server takes")));
     }
-    let mut digits = Digits::default();
     into.push(b'*');
-    into.extend_from_slice(digits.of(argc));
+    push_number(into, argc);
     for index in 0..argc {
         // SAFETY: there are `argc` of them, as this function demands.
         let arg = unsafe { *argv.add(index) };
@@ -129,14 +125,15 @@ unsafe fn encode(
                 return Err(Failure::null(&format!("argv[{index}]")));
             }
             // SAFETY: not NULL, and ended by a NUL as this function demands.
-            unsafe { std::ffi::CStr::from_ptr(arg) }.to_bytes()
+            unsafe { CStr::from_ptr(arg) }.to_bytes()
         } else {
             // SAFETY: there are `argc` lengths and as many bytes as they say, as demanded.
             unsafe { guard::bytes("an argument", arg, *argvlen.add(index)) }
                 .map_err(|failure| failure.about(&format!("argv[{index}]")))?
         };
+        into.reserve(arg.len() + FRAMING);
         into.extend_from_slice(b"\r\n$");
-        into.extend_from_slice(digits.of(arg.len()));
+        push_number(into, arg.len());
         into.extend_from_slice(b"\r\n");
         into.extend_from_slice(arg);
     }
@@ -144,26 +141,21 @@ unsafe fn encode(
     Ok(())
 }
 
-/// A number in decimal, without an allocation.
-struct Digits([u8; 20]);
+/// More than an argument has around it.
+const FRAMING: usize = 32;
 
-impl Default for Digits {
-    fn default() -> Digits {
-        Digits([b'0'; 20])
-    }
-}
-
-impl Digits {
-    #[inline]
-    fn of(&mut self, mut number: usize) -> &[u8] {
-        let mut at = self.0.len();
-        loop {
-            at -= 1;
-            self.0[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return &self.0[at..];
-            }
+/// Appends a number in decimal. Most have one digit or two, which are not worth a copy.
+#[inline]
+fn push_number(into: &mut Vec<u8>, number: usize) {
+    match number {
+        0..10 => into.push(b'0' + number as u8),
+        10..100 => {
+            into.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8])
+        }
+        _ => {
+            push_number(into, number / 100);
+            let rest = number % 100;
+            into.extend_from_slice(&[b'0' + (rest / 10) as u8, b'0' + (rest % 10) as u8]);
         }
     }
 }
@@ -200,6 +192,7 @@ pub unsafe extern "C" fn swm_handle_command_argv(
             let mut held = ALL.get(handle)?;
             let held = held.get();
             held.check_no_pipeline()?;
+            held.used = true;
             held.request.clear();
             encode(&mut held.request, argc, argv, argvlen)?;
             let mut block = Block::take();
@@ -227,7 +220,9 @@ pub unsafe extern "C" fn swm_handle_append_argv(
     unsafe {
         guard::guard(err, || {
             let mut held = ALL.get(handle)?;
-            let appended = &mut held.get().appended;
+            let held = held.get();
+            held.used = true;
+            let appended = &mut held.appended;
             let before = appended.len();
             let encoded = encode(appended, argc, argv, argvlen);
             if encoded.is_err() {
@@ -306,6 +301,7 @@ pub unsafe extern "C" fn swm_handle_exchange(
             let mut held = ALL.get(handle)?;
             let held = held.get();
             held.check_no_pipeline()?;
+            held.used = true;
             let Held { handle: Some(handle), raw, .. } = held else {
                 return Err(Failure::internal("a handle that was found is gone"));
             };
@@ -335,5 +331,7 @@ pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
 /// not taken are dropped. NULL, and a handle that was released, are left alone.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_release(handle: *mut swm_handle) {
-    guard::peek((), || with_spare(|spare| ALL.remove(handle, spare, Held::end)).map(drop));
+    guard::peek((), || {
+        corner::with(|corner| ALL.remove(handle, &corner.spare, Held::end)).map(drop)
+    });
 }

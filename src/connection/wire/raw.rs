@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Memory for replies up to this is kept for the next ones.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 128 << 10;
 
 /// One reply, as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ struct Open {
 /// The replies to one [`Handle::exchange`](crate::Handle::exchange): RESP, as the server sent it, in
 /// one piece of memory.
 ///
-/// To be used again and again: up to 64 KiB of memory are kept.
+/// To be used again and again: up to 128 KiB of memory are kept.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
