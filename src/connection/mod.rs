@@ -11,6 +11,7 @@
 mod command;
 mod converse;
 mod dial;
+mod flow;
 mod gate;
 mod handshake;
 mod inbox;
@@ -50,8 +51,10 @@ pub(crate) use self::{
 };
 use self::{
     converse::{Expected, Form, Values},
+    flow::Flow,
     link::{Fault, Link, Ungreeted},
     replies::Reply,
+    wire::{Skim, Skimmed},
 };
 pub(crate) use crate::config::Protocol;
 use crate::{
@@ -70,6 +73,9 @@ pub(crate) struct Connection {
     state: State,
     command_timeout: Duration,
     distress: Option<Distress>,
+    limits: Limits,
+    /// Once bytes have passed through as a stream.
+    flow: Option<Box<Flow>>,
     /// False from the first byte of a command to the last of its reply, so that a panic or an
     /// error in between, whatever it is, leaves it false.
     clean: bool,
@@ -160,6 +166,8 @@ impl Connection {
             state: State::new(settings.db),
             command_timeout: settings.command_timeout,
             distress: None,
+            limits: settings.limits,
+            flow: None,
             clean: true,
         })
     }
