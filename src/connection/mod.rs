@@ -181,6 +181,19 @@ impl Connection {
         self.link.stream.socket().as_fd().as_raw_fd()
     }
 
+    #[cfg(feature = "capi")]
+    pub(crate) fn duplicate(&self) -> Option<std::os::fd::OwnedFd> {
+        self.link.stream.socket().as_fd().try_clone_to_owned().ok()
+    }
+
+    /// Sets anew what a duplicate of the descriptor shares; a connection that refuses is over.
+    #[cfg(feature = "capi")]
+    pub(crate) fn reclaim(&mut self) {
+        if self.link.stream.socket().set_up_again(self.command_timeout).is_err() {
+            self.clean = false;
+        }
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }

@@ -92,6 +92,13 @@ impl Socket {
         self.inner.set_read_timeout(timeout)
     }
 
+    /// As it was when it was connected.
+    #[cfg(feature = "capi")]
+    pub(crate) fn set_up_again(&self, recv_timeout: Duration) -> io::Result<()> {
+        self.inner.set_nonblocking(false)?;
+        self.set_recv_timeout(Some(recv_timeout))
+    }
+
     /// Connects, waiting until `deadline`. A shutdown meanwhile ends it with `ConnectionAborted`.
     pub(crate) fn connect(&self, address: &SockAddr, deadline: Instant) -> io::Result<()> {
         self.inner.set_nonblocking(true)?;

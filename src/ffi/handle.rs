@@ -1,6 +1,10 @@
 //! `swm_handle`: one connection that is taken, and the commands on it.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::{
+    ffi::{CStr, c_char, c_int},
+    mem,
+    os::fd::IntoRawFd,
+};
 
 use super::{
     block::Block,
@@ -30,6 +34,8 @@ struct Held {
     handle: Option<Handle>,
     /// Whether there is anything in the rest.
     used: bool,
+    /// Whether somebody has a duplicate of its descriptor, and may have set what both share.
+    lent: bool,
     /// Commands on their way out.
     request: Vec<u8>,
     /// Commands of a pipeline that have not been sent.
@@ -84,6 +90,11 @@ impl Held {
     /// Keeps memory that is worth keeping.
     fn empty(&mut self) {
         self.used = false;
+        if mem::take(&mut self.lent)
+            && let Some(handle) = &mut self.handle
+        {
+            handle.reclaim();
+        }
         self.appended.clear();
         self.batch.clear();
         for memory in [&mut self.request, &mut self.appended] {
@@ -260,7 +271,7 @@ pub unsafe extern "C" fn swm_handle_get_reply(
                     ));
                 }
                 let mut block = Block::take();
-                let appended = std::mem::take(&mut held.appended);
+                let appended = mem::take(&mut held.appended);
                 let exchanged = held.handle()?.exchange(&appended, block.raw());
                 // What failed is not sent again.
                 held.appended = appended;
@@ -311,6 +322,81 @@ pub unsafe extern "C" fn swm_handle_exchange(
             Ok(())
         })
     }
+}
+
+/// swm_handle_send sends a part of a stream of commands (RESP), in pieces of any size: for a client that
+/// has a codec and buffers of its own and wants a socket. swm_handle_receive gives what comes back.
+///
+/// Each call passes the gate, and waits behind the fence, as swm_handle_command_argv does. The handle
+/// moves to the next master while nothing is under way on it: every command was sent whole, and every
+/// reply received. Calls for whole commands are refused while something is.
+///
+/// Blocks until everything is sent, at most for `command_timeout`, and for `get_timeout` before that
+/// when the handle has to move.
+///
+/// Errors: those of swm_handle_command_argv. The outcome is that of all commands that are under way, and
+/// none is any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_send(
+    handle: *mut swm_handle,
+    data: *const c_char,
+    len: usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let data = guard::bytes("data", data, len)?;
+            let mut held = ALL.get(handle)?;
+            let held = held.get();
+            held.check_no_pipeline()?;
+            held.handle()?.send(data)?;
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_receive receives a part of the stream of replies: at least a byte, at most `capacity`, and
+/// tells in `*received` how many.
+///
+/// Blocks for as long as what is under way may take: `command_timeout` from the last part that was sent,
+/// and the timeouts of blocking commands on top; without end where such a one is 0, or the connection is
+/// subscribed and nothing is under way. A switch ends it at once.
+///
+/// Errors: as of swm_handle_send, and SWM_E_INVALID_CONFIG when no reply is to come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_receive(
+    handle: *mut swm_handle,
+    buffer: *mut c_char,
+    capacity: usize,
+    received: *mut usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let received = guard::result("received", received)?;
+            let buffer = guard::buffer("buffer", buffer, capacity)?;
+            let mut held = ALL.get(handle)?;
+            received.set(held.get().handle()?.receive(buffer)?);
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_hiredis_fd gives a duplicate of the descriptor of the handle's connection, for a
+/// redisContext; `switchmaster_hiredis.h` has the rest. It is the caller's to close, and good for
+/// poll(2): what is read from or written to it passes no gate. -1 when there is no connection at the
+/// moment, or `handle` is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_hiredis_fd(handle: *mut swm_handle) -> c_int {
+    guard::peek(-1, || {
+        let mut held = ALL.get(handle)?;
+        let held = held.get();
+        (held.used, held.lent) = (true, true);
+        let duplicate = held.handle()?.duplicate();
+        Ok(duplicate.map_or(-1, IntoRawFd::into_raw_fd))
+    })
 }
 
 /// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has

@@ -1,5 +1,7 @@
 //! A handle: one checked-out connection that follows the master while it holds no state.
 
+#[cfg(feature = "capi")]
+use std::os::fd::OwnedFd;
 use std::{fmt, os::fd::RawFd, sync::Arc, time::Instant};
 
 use redis::{Cmd, ConnectionLike, RedisResult, Value};
@@ -154,6 +156,20 @@ impl Handle {
     /// [`Handle::address`] is.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.lease().and_then(|lease| lease.descriptor())
+    }
+
+    /// A descriptor of its own for this handle's connection, good for waiting on it.
+    #[cfg(feature = "capi")]
+    pub(crate) fn duplicate(&self) -> Option<OwnedFd> {
+        self.lease().and_then(|lease| lease.duplicate())
+    }
+
+    /// Sets anew what whoever had a duplicate may have set.
+    #[cfg(feature = "capi")]
+    pub(crate) fn reclaim(&mut self) {
+        if let Grip::Held(lease, _) = &mut self.grip {
+            lease.live().connection.reclaim();
+        }
     }
 
     fn lease(&self) -> Option<&Lease> {
