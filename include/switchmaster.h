@@ -596,15 +596,17 @@ swm_status swm_handle_receive(swm_handle *handle,
 int swm_handle_hiredis_fd(swm_handle *handle);
 
 /// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has
-/// none at the moment, or `handle` is none.
+/// none at the moment, is in use by another thread, or `handle` is none.
 uint64_t swm_handle_generation(const swm_handle *handle);
 
 /// swm_handle_fd tells the descriptor of the handle's connection, to look at and not to touch; -1 when
-/// it has none at the moment, or `handle` is none. It changes when the handle moves.
+/// it has none at the moment, is in use by another thread, or `handle` is none. It changes when the
+/// handle moves.
 int swm_handle_fd(const swm_handle *handle);
 
 /// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
-/// not taken are dropped. NULL, and a handle that was released, are left alone.
+/// not taken are dropped. NULL, a handle that was released, and one that another thread is using, are
+/// left alone. Blocks never.
 void swm_handle_release(swm_handle *handle);
 
 /* ---- Replies ------------------------------------------------------------------------------- */

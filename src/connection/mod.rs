@@ -122,8 +122,10 @@ impl Connection {
                 let next = match (&settings.tls, &fault) {
                     (None, Fault::Io(_) | Fault::Closed | Fault::Protocol(_)) => {
                         "check that a Redis server listens there, and whether it expects TLS"
+                            .to_owned()
                     }
-                    _ => "check that a Redis server listens there and is not overloaded",
+                    (Some(tls), Fault::Closed) => tls.explain_hang_up(),
+                    _ => "check that a Redis server listens there and is not overloaded".to_owned(),
                 };
                 let (kind, cause) = match fault {
                     Fault::Io(error) => (

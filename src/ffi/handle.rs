@@ -400,21 +400,23 @@ pub extern "C" fn swm_handle_hiredis_fd(handle: *mut swm_handle) -> c_int {
 }
 
 /// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has
-/// none at the moment, or `handle` is none.
+/// none at the moment, is in use by another thread, or `handle` is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_generation(handle: *const swm_handle) -> u64 {
     guard::peek(0, || Ok(ALL.get(handle)?.get().handle()?.generation()))
 }
 
 /// swm_handle_fd tells the descriptor of the handle's connection, to look at and not to touch; -1 when
-/// it has none at the moment, or `handle` is none. It changes when the handle moves.
+/// it has none at the moment, is in use by another thread, or `handle` is none. It changes when the
+/// handle moves.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
     guard::peek(-1, || Ok(ALL.get(handle)?.get().handle()?.descriptor().unwrap_or(-1)))
 }
 
 /// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
-/// not taken are dropped. NULL, and a handle that was released, are left alone.
+/// not taken are dropped. NULL, a handle that was released, and one that another thread is using, are
+/// left alone. Blocks never.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_release(handle: *mut swm_handle) {
     guard::peek((), || {
