@@ -118,6 +118,125 @@ typedef enum {
     SWM_REPLIED = 2,
 } swm_outcome;
 
+/// What a delivery is.
+typedef enum {
+    /// None: what swm_delivery_type says of NULL.
+    SWM_DELIVERY_NONE = 0,
+    /// A message.
+    SWM_DELIVERY_MESSAGE = 1,
+    /// It subscribed again, and messages may be missing before this. What comes from now on is
+    /// complete, and so is what is read from now on.
+    SWM_DELIVERY_GAP = 2,
+} swm_delivery_kind;
+
+/// What happened. Later versions may add some.
+typedef enum {
+    /// One that this header does not know; its name and text do.
+    SWM_EVENT_OTHER = 0,
+    /// Handles lead to another master from now on.
+    SWM_EVENT_SWITCHED = 1,
+    /// A sentinel chose this replica as the next master.
+    SWM_EVENT_CHOSEN = 2,
+    /// A replica says that it is a master now.
+    SWM_EVENT_PROMOTED = 3,
+    /// The same, and the sentinels' answers do not prove that it is the one to follow.
+    SWM_EVENT_NOT_PROVEN = 4,
+    /// Commands wait from now on.
+    SWM_EVENT_FENCE_RAISED = 5,
+    /// Commands no longer wait.
+    SWM_EVENT_FENCE_LIFTED = 6,
+    /// The sentinels named the master that was switched to at its promotion.
+    SWM_EVENT_CONFIRMED = 7,
+    /// Commands ran on a master that may have been replaced already.
+    SWM_EVENT_OVERRULED = 8,
+    /// Fewer than a majority of the sentinels can be heard.
+    SWM_EVENT_MAJORITY_LOST = 9,
+    /// A majority can be heard again.
+    SWM_EVENT_MAJORITY_REGAINED = 10,
+    /// The link to a sentinel is up.
+    SWM_EVENT_SENTINEL_UP = 11,
+    /// The link to a sentinel ended.
+    SWM_EVENT_SENTINEL_DOWN = 12,
+    /// A sentinel that was not configured became known.
+    SWM_EVENT_SENTINEL_FOUND = 13,
+    /// A sentinel that had been found is no longer listed.
+    SWM_EVENT_SENTINEL_FORGOTTEN = 14,
+    /// Most sentinels cannot reach a node.
+    SWM_EVENT_NODE_DOWN = 15,
+    /// A node is reached again.
+    SWM_EVENT_NODE_UP = 16,
+    /// A node came back as another process.
+    SWM_EVENT_NODE_RESTARTED = 17,
+    /// A replica is read from, from now on.
+    SWM_EVENT_REPLICA_JOINED = 18,
+    /// A replica is no longer read from.
+    SWM_EVENT_REPLICA_LEFT = 19,
+    /// A sentinel began to replace the master.
+    SWM_EVENT_FAILOVER_STARTED = 20,
+    /// The sentinels gave a failover up.
+    SWM_EVENT_FAILOVER_ABORTED = 21,
+    /// No sentinel monitors the service any longer.
+    SWM_EVENT_SERVICE_REMOVED = 22,
+    /// One does again.
+    SWM_EVENT_SERVICE_MONITORED = 23,
+    /// Sentinels name different masters.
+    SWM_EVENT_DISAGREEMENT = 24,
+    /// The master that is named does not say that it is one.
+    SWM_EVENT_NOT_VERIFIED = 25,
+    /// A sentinel published something that cannot be read.
+    SWM_EVENT_MALFORMED = 26,
+    /// A handle has been out for longer than `leak_after`.
+    SWM_EVENT_LEAKED = 27,
+    /// Events were lost, because nobody took them.
+    SWM_EVENT_MISSED = 28,
+} swm_event_kind;
+
+/// Where a handle reads from.
+typedef enum {
+    /// The master.
+    SWM_READ_MASTER = 0,
+    /// A replica; an error when none may be read from.
+    SWM_READ_REPLICA = 1,
+    /// A replica, or the master when none may be read from.
+    SWM_READ_PREFER_REPLICA = 2,
+    /// The node that answers fastest, the master included.
+    SWM_READ_LOWEST_LATENCY = 3,
+} swm_read_from;
+
+/// What a reply is. The numbers are those of hiredis.
+typedef enum {
+    /// No reply: what swm_reply_type says of NULL.
+    SWM_REPLY_NONE = 0,
+    /// Bytes: swm_reply_str.
+    SWM_REPLY_STRING = 1,
+    /// Elements in order: swm_reply_elements, swm_reply_element.
+    SWM_REPLY_ARRAY = 2,
+    /// A whole number: swm_reply_integer.
+    SWM_REPLY_INTEGER = 3,
+    /// Nothing, as of a key that does not exist.
+    SWM_REPLY_NIL = 4,
+    /// A short text such as `OK`: swm_reply_str.
+    SWM_REPLY_STATUS = 5,
+    /// An error of the server, its code first, such as `WRONGTYPE ...`: swm_reply_str.
+    SWM_REPLY_ERROR = 6,
+    /// A number with a fraction: swm_reply_double, and swm_reply_str as it was sent.
+    SWM_REPLY_DOUBLE = 7,
+    /// Yes or no: swm_reply_boolean.
+    SWM_REPLY_BOOL = 8,
+    /// Pairs: keys and values in turn are the elements, so there are twice as many.
+    SWM_REPLY_MAP = 9,
+    /// Elements without order.
+    SWM_REPLY_SET = 10,
+    /// What a server says about a reply: swm_reply_attributes. As a map.
+    SWM_REPLY_ATTR = 11,
+    /// What was sent unasked, or confirms a subscription. As an array.
+    SWM_REPLY_PUSH = 12,
+    /// A whole number of any size, in decimal: swm_reply_str.
+    SWM_REPLY_BIGNUM = 13,
+    /// Text of a format that swm_reply_format tells: swm_reply_str.
+    SWM_REPLY_VERB = 14,
+} swm_reply_kind;
+
 /// What a subscription brought.
 ///
 /// Owner: whoever took it, with swm_subscription_next, and frees it with swm_delivery_free. What its
