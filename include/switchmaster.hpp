@@ -264,6 +264,11 @@ public:
         return *this;
     }
 
+    /// See ReplyView::str.
+    std::string_view str() const & noexcept { return ReplyView::str(); }
+    /// The same of a reply that ends with the expression, `redis.command({"GET", key}).str()`: a copy.
+    std::string str() && { return std::string(ReplyView::str()); }
+
 private:
     detail::Owned<swm_reply, swm_reply_free> owned_;
 };

@@ -44,7 +44,8 @@ fn needed(file: &Path) -> BTreeSet<String> {
 fn dynamic(file: &Path, tag: &str) -> BTreeSet<String> {
     let printed = output(Command::new("readelf").args(["--dynamic", "--wide"]).arg(file));
     let entries = printed.lines().filter(|line| line.contains(tag));
-    let name = |line: &str| line.split_once('[')?.1.split_once(']').map(|(name, _)| name.to_owned());
+    let name =
+        |line: &str| line.split_once('[')?.1.split_once(']').map(|(name, _)| name.to_owned());
     entries.map(|line| name(line).expect("a name in brackets")).collect()
 }
 
@@ -146,7 +147,11 @@ fn cmake(installation: &Installation, build: &Path, wanted: &str) -> std::proces
         .expect("CMake is there: `make setup` gets what is missing");
     if configured.status.success() {
         output(
-            Command::new("cmake").arg("--build").arg(build).env_remove("MAKEFLAGS").env("LC_ALL", "C"),
+            Command::new("cmake")
+                .arg("--build")
+                .arg(build)
+                .env_remove("MAKEFLAGS")
+                .env("LC_ALL", "C"),
         );
     }
     configured
@@ -202,7 +207,10 @@ fn nothing_is_left_after_uninstall() {
         fs::write(prefix.join(other), "").unwrap();
     }
     installation.uninstall();
-    assert_eq!(tree(&prefix).into_keys().collect::<BTreeSet<_>>(), others.map(str::to_owned).into());
+    assert_eq!(
+        tree(&prefix).into_keys().collect::<BTreeSet<_>>(),
+        others.map(str::to_owned).into()
+    );
     assert!(!prefix.join("lib/cmake/switchmaster").exists());
     // A second time there is nothing to remove, and that is no failure.
     installation.uninstall();

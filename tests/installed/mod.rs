@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -99,7 +99,7 @@ impl Installation {
         self.link(compiler, sources, flags, &libraries, program)
     }
 
-    /// Compiles sources with `flags`, and `libraries` behind them.
+    /// Compiles sources with `flags` and those of CFLAGS or CXXFLAGS, and `libraries` behind them.
     pub fn link(
         &self,
         compiler: &str,
@@ -108,8 +108,11 @@ impl Installation {
         libraries: &[String],
         program: &Path,
     ) -> Program<'_> {
+        let more = env::var(if compiler == "c++" { "CXXFLAGS" } else { "CFLAGS" });
+        let more = more.unwrap_or_default();
         let mut command = Command::new(compiler);
-        command.args(STRICT).args(flags).args(sources).args(libraries).arg("-o").arg(program);
+        command.args(STRICT).args(flags).args(more.split_whitespace());
+        command.args(sources).args(libraries).arg("-o").arg(program);
         output(&mut command);
         self.program(program)
     }
@@ -156,9 +159,8 @@ pub fn source(path: &str) -> PathBuf {
 /// What a command prints, which has to succeed.
 pub fn output(command: &mut Command) -> String {
     let done = command.env_remove("LD_PRELOAD").output();
-    let done = done.unwrap_or_else(|error| {
-        panic!("{command:?}: {error}; `make setup` gets what is missing")
-    });
+    let done = done
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; `make setup` gets what is missing"));
     succeeded(&format!("{command:?}"), &done)
 }
 
