@@ -20,8 +20,20 @@ TESTS ?= follow promotion planned in_a_row waiting partition quarantine unconfir
 # The libraries for C: with which features, and how compiled (`dev` for tests).
 CAPI_FEATURES ?= capi,tls-rustls
 CAPI_PROFILE ?= dist
+# Where `make install` puts them; DESTDIR, for packages, comes before all of these.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
 # The first part of SWM_ABI_VERSION's life: it grows when a program would have to be compiled anew.
+ifeq ($(shell uname -s),Darwin)
+SONAME = libswitchmaster.0.dylib
+CAPI_LINK = -Wl,-install_name,$(LIBDIR)/$(SONAME)
+else
 SONAME = libswitchmaster.so.0
+CAPI_LINK = -Wl,-soname,$(SONAME)
+endif
+CAPI_OUT = target/capi/$(patsubst dev,debug,$(CAPI_PROFILE))
 
 # How the benchmarks in C are compiled, and what the static library needs.
 C_FLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -pedantic -Werror -Iinclude
@@ -30,12 +42,12 @@ C_LIBS = -lpthread -ldl -lm -lgcc_s
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl demo capi test models matrix tsan fuzz bench contender bench-failover bench-languages bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl compilers demo capi install uninstall test models matrix tsan fuzz bench contender bench-failover bench-languages bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: redis openssl ## Get what is missing: Redis and OpenSSL's headers (Debian, Ubuntu), and Valkey (pip)
+setup: redis openssl compilers ## Get what is missing: Redis, OpenSSL's headers and compilers (Debian, Ubuntu), and Valkey (pip)
 	@tests/servers valkey-9.1 >/dev/null
 
 redis:
@@ -44,12 +56,30 @@ redis:
 openssl:
 	@tests/setup openssl
 
+compilers:
+	@tests/setup c
+
 demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
 
 capi: ## Build the shared and the static library for C into target/capi (CAPI_PROFILE=dev: quickly)
+	@mkdir -p $(CAPI_OUT)
 	$(CARGO) rustc --lib --profile $(CAPI_PROFILE) --features $(CAPI_FEATURES) --target-dir target/capi \
-		--crate-type cdylib --crate-type staticlib -- -C link-arg=-Wl,-soname,$(SONAME)
+		--crate-type cdylib --crate-type staticlib -- -C link-arg=$(CAPI_LINK) \
+		--print native-static-libs=$(CAPI_OUT)/native-static-libs
+
+# So that `sudo make install` after `make capi` needs no Rust.
+$(CAPI_OUT)/native-static-libs: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+	@$(MAKE) capi
+
+INSTALL = OUT='$(CAPI_OUT)' SONAME='$(SONAME)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' \
+	INCLUDEDIR='$(INCLUDEDIR)' DESTDIR='$(DESTDIR)' packaging/install
+
+install: $(CAPI_OUT)/native-static-libs ## Install libraries, headers, pkg-config and CMake files (PREFIX=/usr/local DESTDIR=)
+	@$(INSTALL) install
+
+uninstall: ## Remove what `make install` installed (PREFIX=/usr/local DESTDIR=)
+	@$(INSTALL) uninstall
 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
@@ -99,8 +129,8 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 	for features in "" tls-rustls tls-native-tls; do \
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
-	for script in .ci/run tests/fuzz tests/matrix tests/msrv tests/run tests/servers tests/setup \
-		tests/tsan; do \
+	for script in .ci/run packaging/install tests/fuzz tests/matrix tests/msrv tests/run \
+		tests/servers tests/setup tests/tsan; do \
 		bash -n $$script || exit 1; done
 
 msrv: openssl ## Check that the oldest Rust that Cargo.toml promises is enough
