@@ -118,51 +118,16 @@ typedef enum {
     SWM_REPLIED = 2,
 } swm_outcome;
 
-/// Where a handle reads from.
+/// What a delivery is.
 typedef enum {
-    /// The master.
-    SWM_READ_MASTER = 0,
-    /// A replica; an error when none may be read from.
-    SWM_READ_REPLICA = 1,
-    /// A replica, or the master when none may be read from.
-    SWM_READ_PREFER_REPLICA = 2,
-    /// The node that answers fastest, the master included.
-    SWM_READ_LOWEST_LATENCY = 3,
-} swm_read_from;
-
-/// What a reply is. The numbers are those of hiredis.
-typedef enum {
-    /// No reply: what swm_reply_type says of NULL.
-    SWM_REPLY_NONE = 0,
-    /// Bytes: swm_reply_str.
-    SWM_REPLY_STRING = 1,
-    /// Elements in order: swm_reply_elements, swm_reply_element.
-    SWM_REPLY_ARRAY = 2,
-    /// A whole number: swm_reply_integer.
-    SWM_REPLY_INTEGER = 3,
-    /// Nothing, as of a key that does not exist.
-    SWM_REPLY_NIL = 4,
-    /// A short text such as `OK`: swm_reply_str.
-    SWM_REPLY_STATUS = 5,
-    /// An error of the server, its code first, such as `WRONGTYPE ...`: swm_reply_str.
-    SWM_REPLY_ERROR = 6,
-    /// A number with a fraction: swm_reply_double, and swm_reply_str as it was sent.
-    SWM_REPLY_DOUBLE = 7,
-    /// Yes or no: swm_reply_boolean.
-    SWM_REPLY_BOOL = 8,
-    /// Pairs: keys and values in turn are the elements, so there are twice as many.
-    SWM_REPLY_MAP = 9,
-    /// Elements without order.
-    SWM_REPLY_SET = 10,
-    /// What a server says about a reply: swm_reply_attributes. As a map.
-    SWM_REPLY_ATTR = 11,
-    /// What was sent unasked, or confirms a subscription. As an array.
-    SWM_REPLY_PUSH = 12,
-    /// A whole number of any size, in decimal: swm_reply_str.
-    SWM_REPLY_BIGNUM = 13,
-    /// Text of a format that swm_reply_format tells: swm_reply_str.
-    SWM_REPLY_VERB = 14,
-} swm_reply_kind;
+    /// None: what swm_delivery_type says of NULL.
+    SWM_DELIVERY_NONE = 0,
+    /// A message.
+    SWM_DELIVERY_MESSAGE = 1,
+    /// It subscribed again, and messages may be missing before this. What comes from now on is
+    /// complete, and so is what is read from now on.
+    SWM_DELIVERY_GAP = 2,
+} swm_delivery_kind;
 
 /// What happened. Later versions may add some.
 typedef enum {
@@ -226,16 +191,51 @@ typedef enum {
     SWM_EVENT_MISSED = 28,
 } swm_event_kind;
 
-/// What a delivery is.
+/// Where a handle reads from.
 typedef enum {
-    /// None: what swm_delivery_type says of NULL.
-    SWM_DELIVERY_NONE = 0,
-    /// A message.
-    SWM_DELIVERY_MESSAGE = 1,
-    /// It subscribed again, and messages may be missing before this. What comes from now on is
-    /// complete, and so is what is read from now on.
-    SWM_DELIVERY_GAP = 2,
-} swm_delivery_kind;
+    /// The master.
+    SWM_READ_MASTER = 0,
+    /// A replica; an error when none may be read from.
+    SWM_READ_REPLICA = 1,
+    /// A replica, or the master when none may be read from.
+    SWM_READ_PREFER_REPLICA = 2,
+    /// The node that answers fastest, the master included.
+    SWM_READ_LOWEST_LATENCY = 3,
+} swm_read_from;
+
+/// What a reply is. The numbers are those of hiredis.
+typedef enum {
+    /// No reply: what swm_reply_type says of NULL.
+    SWM_REPLY_NONE = 0,
+    /// Bytes: swm_reply_str.
+    SWM_REPLY_STRING = 1,
+    /// Elements in order: swm_reply_elements, swm_reply_element.
+    SWM_REPLY_ARRAY = 2,
+    /// A whole number: swm_reply_integer.
+    SWM_REPLY_INTEGER = 3,
+    /// Nothing, as of a key that does not exist.
+    SWM_REPLY_NIL = 4,
+    /// A short text such as `OK`: swm_reply_str.
+    SWM_REPLY_STATUS = 5,
+    /// An error of the server, its code first, such as `WRONGTYPE ...`: swm_reply_str.
+    SWM_REPLY_ERROR = 6,
+    /// A number with a fraction: swm_reply_double, and swm_reply_str as it was sent.
+    SWM_REPLY_DOUBLE = 7,
+    /// Yes or no: swm_reply_boolean.
+    SWM_REPLY_BOOL = 8,
+    /// Pairs: keys and values in turn are the elements, so there are twice as many.
+    SWM_REPLY_MAP = 9,
+    /// Elements without order.
+    SWM_REPLY_SET = 10,
+    /// What a server says about a reply: swm_reply_attributes. As a map.
+    SWM_REPLY_ATTR = 11,
+    /// What was sent unasked, or confirms a subscription. As an array.
+    SWM_REPLY_PUSH = 12,
+    /// A whole number of any size, in decimal: swm_reply_str.
+    SWM_REPLY_BIGNUM = 13,
+    /// Text of a format that swm_reply_format tells: swm_reply_str.
+    SWM_REPLY_VERB = 14,
+} swm_reply_kind;
 
 /// What a subscription brought.
 ///
