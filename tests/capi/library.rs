@@ -47,7 +47,9 @@ pub fn libraries() -> &'static Path {
             make.env("CARGO", cargo);
         }
         // What an outer make or cargo says is meant for what they start themselves.
-        ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"].iter().for_each(|name| drop(make.env_remove(name)));
+        for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
+            make.env_remove(name);
+        }
         finish(&mut make);
         let folder = root().join("target/capi/debug");
         // The name that programs look for when they start.
@@ -91,7 +93,7 @@ pub fn compiler(variable: &str, default: &str) -> Command {
 /// Compiles C and links it with the library: the shared one, or under ASan the static one.
 pub fn program<S: AsRef<OsStr>>(name: &str, sources: &[S]) -> PathBuf {
     let folder = libraries();
-    let program = scratch(name);
+    let program = scratch(&format!("{name}-{:?}", under()));
     replace(&program, |new| {
         let mut cc = compiler("CC", "cc");
         cc.args(["-std=c99", "-D_DEFAULT_SOURCE", "-g", "-O1", "-pthread"]).args(STRICT);
@@ -99,7 +101,8 @@ pub fn program<S: AsRef<OsStr>>(name: &str, sources: &[S]) -> PathBuf {
         if under() == Under::Asan {
             cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
             cc.arg("-fno-omit-frame-pointer").arg(folder.join("libswitchmaster.a"));
-            cc.args(["-lm", "-ldl", "-lrt", "-lgcc_s", "-lutil"]);
+            let needed = fs::read_to_string(folder.join("native-static-libs"));
+            cc.args(needed.expect("make capi writes it").split_whitespace());
         } else {
             cc.arg("-L").arg(folder).arg("-lswitchmaster");
             cc.arg(format!("-Wl,-rpath,{}", folder.display()));
