@@ -35,10 +35,14 @@ CAPI_LINK = -Wl,-soname,$(SONAME)
 endif
 CAPI_OUT = target/capi/$(patsubst dev,debug,$(CAPI_PROFILE))
 
+# How the benchmarks in C are compiled, and what the static library needs.
+C_FLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -pedantic -Werror -Iinclude
+C_LIBS = -lpthread -ldl -lm -lgcc_s
+
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl compilers demo capi install uninstall test models matrix tsan fuzz bench contender bench-failover bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl compilers demo capi install uninstall test models matrix tsan fuzz bench contender bench-failover bench-languages bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -96,8 +100,10 @@ fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
 	$(CARGO) bench --bench overhead -- $(BENCH)
 
-contender: ## Build the program that benches/steady.conf names, for a driver that compares clients
+contender: capi ## Build the programs that benches/steady.conf names, for a driver that compares clients
 	$(CARGO) build --profile bench --example contender
+	$(CC) $(C_FLAGS) -o target/release/examples/contender-c benches/c/contender.c \
+		target/capi/dist/libswitchmaster.a $(C_LIBS)
 
 bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
 	$(CARGO) bench --bench scale
@@ -105,6 +111,10 @@ bench-scale: setup ## Measure what following many services costs, what idling do
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
 		--switch-on promotion,confirmation,announcement --targets $(BENCH)
+
+bench-languages: setup capi ## Measure how soon other languages write again after a failover (RUNS=20)
+	$(CC) $(C_FLAGS) -o target/capi/writer benches/c/writer.c target/capi/dist/libswitchmaster.a $(C_LIBS)
+	$(CARGO) bench --bench languages -- $(RUNS) c=target/capi/writer
 
 recordings: setup ## Record real failovers anew for the tests (CASES="kill freeze": only these)
 	$(CARGO) run --example record -- $(CASES)

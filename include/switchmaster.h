@@ -558,16 +558,55 @@ swm_status swm_handle_exchange(swm_handle *handle,
                                size_t *reply_len,
                                swm_error *err);
 
+/// swm_handle_send sends a part of a stream of commands (RESP), in pieces of any size: for a client that
+/// has a codec and buffers of its own and wants a socket. swm_handle_receive gives what comes back.
+///
+/// Each call passes the gate, and waits behind the fence, as swm_handle_command_argv does. The handle
+/// moves to the next master while nothing is under way on it: every command was sent whole, and every
+/// reply received. Calls for whole commands are refused while something is.
+///
+/// Blocks until everything is sent, at most for `command_timeout`, and for `get_timeout` before that
+/// when the handle has to move.
+///
+/// Errors: those of swm_handle_command_argv. The outcome is that of all commands that are under way, and
+/// none is any more.
+swm_status swm_handle_send(swm_handle *handle,
+                           const char *data,
+                           size_t len,
+                           swm_error *err);
+
+/// swm_handle_receive receives a part of the stream of replies: at least a byte, at most `capacity`, and
+/// tells in `*received` how many.
+///
+/// Blocks for as long as what is under way may take: `command_timeout` from the last part that was sent,
+/// and the timeouts of blocking commands on top; without end where such a one is 0, or the connection is
+/// subscribed and nothing is under way. A switch ends it at once.
+///
+/// Errors: as of swm_handle_send, and SWM_E_INVALID_CONFIG when no reply is to come.
+swm_status swm_handle_receive(swm_handle *handle,
+                              char *buffer,
+                              size_t capacity,
+                              size_t *received,
+                              swm_error *err);
+
+/// swm_handle_hiredis_fd gives a duplicate of the descriptor of the handle's connection, for a
+/// redisContext; `switchmaster_hiredis.h` has the rest. It is the caller's to close, and good for
+/// poll(2): what is read from or written to it passes no gate. -1 when there is no connection at the
+/// moment, or `handle` is none.
+int swm_handle_hiredis_fd(swm_handle *handle);
+
 /// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has
-/// none at the moment, or `handle` is none.
+/// none at the moment, is in use by another thread, or `handle` is none.
 uint64_t swm_handle_generation(const swm_handle *handle);
 
 /// swm_handle_fd tells the descriptor of the handle's connection, to look at and not to touch; -1 when
-/// it has none at the moment, or `handle` is none. It changes when the handle moves.
+/// it has none at the moment, is in use by another thread, or `handle` is none. It changes when the
+/// handle moves.
 int swm_handle_fd(const swm_handle *handle);
 
 /// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
-/// not taken are dropped. NULL, and a handle that was released, are left alone.
+/// not taken are dropped. NULL, a handle that was released, and one that another thread is using, are
+/// left alone. Blocks never.
 void swm_handle_release(swm_handle *handle);
 
 /* ---- Replies ------------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@ pub(crate) enum Blocking {
 }
 
 impl Blocking {
-    fn and(self, other: Blocking) -> Blocking {
+    pub(crate) fn and(self, other: Blocking) -> Blocking {
         match (self, other) {
             (Blocking::For(one), Blocking::For(two)) => {
                 one.checked_add(two).map_or(Blocking::Forever, Blocking::For)

@@ -11,6 +11,7 @@
 mod command;
 mod converse;
 mod dial;
+mod flow;
 mod gate;
 mod handshake;
 mod inbox;
@@ -50,8 +51,10 @@ pub(crate) use self::{
 };
 use self::{
     converse::{Expected, Form, Values},
+    flow::Flow,
     link::{Fault, Link, Ungreeted},
     replies::Reply,
+    wire::{Skim, Skimmed},
 };
 pub(crate) use crate::config::Protocol;
 use crate::{
@@ -70,6 +73,9 @@ pub(crate) struct Connection {
     state: State,
     command_timeout: Duration,
     distress: Option<Distress>,
+    limits: Limits,
+    /// Once bytes have passed through as a stream.
+    flow: Option<Box<Flow>>,
     /// False from the first byte of a command to the last of its reply, so that a panic or an
     /// error in between, whatever it is, leaves it false.
     clean: bool,
@@ -116,8 +122,10 @@ impl Connection {
                 let next = match (&settings.tls, &fault) {
                     (None, Fault::Io(_) | Fault::Closed | Fault::Protocol(_)) => {
                         "check that a Redis server listens there, and whether it expects TLS"
+                            .to_owned()
                     }
-                    _ => "check that a Redis server listens there and is not overloaded",
+                    (Some(tls), Fault::Closed) => tls.explain_hang_up(),
+                    _ => "check that a Redis server listens there and is not overloaded".to_owned(),
                 };
                 let (kind, cause) = match fault {
                     Fault::Io(error) => (
@@ -160,6 +168,8 @@ impl Connection {
             state: State::new(settings.db),
             command_timeout: settings.command_timeout,
             distress: None,
+            limits: settings.limits,
+            flow: None,
             clean: true,
         })
     }
@@ -171,6 +181,19 @@ impl Connection {
 
     pub(crate) fn descriptor(&self) -> RawFd {
         self.link.stream.socket().as_fd().as_raw_fd()
+    }
+
+    #[cfg(feature = "capi")]
+    pub(crate) fn duplicate(&self) -> Option<std::os::fd::OwnedFd> {
+        self.link.stream.socket().as_fd().try_clone_to_owned().ok()
+    }
+
+    /// Sets anew what a duplicate of the descriptor shares; a connection that refuses is over.
+    #[cfg(feature = "capi")]
+    pub(crate) fn reclaim(&mut self) {
+        if self.link.stream.socket().set_up_again(self.command_timeout).is_err() {
+            self.clean = false;
+        }
     }
 
     pub(crate) fn address(&self) -> &Address {

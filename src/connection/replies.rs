@@ -68,6 +68,12 @@ impl Distress {
         Distress::of_code(error.code())
     }
 
+    /// As [`Distress::of`], of what an error says.
+    pub(super) fn in_error(error: &[u8]) -> Option<Distress> {
+        let code = error.split(|&byte| byte == b' ').next().unwrap_or_default();
+        Distress::of_code(str::from_utf8(code).ok()?)
+    }
+
     /// As [`Distress::of`], from the first word of the error.
     fn of_code(code: &str) -> Option<Distress> {
         match code {
@@ -124,22 +130,24 @@ impl Reply for RawReply<'_> {
     }
 
     fn is_call_back(&self) -> bool {
-        self.error().is_some_and(|error| {
-            error.starts_with(b"UNBLOCKED ") && String::from_utf8_lossy(error).contains(CALL_BACK)
-        })
+        self.error().is_some_and(is_call_back)
     }
 
     #[inline]
     fn distress(&self, of_exec: bool) -> Option<Distress> {
         if let Some(error) = self.error() {
-            let code = error.split(|&byte| byte == b' ').next().unwrap_or_default();
-            return Distress::of_code(str::from_utf8(code).ok()?);
+            return Distress::in_error(error);
         }
         if of_exec && self.is_array() {
             return self.value(Limits::default()).ok()?.distress(of_exec);
         }
         None
     }
+}
+
+/// As [`Reply::is_call_back`], of what an error says.
+pub(super) fn is_call_back(error: &[u8]) -> bool {
+    error.starts_with(b"UNBLOCKED ") && String::from_utf8_lossy(error).contains(CALL_BACK)
 }
 
 /// How a server words its reply to a command that was called back.

@@ -92,6 +92,13 @@ impl Socket {
         self.inner.set_read_timeout(timeout)
     }
 
+    /// As it was when it was connected.
+    #[cfg(feature = "capi")]
+    pub(crate) fn set_up_again(&self, recv_timeout: Duration) -> io::Result<()> {
+        self.inner.set_nonblocking(false)?;
+        self.set_recv_timeout(Some(recv_timeout))
+    }
+
     /// Connects, waiting until `deadline`. A shutdown meanwhile ends it with `ConnectionAborted`.
     pub(crate) fn connect(&self, address: &SockAddr, deadline: Instant) -> io::Result<()> {
         self.inner.set_nonblocking(true)?;
@@ -316,6 +323,16 @@ impl Stream {
         }
     }
 
+    /// Receives into a slice what has arrived; where `wait` is set, waiting for it as long as the
+    /// socket's own timeout says. Then `WouldBlock`, or `Interrupted` when something came of which
+    /// nothing can be taken yet.
+    pub(crate) fn recv_slice(&mut self, into: &mut [u8], wait: bool) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.recv_slice(into, wait),
+            Stream::Tls(secured) => secured.recv_slice(into, wait),
+        }
+    }
+
     /// See [`Socket::recv_now`], but waits until the deadline (then `TimedOut`).
     pub(crate) fn recv_until(
         &mut self,
@@ -372,10 +389,15 @@ impl Secured {
         }
         let before = into.len();
         into.resize(before + (into.capacity() - before).min(RECORD), 0);
-        self.waits(wait);
-        let read = self.session.read(&mut into[before..]);
-        let waited = self.waits(false);
+        let read = self.recv_slice(&mut into[before..], wait);
         into.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    fn recv_slice(&mut self, into: &mut [u8], wait: bool) -> io::Result<usize> {
+        self.waits(wait);
+        let read = self.session.read(into);
+        let waited = self.waits(false);
         match read {
             // The socket's timeout is over only if nothing came.
             Err(error) if wait && !waited && error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,5 +1,6 @@
 //! Connections against real servers and against scripted ones.
 
+mod flow;
 mod hostile;
 mod real;
 mod retirement;

@@ -8,7 +8,9 @@
 //! which RESP3 describes and no server sends, are a fault.
 
 mod line;
+mod nesting;
 mod raw;
+mod skim;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ pub(super) use self::line::push_kind;
 use self::line::{Aggregate, Head, Long};
 pub use self::raw::RawReplies;
 pub(crate) use self::raw::RawReply;
+pub(super) use self::skim::{Skim, Skimmed};
 
 /// The room that a decoder starts with. A link to a sentinel never needs more.
 const ROOM: usize = 8 << 10;

@@ -7,7 +7,7 @@
 
 use std::{
     cell::RefCell,
-    sync::atomic::{AtomicUsize, Ordering, fence},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use super::reply::swm_reply;
@@ -86,10 +86,10 @@ impl Block {
     pub(super) unsafe fn let_go(block: *mut Block) {
         // SAFETY: a reply of it is live, so the block is.
         let live = unsafe { &(*block).live };
-        if live.load(Ordering::Acquire) != 1 && live.fetch_sub(1, Ordering::Release) != 1 {
+        // Alone, which a look tells, there is nobody to count with.
+        if live.load(Ordering::Acquire) != 1 && live.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        fence(Ordering::Acquire);
         // SAFETY: that was the last reply, so nobody else knows of the block any more.
         unsafe { Box::from_raw(block) }.keep();
     }

@@ -1,7 +1,6 @@
 //! `swm_factory`: what follows the master, and hands out handles.
 
 use std::{
-    cell::RefCell,
     ffi::{CString, c_char},
     sync::{
         Arc,
@@ -11,6 +10,7 @@ use std::{
 };
 
 use super::{
+    corner::{self, Corner},
     event::Tidings,
     fork::Presence,
     guard::{self, Failure},
@@ -44,16 +44,11 @@ pub struct swm_factory {
 pub(super) struct Opened {
     pub(super) factory: Factory,
     pub(super) tidings: Tidings,
-    closed: AtomicBool,
+    pub(super) closed: AtomicBool,
     _presence: Presence,
 }
 
 static ALL: Shares<Arc<Opened>> = Shares::of(Kind::Factory);
-
-thread_local! {
-    /// The factory that this thread used last, which spares a checkout the lock.
-    static LAST: RefCell<Option<(usize, Arc<Opened>)>> = const { RefCell::new(None) };
-}
 
 /// Runs something on a factory.
 #[inline]
@@ -61,26 +56,7 @@ pub(super) fn with<R>(
     factory: *const swm_factory,
     body: impl FnOnce(&Opened) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    let number = factory as usize;
-    let mut body = Some(body);
-    let mut run = |opened: &Opened| match body.take() {
-        Some(body) => body(opened),
-        None => Err(Failure::internal("a call ran twice")),
-    };
-    let known = LAST.try_with(|last| match &*last.borrow() {
-        Some((known, opened)) if *known == number && !opened.closed.load(Ordering::Acquire) => {
-            Some(run(opened))
-        }
-        _ => None,
-    });
-    if let Ok(Some(done)) = known {
-        return done;
-    }
-    let opened = ALL.get(factory)?;
-    let done = run(&opened);
-    // While a thread ends it has no memory of its own.
-    let _ = LAST.try_with(|last| last.replace(Some((number, opened))));
-    done
+    corner::with(|corner| corner.with_factory(factory as usize, body))
 }
 
 /// The factory itself, for calls that wait.
@@ -160,15 +136,12 @@ pub unsafe extern "C" fn swm_factory_get(
     unsafe {
         guard::guard(err, || {
             let out = guard::result("out", out)?;
-            let handle = with(factory, |opened| {
-                let timeout = Duration::from_millis(timeout_ms.into());
-                // Most of the time one lies there.
-                if let Some(handle) = opened.factory.try_get() {
-                    return Ok(handle);
-                }
-                Ok(opened.factory.get_timeout(timeout)?)
-            })?;
-            out.set(handle::give_out(handle)?);
+            let timeout = Duration::from_millis(timeout_ms.into());
+            out.set(corner::with(|corner| {
+                corner.with_factory(factory as usize, |opened| {
+                    handle::give_out(opened.factory.get_timeout(timeout)?, &corner.spare)
+                })
+            })?);
             Ok(())
         })
     }
@@ -230,7 +203,8 @@ pub unsafe extern "C" fn swm_factory_get_from(
         guard::guard(err, || {
             let out = guard::result("out", out)?;
             let opened = find(factory)?;
-            out.set(handle::give_out(opened.factory.get_from(read_from(from)?)?)?);
+            let handle = opened.factory.get_from(read_from(from)?)?;
+            out.set(corner::with(|corner| handle::give_out(handle, &corner.spare))?);
             Ok(())
         })
     }
@@ -473,7 +447,7 @@ pub extern "C" fn swm_factory_close(factory: *mut swm_factory) {
     guard::peek((), || {
         let opened = ALL.remove(factory)?;
         opened.closed.store(true, Ordering::Release);
-        let _ = LAST.try_with(|last| last.take());
+        corner::with(Corner::forget);
         opened.factory.close();
         opened.tidings.close();
         Ok(())

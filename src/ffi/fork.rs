@@ -10,6 +10,7 @@ use super::guard::Failure;
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static FORKED: AtomicBool = AtomicBool::new(false);
 static REGISTERED: parking_lot::Once = parking_lot::Once::new();
+static REFUSED: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" {
     /// POSIX. On every system that this builds for it is in the C library that Rust links already.
@@ -32,13 +33,13 @@ pub(super) struct Presence(());
 
 impl Presence {
     pub(super) fn begin() -> Result<Presence, Failure> {
-        let mut result = 0;
         REGISTERED.call_once(|| {
-            // SAFETY: the handler is a function of this library, which is never unloaded by itself,
+            // SAFETY: the handler is a function of this library, with which the C library forgets it,
             // and touches atomics only, as is allowed in a forked child of many threads.
-            result = unsafe { pthread_atfork(None, None, Some(in_child)) };
+            let result = unsafe { pthread_atfork(None, None, Some(in_child)) };
+            REFUSED.store(result != 0, Ordering::Relaxed);
         });
-        if result != 0 {
+        if REFUSED.load(Ordering::Relaxed) {
             return Err(Failure::internal("pthread_atfork(3) has no memory left for a handler"));
         }
         LIVE.fetch_add(1, Ordering::Relaxed);

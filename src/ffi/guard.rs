@@ -187,3 +187,24 @@ pub(super) unsafe fn bytes<'b>(
     // SAFETY: not NULL, no longer than memory can be, and readable as this function demands.
     Ok(unsafe { slice::from_raw_parts(data.cast::<u8>(), len) })
 }
+
+/// Memory of the caller's to be filled.
+///
+/// # Safety
+/// `data` is NULL or has `len` bytes, which nobody else touches while the result is used.
+#[inline]
+pub(super) unsafe fn buffer<'b>(
+    what: &str,
+    data: *mut c_char,
+    len: usize,
+) -> Result<&'b mut [u8], Failure> {
+    if data.is_null() {
+        return Err(Failure::null(what));
+    }
+    if len == 0 || len > isize::MAX as usize {
+        return Err(Failure::argument(format!("{what} has room for {len} bytes")));
+    }
+    // SAFETY: not NULL, no longer than memory can be, and writable as this function demands. Its bytes
+    // may hold nothing yet, and are written before they are read.
+    Ok(unsafe { slice::from_raw_parts_mut(data.cast::<u8>(), len) })
+}

@@ -1,9 +1,14 @@
 //! `swm_handle`: one connection that is taken, and the commands on it.
 
-use std::ffi::{c_char, c_int};
+use std::{
+    ffi::{CStr, c_char, c_int},
+    mem,
+    os::fd::IntoRawFd,
+};
 
 use super::{
     block::Block,
+    corner,
     guard::{self, Failure},
     id::Kind,
     reply::{self, Batch, swm_reply},
@@ -22,9 +27,15 @@ pub struct swm_handle {
 }
 
 /// What a handle's slot holds, memory that is used again included.
+// What a checkout touches lies first, beside the slot's word.
 #[derive(Default)]
+#[repr(C)]
 struct Held {
     handle: Option<Handle>,
+    /// Whether there is anything in the rest.
+    used: bool,
+    /// Whether somebody has a duplicate of its descriptor, and may have set what both share.
+    lent: bool,
     /// Commands on their way out.
     request: Vec<u8>,
     /// Commands of a pipeline that have not been sent.
@@ -40,31 +51,15 @@ const KEPT: usize = 64 << 10;
 
 static ALL: Slots<Held> = Slots::of(Kind::Handle);
 
-/// The slot that this thread gave back last.
-struct Own(Spare);
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        ALL.put_back(&self.0);
-    }
-}
-
-thread_local! {
-    static OWN: Own = const { Own(Spare::none()) };
-}
-
-#[inline]
-fn with_spare<R>(body: impl Fn(&Spare) -> R) -> R {
-    // While a thread ends it has none.
-    OWN.try_with(|own| body(&own.0)).unwrap_or_else(|_| body(&Spare::none()))
-}
-
 /// Gives a handle a number.
 #[inline]
-pub(super) fn give_out(handle: Handle) -> Result<*mut swm_handle, Failure> {
-    let mut handle = Some(handle);
-    OWN.try_with(|own| ALL.add(&own.0, |held| held.handle = handle.take()))
-        .unwrap_or_else(|_| ALL.add(&Spare::none(), |held| held.handle = handle.take()))
+pub(super) fn give_out(handle: Handle, spare: &Spare) -> Result<*mut swm_handle, Failure> {
+    ALL.add(spare, |held| held.handle = Some(handle))
+}
+
+/// Takes back what a thread kept that ends.
+pub(super) fn put_back(spare: &Spare) {
+    ALL.put_back(spare);
 }
 
 impl Held {
@@ -83,9 +78,23 @@ impl Held {
         ))
     }
 
-    /// Empties everything, and keeps memory that is worth keeping.
+    /// Takes the handle, and empties what commands have left.
     #[inline]
     fn end(&mut self) -> Option<Handle> {
+        if self.used {
+            self.empty();
+        }
+        self.handle.take()
+    }
+
+    /// Keeps memory that is worth keeping.
+    fn empty(&mut self) {
+        self.used = false;
+        if mem::take(&mut self.lent)
+            && let Some(handle) = &mut self.handle
+        {
+            handle.reclaim();
+        }
         self.appended.clear();
         self.batch.clear();
         for memory in [&mut self.request, &mut self.appended] {
@@ -94,7 +103,6 @@ impl Held {
             }
         }
         self.raw.clear();
-        self.handle.take()
     }
 }
 
@@ -118,9 +126,8 @@ unsafe fn encode(
     if argc > i32::MAX as usize {
         return Err(Failure::argument(format!("argc is {argc}, more than a server takes")));
     }
-    let mut digits = Digits::default();
     into.push(b'*');
-    into.extend_from_slice(digits.of(argc));
+    push_number(into, argc);
     for index in 0..argc {
         // SAFETY: there are `argc` of them, as this function demands.
         let arg = unsafe { *argv.add(index) };
@@ -129,14 +136,15 @@ unsafe fn encode(
                 return Err(Failure::null(&format!("argv[{index}]")));
             }
             // SAFETY: not NULL, and ended by a NUL as this function demands.
-            unsafe { std::ffi::CStr::from_ptr(arg) }.to_bytes()
+            unsafe { CStr::from_ptr(arg) }.to_bytes()
         } else {
             // SAFETY: there are `argc` lengths and as many bytes as they say, as demanded.
             unsafe { guard::bytes("an argument", arg, *argvlen.add(index)) }
                 .map_err(|failure| failure.about(&format!("argv[{index}]")))?
         };
+        into.reserve(arg.len() + FRAMING);
         into.extend_from_slice(b"\r\n$");
-        into.extend_from_slice(digits.of(arg.len()));
+        push_number(into, arg.len());
         into.extend_from_slice(b"\r\n");
         into.extend_from_slice(arg);
     }
@@ -144,26 +152,21 @@ unsafe fn encode(
     Ok(())
 }
 
-/// A number in decimal, without an allocation.
-struct Digits([u8; 20]);
+/// More than an argument has around it.
+const FRAMING: usize = 32;
 
-impl Default for Digits {
-    fn default() -> Digits {
-        Digits([b'0'; 20])
-    }
-}
-
-impl Digits {
-    #[inline]
-    fn of(&mut self, mut number: usize) -> &[u8] {
-        let mut at = self.0.len();
-        loop {
-            at -= 1;
-            self.0[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return &self.0[at..];
-            }
+/// Appends a number in decimal. Most have one digit or two, which are not worth a copy.
+#[inline]
+fn push_number(into: &mut Vec<u8>, number: usize) {
+    match number {
+        0..10 => into.push(b'0' + number as u8),
+        10..100 => {
+            into.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8])
+        }
+        _ => {
+            push_number(into, number / 100);
+            let rest = number % 100;
+            into.extend_from_slice(&[b'0' + (rest / 10) as u8, b'0' + (rest % 10) as u8]);
         }
     }
 }
@@ -200,6 +203,7 @@ pub unsafe extern "C" fn swm_handle_command_argv(
             let mut held = ALL.get(handle)?;
             let held = held.get();
             held.check_no_pipeline()?;
+            held.used = true;
             held.request.clear();
             encode(&mut held.request, argc, argv, argvlen)?;
             let mut block = Block::take();
@@ -227,7 +231,9 @@ pub unsafe extern "C" fn swm_handle_append_argv(
     unsafe {
         guard::guard(err, || {
             let mut held = ALL.get(handle)?;
-            let appended = &mut held.get().appended;
+            let held = held.get();
+            held.used = true;
+            let appended = &mut held.appended;
             let before = appended.len();
             let encoded = encode(appended, argc, argv, argvlen);
             if encoded.is_err() {
@@ -265,7 +271,7 @@ pub unsafe extern "C" fn swm_handle_get_reply(
                     ));
                 }
                 let mut block = Block::take();
-                let appended = std::mem::take(&mut held.appended);
+                let appended = mem::take(&mut held.appended);
                 let exchanged = held.handle()?.exchange(&appended, block.raw());
                 // What failed is not sent again.
                 held.appended = appended;
@@ -306,6 +312,7 @@ pub unsafe extern "C" fn swm_handle_exchange(
             let mut held = ALL.get(handle)?;
             let held = held.get();
             held.check_no_pipeline()?;
+            held.used = true;
             let Held { handle: Some(handle), raw, .. } = held else {
                 return Err(Failure::internal("a handle that was found is gone"));
             };
@@ -317,23 +324,102 @@ pub unsafe extern "C" fn swm_handle_exchange(
     }
 }
 
+/// swm_handle_send sends a part of a stream of commands (RESP), in pieces of any size: for a client that
+/// has a codec and buffers of its own and wants a socket. swm_handle_receive gives what comes back.
+///
+/// Each call passes the gate, and waits behind the fence, as swm_handle_command_argv does. The handle
+/// moves to the next master while nothing is under way on it: every command was sent whole, and every
+/// reply received. Calls for whole commands are refused while something is.
+///
+/// Blocks until everything is sent, at most for `command_timeout`, and for `get_timeout` before that
+/// when the handle has to move.
+///
+/// Errors: those of swm_handle_command_argv. The outcome is that of all commands that are under way, and
+/// none is any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_send(
+    handle: *mut swm_handle,
+    data: *const c_char,
+    len: usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let data = guard::bytes("data", data, len)?;
+            let mut held = ALL.get(handle)?;
+            let held = held.get();
+            held.check_no_pipeline()?;
+            held.handle()?.send(data)?;
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_receive receives a part of the stream of replies: at least a byte, at most `capacity`, and
+/// tells in `*received` how many.
+///
+/// Blocks for as long as what is under way may take: `command_timeout` from the last part that was sent,
+/// and the timeouts of blocking commands on top; without end where such a one is 0, or the connection is
+/// subscribed and nothing is under way. A switch ends it at once.
+///
+/// Errors: as of swm_handle_send, and SWM_E_INVALID_CONFIG when no reply is to come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_receive(
+    handle: *mut swm_handle,
+    buffer: *mut c_char,
+    capacity: usize,
+    received: *mut usize,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let received = guard::result("received", received)?;
+            let buffer = guard::buffer("buffer", buffer, capacity)?;
+            let mut held = ALL.get(handle)?;
+            received.set(held.get().handle()?.receive(buffer)?);
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_hiredis_fd gives a duplicate of the descriptor of the handle's connection, for a
+/// redisContext; `switchmaster_hiredis.h` has the rest. It is the caller's to close, and good for
+/// poll(2): what is read from or written to it passes no gate. -1 when there is no connection at the
+/// moment, or `handle` is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_hiredis_fd(handle: *mut swm_handle) -> c_int {
+    guard::peek(-1, || {
+        let mut held = ALL.get(handle)?;
+        let held = held.get();
+        (held.used, held.lent) = (true, true);
+        let duplicate = held.handle()?.duplicate();
+        Ok(duplicate.map_or(-1, IntoRawFd::into_raw_fd))
+    })
+}
+
 /// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has
-/// none at the moment, or `handle` is none.
+/// none at the moment, is in use by another thread, or `handle` is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_generation(handle: *const swm_handle) -> u64 {
     guard::peek(0, || Ok(ALL.get(handle)?.get().handle()?.generation()))
 }
 
 /// swm_handle_fd tells the descriptor of the handle's connection, to look at and not to touch; -1 when
-/// it has none at the moment, or `handle` is none. It changes when the handle moves.
+/// it has none at the moment, is in use by another thread, or `handle` is none. It changes when the
+/// handle moves.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
     guard::peek(-1, || Ok(ALL.get(handle)?.get().handle()?.descriptor().unwrap_or(-1)))
 }
 
 /// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
-/// not taken are dropped. NULL, and a handle that was released, are left alone.
+/// not taken are dropped. NULL, a handle that was released, and one that another thread is using, are
+/// left alone. Blocks never.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_release(handle: *mut swm_handle) {
-    guard::peek((), || with_spare(|spare| ALL.remove(handle, spare, Held::end)).map(drop));
+    guard::peek((), || {
+        corner::with(|corner| ALL.remove(handle, &corner.spare, Held::end)).map(drop)
+    });
 }

@@ -26,6 +26,7 @@ const STATE_BITS: u32 = 2;
 const FIRST: usize = 64;
 const RUNS: usize = 19;
 
+#[repr(C)]
 struct Slot<T> {
     /// Generation and state.
     word: AtomicU64,

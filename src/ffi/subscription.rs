@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    factory::Factory,
     subscription::{Closer, Delivery, Gap, Message, Subscription},
 };
 
@@ -122,13 +123,7 @@ pub unsafe extern "C" fn swm_factory_subscribe(
 ) -> swm_status {
     // SAFETY: the caller vouches for its pointers, as the header demands.
     unsafe {
-        guard::guard(err, || {
-            let out = guard::result("out", out)?;
-            let opened = factory::find(factory)?;
-            let names = self::names(count, names, lens)?;
-            out.set(give_out(opened.factory.subscribe(names)?)?);
-            Ok(())
-        })
+        open(factory, count, names, lens, out, err, |factory, names| factory.subscribe(names))
     }
 }
 
@@ -144,19 +139,56 @@ pub unsafe extern "C" fn swm_factory_psubscribe(
 ) -> swm_status {
     // SAFETY: the caller vouches for its pointers, as the header demands.
     unsafe {
+        open(factory, count, names, lens, out, err, |factory, names| factory.psubscribe(names))
+    }
+}
+
+/// Opens a subscription to names.
+///
+/// # Safety
+/// As of [`names`], and `out` and `err` are NULL or may be written to.
+unsafe fn open(
+    factory: *const swm_factory,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    out: *mut *mut swm_subscription,
+    err: *mut swm_error,
+    begin: impl FnOnce(&Factory, Vec<Vec<u8>>) -> Result<Subscription, Error>,
+) -> swm_status {
+    // SAFETY: as this function demands.
+    unsafe {
         guard::guard(err, || {
             let out = guard::result("out", out)?;
             let opened = factory::find(factory)?;
-            let names = self::names(count, names, lens)?;
-            out.set(give_out(opened.factory.psubscribe(names)?)?);
+            let subscription = begin(&opened.factory, self::names(count, names, lens)?)?;
+            let closer = subscription.closer();
+            let subscription = Mutex::new(subscription);
+            out.set(ALL.add(Arc::new(Sub { subscription, closer }))?);
             Ok(())
         })
     }
 }
 
-fn give_out(subscription: Subscription) -> Result<*mut swm_subscription, Failure> {
-    let closer = subscription.closer();
-    ALL.add(Arc::new(Sub { subscription: Mutex::new(subscription), closer }))
+/// Changes what is subscribed to.
+///
+/// # Safety
+/// As of [`names`], and `err` is NULL or may be written to.
+unsafe fn change(
+    subscription: *mut swm_subscription,
+    count: usize,
+    names: *const *const c_char,
+    lens: *const usize,
+    err: *mut swm_error,
+    change: impl FnOnce(&mut Subscription, Vec<Vec<u8>>) -> Result<(), Error>,
+) -> swm_status {
+    // SAFETY: as this function demands.
+    unsafe {
+        guard::guard(err, || {
+            let names = self::names(count, names, lens)?;
+            ALL.get(subscription)?.with(|subscription| change(subscription, names))
+        })
+    }
 }
 
 /// swm_subscription_subscribe subscribes to further channels. Blocks until the master confirmed it, at
@@ -170,12 +202,7 @@ pub unsafe extern "C" fn swm_subscription_subscribe(
     err: *mut swm_error,
 ) -> swm_status {
     // SAFETY: the caller vouches for its pointers, as the header demands.
-    unsafe {
-        guard::guard(err, || {
-            let names = self::names(count, names, lens)?;
-            ALL.get(subscription)?.with(|subscription| subscription.subscribe(names))
-        })
-    }
+    unsafe { change(subscription, count, names, lens, err, |it, names| it.subscribe(names)) }
 }
 
 /// swm_subscription_psubscribe subscribes to further patterns. Blocks as swm_subscription_subscribe does.
@@ -188,12 +215,7 @@ pub unsafe extern "C" fn swm_subscription_psubscribe(
     err: *mut swm_error,
 ) -> swm_status {
     // SAFETY: the caller vouches for its pointers, as the header demands.
-    unsafe {
-        guard::guard(err, || {
-            let names = self::names(count, names, lens)?;
-            ALL.get(subscription)?.with(|subscription| subscription.psubscribe(names))
-        })
-    }
+    unsafe { change(subscription, count, names, lens, err, |it, names| it.psubscribe(names)) }
 }
 
 /// swm_subscription_unsubscribe ends the subscription to channels. Blocks as swm_subscription_subscribe
@@ -207,12 +229,7 @@ pub unsafe extern "C" fn swm_subscription_unsubscribe(
     err: *mut swm_error,
 ) -> swm_status {
     // SAFETY: the caller vouches for its pointers, as the header demands.
-    unsafe {
-        guard::guard(err, || {
-            let names = self::names(count, names, lens)?;
-            ALL.get(subscription)?.with(|subscription| subscription.unsubscribe(names))
-        })
-    }
+    unsafe { change(subscription, count, names, lens, err, |it, names| it.unsubscribe(names)) }
 }
 
 /// swm_subscription_punsubscribe ends the subscription to patterns. Blocks as swm_subscription_subscribe
@@ -226,12 +243,7 @@ pub unsafe extern "C" fn swm_subscription_punsubscribe(
     err: *mut swm_error,
 ) -> swm_status {
     // SAFETY: the caller vouches for its pointers, as the header demands.
-    unsafe {
-        guard::guard(err, || {
-            let names = self::names(count, names, lens)?;
-            ALL.get(subscription)?.with(|subscription| subscription.punsubscribe(names))
-        })
-    }
+    unsafe { change(subscription, count, names, lens, err, |it, names| it.punsubscribe(names)) }
 }
 
 /// swm_subscription_next takes the next delivery. While it waits it also subscribes again, where that is

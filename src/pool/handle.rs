@@ -1,5 +1,7 @@
 //! A handle: one checked-out connection that follows the master while it holds no state.
 
+#[cfg(feature = "capi")]
+use std::os::fd::OwnedFd;
 use std::{fmt, os::fd::RawFd, sync::Arc, time::Instant};
 
 use redis::{Cmd, ConnectionLike, RedisResult, Value};
@@ -110,10 +112,64 @@ impl Handle {
         self.carry_out(|connection| connection.request_raw(commands, replies))
     }
 
+    /// Sends a part of a stream of commands (RESP), in pieces of any size: for a client that brings its
+    /// own codec and buffers and wants a socket. [`Handle::receive`] gives what comes back.
+    ///
+    /// Each call passes the gate, and waits behind the fence, as every command does. The handle moves to
+    /// another connection when its own is over and nothing is under way on it: every command was sent
+    /// whole, and every reply received.
+    ///
+    /// # How long it blocks
+    /// Until everything is sent, at most for `command_timeout` (on top of the timeout of a blocking
+    /// command in it); for `get_timeout` before that when it has to move.
+    ///
+    /// # Errors
+    /// Those of every command, and [`ErrorKind::InvalidConfig`] for what is no command, or one whose
+    /// replies could not be told apart. The outcome is that of all commands that are under way. After
+    /// an error nothing of the stream is under way any more.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.carry_out(|connection| connection.send(bytes))
+    }
+
+    /// Receives a part of the stream of replies: at least a byte, at most as many as `into` has.
+    ///
+    /// # How long it blocks
+    /// For as long as what is under way may take: `command_timeout` from the last part that was sent,
+    /// the timeouts of blocking commands on top, and without end where such a one is 0, or where the
+    /// connection is subscribed and nothing is under way. A switch ends it at once.
+    ///
+    /// # Errors
+    /// As of [`Handle::send`]; and [`ErrorKind::InvalidConfig`] when no reply is to come.
+    pub fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
+        let mut again: Option<Vec<u8>> = None;
+        self.carry_out(|connection| {
+            match &again {
+                // It was called back from a master that was replaced then, and begins anew.
+                Some(command) => connection.send(command)?,
+                None => again = connection.recallable().map(<[u8]>::to_vec),
+            }
+            connection.receive(into)
+        })
+    }
+
     /// The descriptor of this handle's connection, to look at and not to touch; `None` where
     /// [`Handle::address`] is.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.lease().and_then(|lease| lease.descriptor())
+    }
+
+    /// A descriptor of its own for this handle's connection, good for waiting on it.
+    #[cfg(feature = "capi")]
+    pub(crate) fn duplicate(&self) -> Option<OwnedFd> {
+        self.lease().and_then(|lease| lease.duplicate())
+    }
+
+    /// Sets anew what whoever had a duplicate may have set.
+    #[cfg(feature = "capi")]
+    pub(crate) fn reclaim(&mut self) {
+        if let Grip::Held(lease, _) = &mut self.grip {
+            lease.live().connection.reclaim();
+        }
     }
 
     fn lease(&self) -> Option<&Lease> {
@@ -174,9 +230,10 @@ impl Handle {
             };
             let connection = &mut lease.live().connection;
             let held_state = connection.state().holds_state();
+            let rested = connection.is_at_rest() || connection.recallable().is_some();
             match send(connection) {
                 Ok(value) => {
-                    let stateful = connection.state().holds_state();
+                    let stateful = connection.state().holds_state() || !connection.is_at_rest();
                     if let Some(distress) = lease.distress() {
                         lease.generation.raise_alarm(distress.into());
                         if !stateful && distress.is_of_the_connection() {
@@ -190,7 +247,7 @@ impl Handle {
                     let now = Instant::now();
                     let timeout = lease.pool.get_timeout();
                     let until = *deadline.get_or_insert_with(|| now + timeout);
-                    let may_move = !held_state && now < until;
+                    let may_move = !held_state && rested && now < until;
                     if let Some(error) = self.after(error, held_state, may_move) {
                         return Err(error);
                     }
@@ -204,6 +261,7 @@ impl Handle {
     fn let_go_of_the_dead(&mut self) {
         let Grip::Held(lease, _) = &mut self.grip else { return };
         if lease.live().connection.state().holds_state()
+            || !lease.live().connection.is_at_rest()
             || lease.generation.gate().is_retired()
             || lease.is_trusted()
         {

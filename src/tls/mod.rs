@@ -164,6 +164,13 @@ impl Connector {
             _ => error.to_string(),
         }
     }
+
+    /// What to do about a server that hung up at the first words after the handshake. One that wants
+    /// another certificate of ours says so, and what it says may be lost with the connection.
+    pub(crate) fn explain_hang_up(&self) -> String {
+        let Names { cert, key, .. } = self.inner.names;
+        format!("if it admits only whom it knows, set {cert} and {key}")
+    }
 }
 
 impl PartialEq for Connector {

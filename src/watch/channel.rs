@@ -212,8 +212,9 @@ impl Channel {
 
     fn ended(&self) -> Error {
         let hint = match (&self.tls, &self.phase) {
-            (None, Phase::Greeting(_)) => EXPECTS_TLS,
-            _ => "",
+            (None, Phase::Greeting(_)) => EXPECTS_TLS.to_owned(),
+            (Some((tls, _)), Phase::Greeting(_)) => format!("; {}", tls.explain_hang_up()),
+            _ => String::new(),
         };
         let message = format!("the connection was closed by the other end{hint}");
         Error::new(ErrorKind::Disconnected, message)

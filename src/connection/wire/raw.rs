@@ -9,11 +9,12 @@ use redis::Value;
 
 use super::{
     AHEAD, Decoder, Limits, ProtocolError, ROOM, check_line_end, fault,
-    line::{self, Aggregate, Head, Long},
+    line::{self, Head, Long},
+    nesting::Nesting,
 };
 
 /// Memory for replies up to this is kept for the next ones.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 128 << 10;
 
 /// One reply, as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,17 +53,10 @@ impl<'b> RawReply<'b> {
     }
 }
 
-/// An aggregate that waits for its next element.
-struct Open {
-    left: usize,
-    /// Its elements come before a reply and are none.
-    attribute: bool,
-}
-
 /// The replies to one [`Handle::exchange`](crate::Handle::exchange): RESP, as the server sent it, in
 /// one piece of memory.
 ///
-/// To be used again and again: up to 64 KiB of memory are kept.
+/// To be used again and again: up to 128 KiB of memory are kept.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,10 +79,7 @@ pub struct RawReplies {
     searched: usize,
     /// Where the string ends that `at` is in front of, with its line end.
     bulk: Option<(usize, Long)>,
-    open: Vec<Open>,
-    elements: usize,
-    /// Attributes of the reply that is looked at.
-    attributes: usize,
+    nesting: Nesting,
     /// Values that were kept, and how many of them are those of the last reply.
     values: usize,
     last_values: usize,
@@ -108,9 +99,7 @@ impl RawReplies {
             at: 0,
             searched: 0,
             bulk: None,
-            open: Vec::new(),
-            elements: 0,
-            attributes: 0,
+            nesting: Nesting::default(),
             values: 0,
             last_values: 0,
         }
@@ -157,9 +146,7 @@ impl RawReplies {
         self.at = 0;
         self.searched = 0;
         self.bulk = None;
-        self.open.clear();
-        self.elements = 0;
-        self.attributes = 0;
+        self.nesting.clear();
         self.values = 0;
     }
 
@@ -202,7 +189,7 @@ impl RawReplies {
     pub(crate) fn find(&mut self) -> Result<Option<RawReply<'_>>, ProtocolError> {
         let start = self.kept();
         // Most replies are a short string or a status, whole and alone.
-        if self.open.is_empty()
+        if self.nesting.is_at_start()
             && self.at == start
             && self.bulk.is_none()
             && self.searched == 0
@@ -213,10 +200,8 @@ impl RawReplies {
             return Ok(None);
         }
         self.ends.push(self.at);
-        self.last_values = 1 + self.elements + self.attributes;
+        self.last_values = self.nesting.take_values();
         self.values += self.last_values;
-        self.elements = 0;
-        self.attributes = 0;
         Ok(Some(RawReply(&self.bytes[start..self.at])))
     }
 
@@ -253,7 +238,7 @@ impl RawReplies {
                 }
                 self.bulk = None;
                 self.at = end;
-                if self.completes_all() {
+                if self.nesting.completes() {
                     return Ok(true);
                 }
                 continue;
@@ -261,7 +246,7 @@ impl RawReplies {
             if let Some(len) = line::plain_len(&self.bytes[self.at..], &self.limits) {
                 self.at += len;
                 self.searched = 0;
-                if self.completes_all() {
+                if self.nesting.completes() {
                     return Ok(true);
                 }
                 continue;
@@ -278,49 +263,19 @@ impl RawReplies {
             self.at += end + 2;
             self.searched = 0;
             let complete = match head {
-                None | Some(Head::Value(_)) => self.completes_all(),
+                None | Some(Head::Value(_)) => self.nesting.completes(),
                 Some(Head::Long(kind, len)) => {
                     self.bulk = Some((self.at + len + 2, kind));
                     false
                 }
-                Some(Head::Aggregate(kind, count)) => self.begin(kind, count)?,
+                Some(Head::Aggregate(kind, count)) => {
+                    self.nesting.begin(kind, count, &self.limits)?
+                }
             };
             if complete {
                 return Ok(true);
             }
         }
-    }
-
-    /// An aggregate begins. True when that completes the reply.
-    fn begin(&mut self, kind: Aggregate, count: usize) -> Result<bool, ProtocolError> {
-        let pairs = matches!(kind, Aggregate::Map | Aggregate::Attribute);
-        let count = if pairs { count.saturating_mul(2) } else { count };
-        line::check_size(&mut self.elements, count, self.open.len(), &self.limits)?;
-        let attribute = kind == Aggregate::Attribute;
-        self.attributes += usize::from(attribute);
-        if count > 0 {
-            self.open.push(Open { left: count, attribute });
-            return Ok(false);
-        }
-        Ok(!attribute && self.completes_all())
-    }
-
-    /// An element is complete. True when the reply is, too.
-    #[inline]
-    fn completes_all(&mut self) -> bool {
-        while let Some(Open { left, attribute }) = self.open.last_mut() {
-            *left -= 1;
-            if *left > 0 {
-                return false;
-            }
-            // What an attribute belongs to comes behind it.
-            let goes_on = *attribute;
-            self.open.pop();
-            if goes_on {
-                return false;
-            }
-        }
-        true
     }
 }
 

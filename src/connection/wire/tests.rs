@@ -102,6 +102,18 @@ fn feed_raw(
     Ok(())
 }
 
+/// What an error reply says; what is said about it comes before it.
+fn said(reply: &Value) -> Option<String> {
+    match reply {
+        Value::ServerError(error) => {
+            let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
+            Some(said.trim_end().to_owned())
+        }
+        Value::Attribute { data, .. } => said(data),
+        _ => None,
+    }
+}
+
 fn fault_of(bytes: &[u8], limits: Limits) -> String {
     let mut decoder = Decoder::new(limits);
     decoder.feed(bytes);
@@ -395,6 +407,24 @@ proptest! {
         let mut decoder = Decoder::new(Limits::default());
         raw.take_rest(&mut decoder);
         prop_assert_eq!(raw.bytes(), &replies.concat()[..]);
+    }
+
+    #[test]
+    fn replies_that_pass_by_are_counted(
+        values in proptest::collection::vec(any_value(), 1..4),
+        cut in 1usize..5000,
+    ) {
+        let mut bytes = Vec::new();
+        values.iter().for_each(|value| encode(value, &mut bytes));
+        let mut skim = Skim::new(Limits::default());
+        let mut errors = Vec::new();
+        for piece in bytes.chunks(cut) {
+            skim.pass(piece, |passed| {
+                errors.push(passed.error.map(|error| String::from_utf8_lossy(error).into_owned()));
+            })?;
+        }
+        prop_assert!(skim.is_at_start());
+        prop_assert_eq!(errors, values.iter().map(said).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! Commands that go out in pieces of any size: [`Commands`] reads what they are about to do.
+
+/// So much of an argument matters at most: a command's name, a timeout, an option.
+const SEEN: usize = 32;
+/// A line that announces a length has no more bytes than this.
+const LINE: usize = 24;
+
+/// The place in a stream of commands.
+#[derive(Default)]
+pub(super) struct Commands {
+    /// What has gone out of a line that is not complete.
+    line: Vec<u8>,
+    /// Arguments that are to come, the one that is under way included.
+    arguments: usize,
+    /// So many bytes of it are to come, its line end included.
+    bytes: usize,
+    /// So many of those are still to be seen.
+    to_see: usize,
+    /// The command, with its long arguments cut short.
+    seen: Vec<u8>,
+}
+
+/// What is no command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl Commands {
+    /// Whether the last command is complete.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.arguments == 0 && self.line.is_empty()
+    }
+
+    /// Looks at bytes that are to go out, and tells each command that they complete, packed.
+    pub(super) fn pass(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Malformed> {
+        while !bytes.is_empty() {
+            if self.bytes > 0 {
+                let taken = self.bytes.min(bytes.len());
+                let seen = self.to_see.min(taken);
+                self.seen.extend_from_slice(&bytes[..seen]);
+                self.to_see -= seen;
+                self.bytes -= taken;
+                bytes = &bytes[taken..];
+                if self.bytes == 0 {
+                    self.seen.extend_from_slice(b"\r\n");
+                    self.arguments -= 1;
+                    if self.arguments == 0 {
+                        each(&self.seen);
+                        self.seen.clear();
+                    }
+                }
+                continue;
+            }
+            let found = bytes.iter().take(LINE + 1).position(|&byte| byte == b'\n');
+            let taken = found.map_or(bytes.len(), |at| at + 1);
+            if self.line.len() + taken > LINE {
+                return Err(Malformed);
+            }
+            self.line.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            if found.is_some() {
+                self.line()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<(), Malformed> {
+        let line = self.line.strip_suffix(b"\r\n").ok_or(Malformed)?;
+        let (&kind, digits) = line.split_first().ok_or(Malformed)?;
+        let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        let number: usize = number.ok_or(Malformed)?;
+        match (kind, self.arguments) {
+            (b'*', 0) if number > 0 => {
+                self.arguments = number;
+                self.seen.extend_from_slice(&self.line);
+            }
+            (b'$', 1..) => {
+                self.bytes = number.checked_add(2).ok_or(Malformed)?;
+                self.to_see = number.min(SEEN);
+                self.seen.extend_from_slice(format!("${}\r\n", self.to_see).as_bytes());
+            }
+            _ => return Err(Malformed),
+        }
+        self.line.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn passed(bytes: &[u8], cut: usize) -> Result<Vec<Vec<u8>>, Malformed> {
+        let mut commands = Commands::default();
+        let mut all = Vec::new();
+        for piece in bytes.chunks(cut) {
+            commands.pass(piece, |command| all.push(command.to_vec()))?;
+        }
+        assert!(commands.is_at_start());
+        Ok(all)
+    }
+
+    proptest! {
+        #[test]
+        fn every_command_is_seen_once_however_it_is_cut(
+            commands in proptest::collection::vec(
+                proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 1..5),
+                1..5,
+            ),
+            cut in 1usize..200,
+        ) {
+            let pack = |words: &Vec<Vec<u8>>| redis::Cmd::new().arg(words).get_packed_command();
+            let sent: Vec<u8> = commands.iter().flat_map(pack).collect();
+            let short: Vec<Vec<u8>> = commands
+                .iter()
+                .map(|words| words.iter().map(|w| w[..w.len().min(SEEN)].to_vec()).collect())
+                .map(|words: Vec<Vec<u8>>| pack(&words))
+                .collect();
+            prop_assert_eq!(passed(&sent, cut), Ok(short));
+        }
+
+        #[test]
+        fn what_is_no_command_does_no_harm(bytes: Vec<u8>, cut in 1usize..20) {
+            let mut commands = Commands::default();
+            for piece in bytes.chunks(cut) {
+                if commands.pass(piece, |_| {}).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_are_none_are_malformed() {
+        for bytes in [
+            "PING\r\n",
+            "*0\r\n",
+            "*1\r\n*1\r\n",
+            "$1\r\n",
+            "*99999999999999999999999999\r\n",
+            "*1\n",
+        ] {
+            let mut commands = Commands::default();
+            assert_eq!(commands.pass(bytes.as_bytes(), |_| {}), Err(Malformed), "{bytes:?}");
+        }
+    }
+}

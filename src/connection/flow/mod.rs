@@ -1,0 +1,402 @@
+//! Commands and replies that pass through as a stream, in pieces of any size, for a client that has a
+//! codec and a buffer of its own and wants nothing but a socket.
+//!
+//! The bytes are looked at on their way, in both directions, and kept by nobody: how many replies are
+//! owed, how long the server may take, what the connection holds. So the gate, the fence, the deadlines
+//! and the truth about outcomes are those of every command, and a connection on which all is answered
+//! goes back to the pool as clean as any.
+
+mod commands;
+
+use std::{io, mem, time::Instant};
+
+use self::commands::Commands;
+use super::{
+    Blocking, Connection, Facts, Skim, Skimmed,
+    link::Fault,
+    replies::Distress,
+    stream::{Interest, Peek},
+    wire::ProtocolError,
+};
+use crate::{
+    config::Protocol,
+    error::{Error, ErrorKind, Outcome},
+};
+
+/// A blocking command of more bytes than this is not kept, to be sent again.
+const AGAIN: usize = 4 << 10;
+
+/// The streams of one connection.
+pub(super) struct Flow {
+    out: Commands,
+    back: Skim,
+    /// Commands that went out, and replies that are to come.
+    commands: u64,
+    owed: usize,
+    /// When what is under way began, and until when it may take.
+    started: Instant,
+    deadline: Option<Instant>,
+    /// Whether the socket's own timeout is the deadline.
+    quick: bool,
+    /// A fence was met while something was sent.
+    overlapped: bool,
+    selects: bool,
+    failed: bool,
+    /// Bytes that came while others were on their way out.
+    early: Vec<u8>,
+    /// The one blocking command that is under way, while the server may be asked to end it.
+    again: Option<Vec<u8>>,
+}
+
+impl Flow {
+    fn is_at_rest(&self) -> bool {
+        self.owed == 0 && self.out.is_at_start() && self.back.is_at_start() && self.early.is_empty()
+    }
+}
+
+impl Connection {
+    /// Whether no bytes of a stream are under way.
+    #[inline]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.flow.as_ref().is_none_or(|flow| flow.is_at_rest())
+    }
+
+    /// The blocking command that waits in the server and has done nothing if it is called back.
+    pub(crate) fn recallable(&self) -> Option<&[u8]> {
+        self.flow.as_ref()?.again.as_deref()
+    }
+
+    /// Sends a part of a stream of commands, whole; see [`Connection::request`] for what it waits for.
+    /// What comes meanwhile is for [`Connection::receive`].
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let rests = self.is_at_rest();
+        if self.gate.is_retired() || (rests && !self.clean) || (!rests && self.is_shut()) {
+            return Err(self.unusable());
+        }
+        let started = Instant::now();
+        let limits = self.limits;
+        let mut flow = self.flow.take().unwrap_or_else(|| {
+            Box::new(Flow {
+                out: Commands::default(),
+                back: Skim::new(limits),
+                commands: 0,
+                owed: 0,
+                started,
+                deadline: None,
+                quick: true,
+                overlapped: false,
+                selects: false,
+                failed: false,
+                early: Vec::new(),
+                again: None,
+            })
+        });
+        let sent = self.send_in(&mut flow, bytes, rests, started);
+        self.flow = Some(flow);
+        sent
+    }
+
+    fn is_shut(&self) -> bool {
+        self.link.stream.socket().is_shut()
+    }
+
+    fn send_in(
+        &mut self,
+        flow: &mut Flow,
+        bytes: &[u8],
+        rests: bool,
+        started: Instant,
+    ) -> Result<(), Error> {
+        let not_sent = if rests { Outcome::NotSent } else { Outcome::Unknown };
+        if rests {
+            let subscribing = self.greeting.protocol == Protocol::Resp2 && self.state.subscribed;
+            let deadline = started.checked_add(self.command_timeout);
+            let heard = self.link.clear(subscribing);
+            if let Err(fault) = heard.and_then(|()| self.link.hear_out(subscribing, deadline)) {
+                return Err(self.broken(fault, Outcome::NotSent, started));
+            }
+            flow.started = started;
+            flow.deadline = deadline;
+            flow.quick = true;
+            flow.overlapped = false;
+            flow.selects = false;
+            flow.failed = false;
+        } else if let Some(deadline) = &mut flow.deadline {
+            // What comes in many parts gets the time for each.
+            *deadline =
+                (*deadline).max(started.checked_add(self.command_timeout).unwrap_or(*deadline));
+        }
+
+        let (mut seen, mut state) = (0, self.state);
+        let (mut blocking, mut recallable, mut refused) = (None, false, None);
+        let mut quits = false;
+        let Flow { out, selects, .. } = &mut *flow;
+        let passed = out.pass(bytes, |command| {
+            let facts = Facts::of(command, state);
+            state = facts.state;
+            seen += 1;
+            blocking = match (blocking, facts.blocking) {
+                (Some(one), Some(two)) => Some(Blocking::and(one, two)),
+                (one, two) => one.or(two),
+            };
+            recallable |= facts.recallable;
+            refused = refused.or(facts.unfollowable);
+            *selects |= facts.selects;
+            quits |= facts.quits;
+        });
+        if passed.is_err() || refused.is_some() {
+            let cause = match refused {
+                Some(name) => {
+                    format!("{name} was not sent: its replies cannot be told from others")
+                }
+                None => "what was to be sent is no command".to_owned(),
+            };
+            self.end();
+            return Err(Error::with(
+                ErrorKind::InvalidConfig,
+                not_sent,
+                format!(
+                    "{}: {cause}, so the connection was closed; take a new handle",
+                    self.address
+                ),
+                None,
+            ));
+        }
+
+        let whole = rests && seen == 1 && flow.out.is_at_start();
+        let recallable = recallable && whole && !self.state.holds_state() && bytes.len() <= AGAIN;
+        match blocking {
+            Some(Blocking::Forever) => flow.deadline = None,
+            Some(Blocking::For(own)) => {
+                flow.deadline = flow.deadline.and_then(|deadline| deadline.checked_add(own));
+            }
+            None => {}
+        }
+        flow.quick &= blocking.is_none() && rests;
+        let blocks = if recallable { self.greeting.client_id.unwrap_or(0) } else { 0 };
+        match self.admission.enter(blocks, flow.deadline) {
+            Err(refusal) if rests => {
+                // Nothing of it was sent, and the commands begin anew with the next call.
+                flow.out = Commands::default();
+                return Err(self.refused(refusal, started));
+            }
+            Err(refusal) => {
+                let refused = self.refused(refusal, started);
+                self.end();
+                return Err(Error::with(
+                    refused.kind(),
+                    Outcome::Unknown,
+                    format!("{refused}; what was sent before it may have run"),
+                    None,
+                ));
+            }
+            Ok(waited) => {
+                flow.quick &= !waited;
+                if waited && self.link.stream.peek() == Peek::Over {
+                    self.admission.unblocks();
+                    return Err(self.broken(Fault::Closed, not_sent, started));
+                }
+            }
+        }
+
+        self.clean = false;
+        let mut sent = 0;
+        if let Err(fault) = self.pour(flow, bytes, &mut sent) {
+            self.admission.unblocks();
+            let outcome = if sent == 0 { not_sent } else { Outcome::Unknown };
+            return Err(self.broken(fault, outcome, started));
+        }
+        flow.overlapped |= !self.gate.is_still_open();
+        self.state = state;
+        flow.owed += seen;
+        flow.commands += seen as u64;
+        flow.again = recallable.then(|| bytes.to_vec());
+        Ok(())
+    }
+
+    /// Sends everything, and takes in what comes meanwhile.
+    fn pour(&mut self, flow: &mut Flow, bytes: &[u8], sent: &mut usize) -> Result<(), Fault> {
+        while *sent < bytes.len() {
+            match self.link.stream.send_now(&bytes[*sent..]) {
+                Ok(accepted) => *sent += accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    flow.quick = false;
+                    self.link.stream.wait(Interest::Both, flow.deadline)?;
+                    match self.link.stream.recv_now(&mut flow.early) {
+                        Ok(0) => return Err(Fault::Closed),
+                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                            return Err(error.into());
+                        }
+                        _ => {}
+                    }
+                    if flow.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(Fault::Late);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives a part of the stream of replies: at least a byte, at most as many as `into` has.
+    ///
+    /// It waits for as long as what is under way may take; on a connection with subscriptions, and
+    /// nothing under way, without end.
+    pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
+        let started = Instant::now();
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let Some(mut flow) = self.flow.take() else { return Err(self.nothing_to_receive()) };
+        let received = self.receive_in(&mut flow, into, started);
+        self.flow = Some(flow);
+        received
+    }
+
+    fn receive_in(
+        &mut self,
+        flow: &mut Flow,
+        into: &mut [u8],
+        started: Instant,
+    ) -> Result<usize, Error> {
+        if flow.is_at_rest() && !self.state.subscribed {
+            return Err(self.nothing_to_receive());
+        }
+        let deadline = if flow.owed == 0 && self.state.subscribed { None } else { flow.deadline };
+        while flow.again.is_some() {
+            self.hear_first(flow, deadline, started)?;
+        }
+        let received = match self.take_in(flow, into, deadline) {
+            Ok(received) => received,
+            Err(fault) => return Err(self.broken(fault, Outcome::Unknown, started)),
+        };
+        if flow.overlapped || self.gate.is_overdue() {
+            self.await_outcome(deadline, flow.started, Instant::now())?;
+        }
+        let Flow { back: replies, owed, failed, .. } = &mut *flow;
+        let (distress, subscribed) = (&mut self.distress, self.state.subscribed);
+        let mut unasked = false;
+        let passed = replies.pass(&into[..received], |Skimmed { first, error }| {
+            if let Some(error) = error {
+                *failed = true;
+                if let Some(found) = Distress::in_error(error) {
+                    *distress = Some(found);
+                }
+            }
+            match owed.checked_sub(1) {
+                // A message, or one more confirmation.
+                _ if first == b'>' => {}
+                Some(left) => *owed = left,
+                None => unasked |= !subscribed,
+            }
+        });
+        if let Err(fault) = passed {
+            return Err(self.broken(fault.into(), Outcome::Unknown, started));
+        }
+        if unasked {
+            let fault = ProtocolError::unasked().into();
+            return Err(self.broken(fault, Outcome::Unknown, started));
+        }
+        if flow.is_at_rest() {
+            self.rest(flow);
+        }
+        Ok(received)
+    }
+
+    /// Waits for the beginning of the reply to a blocking command, before any of it is handed on. When
+    /// the server says that it called the command back, that waits behind the fence like any, and
+    /// begins anew.
+    fn hear_first(
+        &mut self,
+        flow: &mut Flow,
+        deadline: Option<Instant>,
+        started: Instant,
+    ) -> Result<(), Error> {
+        while flow.early.is_empty()
+            || (flow.early.starts_with(b"-") && !flow.early.ends_with(b"\n"))
+        {
+            let received = match flow.early.is_empty() && mem::take(&mut flow.quick) {
+                true => self.link.stream.recv(&mut flow.early),
+                false => self.link.stream.recv_until(&mut flow.early, deadline),
+            };
+            let fault = match received {
+                Ok(0) => Fault::Closed,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => error.into(),
+                _ => continue,
+            };
+            return Err(self.broken(fault, Outcome::Unknown, started));
+        }
+        let Some(again) = flow.again.take() else { return Ok(()) };
+        let said = flow.early.strip_prefix(b"-").unwrap_or_default();
+        if !self.admission.is_called_back() || !super::replies::is_call_back(said) {
+            self.admission.unblocks();
+            return Ok(());
+        }
+        flow.early.clear();
+        flow.owed = 0;
+        flow.commands = 0;
+        self.rest(flow);
+        self.send_in(flow, &again, true, Instant::now())
+    }
+
+    fn take_in(
+        &mut self,
+        flow: &mut Flow,
+        into: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> Result<usize, Fault> {
+        if !flow.early.is_empty() {
+            let taken = flow.early.len().min(into.len());
+            into[..taken].copy_from_slice(&flow.early[..taken]);
+            flow.early.drain(..taken);
+            return Ok(taken);
+        }
+        // One wait by the socket's own timeout saves a poll; see `converse`.
+        if mem::take(&mut flow.quick) {
+            match self.link.stream.recv_slice(into, true) {
+                Ok(0) => return Err(Fault::Closed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Fault::Late),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                received => return Ok(received?),
+            }
+        }
+        loop {
+            match self.link.stream.recv_slice(into, false) {
+                Ok(0) => return Err(Fault::Closed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return Ok(received?),
+            }
+            self.link.stream.wait(Interest::Read, deadline)?;
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Fault::Late);
+            }
+        }
+    }
+
+    /// Everything that went out is answered.
+    fn rest(&mut self, flow: &mut Flow) {
+        self.admission.unblocks();
+        self.admission.count(mem::take(&mut flow.commands));
+        // Whether a SELECT was refused, and which, is not looked into; nor what was unsubscribed.
+        self.state.other |= (flow.selects && flow.failed) || self.state.subscribed;
+        self.clean = true;
+    }
+
+    /// Ends the connection.
+    fn end(&mut self) {
+        self.clean = false;
+        self.link.stream.socket().shutdown();
+    }
+
+    #[cold]
+    fn nothing_to_receive(&self) -> Error {
+        if self.gate.is_retired() || self.is_shut() {
+            return self.unusable();
+        }
+        Error::new(
+            ErrorKind::InvalidConfig,
+            format!("{}: no reply is to come; send a command first", self.address),
+        )
+    }
+}
