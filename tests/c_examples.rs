@@ -6,22 +6,23 @@ mod installed;
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, Stdio},
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, unbounded};
-use installed::{Installation, Program, folder, source, succeeded};
-use switchmaster_sandbox::{Cluster, wait_until};
+use installed::{Installation, Program, folder, output, source, succeeded};
+use switchmaster_sandbox::{Cluster, Node, wait_until};
 
 /// Long enough for anything that is going to happen at all.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An example, built with the others.
 fn example(name: &str) -> Program<'static> {
-    static BUILT: OnceLock<std::path::PathBuf> = OnceLock::new();
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let installation = Installation::shared();
     let built = BUILT.get_or_init(|| {
         let build = folder("build");
@@ -29,6 +30,20 @@ fn example(name: &str) -> Program<'static> {
         build
     });
     installation.program(&built.join(name))
+}
+
+/// An example that is built with hiredis as well.
+fn hiredis_example(name: &str) -> Program<'static> {
+    let installation = Installation::shared();
+    // What is needed to compile with it, and to link.
+    let flags = output(&mut Command::new(source("tests/hiredis")));
+    let (compiling, linking) = flags.split_once('\n').expect("two lines");
+    let mut libraries = installation.pkg_config(&["--cflags", "--libs"]);
+    libraries.extend(linking.split_whitespace().map(str::to_owned));
+    let flags: Vec<_> = ["-std=c99"].into_iter().chain(compiling.split_whitespace()).collect();
+    let program = folder(name).join(name);
+    let code = source(&format!("examples/c/{name}.c"));
+    installation.link("cc", &[code], &flags, &libraries, &program)
 }
 
 fn cluster() -> Cluster {
@@ -43,8 +58,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(name: &str, arguments: &[&str]) -> Running {
-        let mut command = example(name).command();
+    fn start(program: &Program, arguments: &[&str]) -> Running {
+        let mut command = program.command();
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the example starts");
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -105,7 +120,7 @@ fn number(line: &str, word: &str) -> Option<i64> {
 #[test]
 fn the_counter_survives_a_killed_master() {
     let cluster = cluster();
-    let counter = Running::start("counter", &[&cluster.url()]);
+    let counter = Running::start(&example("counter"), &[&cluster.url()]);
     let acknowledged = |generation: i64, more_than: i64| {
         counter.wait_for("progress", |line| {
             let acknowledged = number(line, "acknowledged")?;
@@ -131,7 +146,7 @@ fn the_counter_survives_a_killed_master() {
 #[test]
 fn the_worker_goes_on_at_the_new_master() {
     let cluster = cluster();
-    let worker = Running::start("queue", &[&cluster.url(), "jobs"]);
+    let worker = Running::start(&example("queue"), &[&cluster.url(), "jobs"]);
     let job = |name: &str| {
         let expected = format!("job: {name}");
         worker.wait_for(&expected, |line| (line == expected).then_some(()));
@@ -157,7 +172,7 @@ fn the_worker_goes_on_at_the_new_master() {
 #[test]
 fn the_poll_loop_is_told_of_the_switch() {
     let cluster = cluster();
-    let mut watcher = Running::start("events", &[&cluster.url()]);
+    let mut watcher = Running::start(&example("events"), &[&cluster.url()]);
     let expected = format!("the master is {}", cluster.master().unwrap().address());
     watcher.wait_for(&expected, |line| (line == expected).then_some(()));
     let old = cluster.kill_master().unwrap();
@@ -168,4 +183,35 @@ fn the_poll_loop_is_told_of_the_switch() {
     let input = watcher.input.as_mut().unwrap();
     writeln!(input, "still here?").unwrap();
     watcher.end();
+}
+
+/// What the examples with hiredis have counted so far.
+fn counted(node: &Node) -> i64 {
+    node.ask(&["GET", "counted"]).map_or(0, |counted| counted.text().parse().unwrap_or(0))
+}
+
+#[test]
+fn a_program_on_hiredis_ends_with_its_master() {
+    let cluster = cluster();
+    let master = cluster.master().unwrap();
+    let (host, port) = (master.address().ip().to_string(), master.port().to_string());
+    let mut program = Running::start(&hiredis_example("hiredis_before"), &[&host, &port, "600"]);
+    assert!(wait_until(PATIENCE, || counted(&master) > 0));
+    cluster.kill_master().unwrap();
+    program.wait_for("end of the counting", |line| line.contains(", then: ").then_some(()));
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn the_same_program_on_switchmaster_goes_on() {
+    let cluster = cluster();
+    let old = cluster.master().unwrap();
+    let program = hiredis_example("hiredis_after");
+    let mut program = Running::start(&program, &[&cluster.url(), "600"]);
+    assert!(wait_until(PATIENCE, || counted(&old) > 0));
+    cluster.kill_master().unwrap();
+    let new = cluster.wait_for_master_other_than(old.port(), PATIENCE).unwrap();
+    let before = counted(&new);
+    assert!(wait_until(PATIENCE, || counted(&new) > before), "nothing is counted any more");
+    assert!(program.child.try_wait().unwrap().is_none(), "it ended");
 }
