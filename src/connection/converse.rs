@@ -33,6 +33,11 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    /// How long the socket's own timeout may be the deadline anew.
+    fn slack(&self) -> Duration {
+        self.deadline.map_or(Duration::ZERO, |end| end.duration_since(self.started) / SLACK)
+    }
+
     /// For a peer that keeps bytes coming, whom no wait would find late.
     fn check(&self, now: Instant) -> Result<(), Fault> {
         match self.deadline {
@@ -260,9 +265,6 @@ fn converse<I: Intake>(
     after_sending();
     // recv with the socket's own timeout saves a poll. Its time starts anew with every call,
     // so only while a small part of the command's time has gone: the overrun is at most that.
-    let slack = expected
-        .deadline
-        .map_or(Duration::ZERO, |deadline| deadline.duration_since(expected.started) / SLACK);
     while pending.replies > 0 {
         let received = if timed {
             stream.recv(intake.room())
@@ -279,7 +281,7 @@ fn converse<I: Intake>(
         if pending.replies > 0 {
             let now = Instant::now();
             expected.check(now)?;
-            timed &= now.duration_since(expected.started) < slack;
+            timed &= now.duration_since(expected.started) < expected.slack();
         }
     }
     Ok(())
