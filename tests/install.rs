@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     sync::OnceLock,
 };
 
@@ -134,27 +134,8 @@ fn a_program_can_have_the_library_in_itself_and_share_the_systems() {
 }
 
 /// Has CMake build the project of this test, for which it asks for a version.
-fn cmake(installation: &Installation, build: &Path, wanted: &str) -> std::process::Output {
-    let configured = Command::new("cmake")
-        .args(["-S", "tests/install", "-B"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .arg(build)
-        .arg(format!("-DCMAKE_PREFIX_PATH={}", installation.root().display()))
-        .arg(format!("-DCMAKE_C_FLAGS={}", installed::STRICT.join(" ")))
-        .arg(format!("-DCMAKE_CXX_FLAGS={}", installed::STRICT.join(" ")))
-        .arg(format!("-DWANTED={wanted}"))
-        .output()
-        .expect("CMake is there: `make setup` gets what is missing");
-    if configured.status.success() {
-        output(
-            Command::new("cmake")
-                .arg("--build")
-                .arg(build)
-                .env_remove("MAKEFLAGS")
-                .env("LC_ALL", "C"),
-        );
-    }
-    configured
+fn cmake(installation: &Installation, build: &Path, wanted: &str) -> Output {
+    installation.cmake(&source("tests/install"), build, &[&format!("-DWANTED={wanted}")])
 }
 
 #[test]

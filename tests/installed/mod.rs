@@ -117,6 +117,25 @@ impl Installation {
         self.program(program)
     }
 
+    /// Has CMake build a project. What it gives is what it said when it looked for its packages.
+    pub fn cmake(&self, project: &Path, build: &Path, options: &[&str]) -> Output {
+        let strict = STRICT.join(" ");
+        let configured = Command::new("cmake")
+            .arg("-S")
+            .arg(project)
+            .arg("-B")
+            .arg(build)
+            .arg(format!("-DCMAKE_PREFIX_PATH={}", self.root().display()))
+            .args([format!("-DCMAKE_C_FLAGS={strict}"), format!("-DCMAKE_CXX_FLAGS={strict}")])
+            .args(options)
+            .output()
+            .expect("CMake is there: `make setup` gets what is missing");
+        if configured.status.success() {
+            output(Command::new("cmake").arg("--build").arg(build).env_remove("MAKEFLAGS"));
+        }
+        configured
+    }
+
     pub fn program(&self, path: &Path) -> Program<'_> {
         Program { installation: self, path: path.to_owned() }
     }
