@@ -591,8 +591,11 @@ swm_status swm_handle_receive(swm_handle *handle,
 
 /// swm_handle_hiredis_fd gives a duplicate of the descriptor of the handle's connection, for a
 /// redisContext; `switchmaster_hiredis.h` has the rest. It is the caller's to close, and good for
-/// poll(2): what is read from or written to it passes no gate. -1 when there is no connection at the
-/// moment, or `handle` is none.
+/// poll(2): what is read from or written to it passes no gate. -1 when `handle` is none, or no connection
+/// can be had.
+///
+/// Blocks only where the handle's last connection broke, and it has to take another: at most for
+/// `get_timeout`.
 int swm_handle_hiredis_fd(swm_handle *handle);
 
 /// swm_handle_generation tells the generation that the handle's connection belongs to; 0 when it has

@@ -20,6 +20,10 @@
  * REDIS_ERR_IO, `c->errstr` says why, and swm_hiredis_error says whether the command may have run. Free
  * the context, release the handle, take another.
  *
+ * Replies are those of the protocol that the factory speaks, RESP3 unless its option `protocol` says
+ * otherwise. With `protocol=2` they have the types that redisConnect's have. In RESP3 what is published
+ * comes as a push, which hiredis keeps from redisGetReply until redisSetPushCallback(c, NULL).
+ *
  * The time that commands may take is the factory's `command_timeout`. redisSetTimeout, redisReconnect
  * and hiredis's asynchronous interface are not for such a context; nor are MONITOR and CLIENT REPLY.
  *
@@ -83,9 +87,10 @@ static inline ssize_t swm_hiredis_read(redisContext *c, char *buffer, size_t cap
 
 /*
  * swm_hiredis_context makes a context over a handle. Free it with redisFree, and before the handle is
- * released. NULL when `handle` is none, has no connection at the moment, or memory is short.
+ * released. NULL when `handle` is none, no connection can be had, or memory is short.
  *
- * Blocks never.
+ * Blocks only where the handle's last connection broke, and it has to take another: at most for the
+ * factory's `get_timeout`.
  */
 static inline redisContext *swm_hiredis_context(swm_handle *handle) {
     redisContext *c;

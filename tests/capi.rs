@@ -46,25 +46,62 @@ fn source(name: &str) -> PathBuf {
     library::root().join(format!("tests/capi/{name}.c"))
 }
 
-/// Names the functions of the program, and the servers that each of them gets.
-macro_rules! functions {
-    ($($servers:expr => [$($name:ident)*])*) => {
-        /// All of them.
-        const NAMES: &[&str] = &[$($(stringify!($name),)*)*];
+/// The one that has those about hiredis, built with what `tests/hiredis` finds.
+fn program_on_hiredis() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let found = library::finish(&mut Command::new(library::root().join("tests/hiredis")));
+        let (compiling, linking) = found.split_once('\n').expect("two lines");
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let options = [words(compiling), words("-DON_HIREDIS")].concat();
+        let sources = ["check", "hiredis", "main"].map(source);
+        library::program_with("capi-hiredis", &options, &sources, &words(linking))
+    });
+    &PROGRAM
+}
 
+/// Names the functions of a program, and the servers that each of them gets.
+macro_rules! functions {
+    ($program:path: $($servers:expr => [$($name:ident)*])*) => {
         $($(
             #[test]
             fn $name() {
-                driver::run(program(), stringify!($name), &$servers);
+                driver::run($program(), stringify!($name), &$servers);
             }
         )*)*
+
+        #[test]
+        fn every_function_of_the_program_is_run() {
+            let listed = library::finish(&mut Command::new($program()));
+            let listed: BTreeSet<&str> = listed.lines().collect();
+            assert_eq!(listed, BTreeSet::from([$($(stringify!($name),)*)*]));
+        }
     };
+}
+
+mod on_hiredis {
+    use super::*;
+
+    functions! {
+        program_on_hiredis:
+        Servers::Shared => [
+            commands_pipelines_and_transactions_work_on_a_context
+            what_a_context_sets_on_the_socket_ends_with_its_handle
+            no_context_is_made_of_what_is_no_handle
+        ]
+        Servers::own() => [
+            a_context_goes_on_at_the_next_master
+            a_context_in_blpop_wakes_from_a_frozen_master
+            a_subscribed_context_gets_messages_until_the_switch
+            a_subscribed_context_gets_pushes_until_the_switch
+        ]
+    }
 }
 
 mod in_c {
     use super::*;
 
     functions! {
+        program:
         Servers::Shared => [
             it_goes_as_in_the_example
             an_error_reply_is_a_reply
@@ -147,14 +184,6 @@ mod in_c {
             a_handle_with_state_is_refused_after_the_switch
             waiters_of_an_exhausted_pool_move_to_the_new_master
         ]
-    }
-
-    #[test]
-    fn every_function_of_the_program_is_run() {
-        let listed = library::finish(&mut Command::new(program()));
-        let listed: BTreeSet<&str> = listed.lines().collect();
-        let named: BTreeSet<&str> = NAMES.iter().copied().collect();
-        assert_eq!(listed, named);
     }
 
     #[test]

@@ -189,8 +189,11 @@ impl Connection {
     }
 
     #[cfg(feature = "capi")]
-    pub(crate) fn duplicate(&self) -> Option<std::os::fd::OwnedFd> {
-        self.link.stream.socket().as_fd().try_clone_to_owned().ok()
+    pub(crate) fn duplicate(&self) -> Result<std::os::fd::OwnedFd, Error> {
+        self.link.stream.socket().as_fd().try_clone_to_owned().map_err(|error| {
+            let message = format!("{}: its descriptor has no duplicate: {error}", self.address);
+            Error::new(ErrorKind::Internal, message)
+        })
     }
 
     /// Sets anew what a duplicate of the descriptor shares; a connection that refuses is over.

@@ -386,16 +386,19 @@ pub unsafe extern "C" fn swm_handle_receive(
 
 /// swm_handle_hiredis_fd gives a duplicate of the descriptor of the handle's connection, for a
 /// redisContext; `switchmaster_hiredis.h` has the rest. It is the caller's to close, and good for
-/// poll(2): what is read from or written to it passes no gate. -1 when there is no connection at the
-/// moment, or `handle` is none.
+/// poll(2): what is read from or written to it passes no gate. -1 when `handle` is none, or no connection
+/// can be had.
+///
+/// Blocks only where the handle's last connection broke, and it has to take another: at most for
+/// `get_timeout`.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_hiredis_fd(handle: *mut swm_handle) -> c_int {
     guard::peek(-1, || {
         let mut held = ALL.get(handle)?;
         let held = held.get();
         (held.used, held.lent) = (true, true);
-        let duplicate = held.handle()?.duplicate();
-        Ok(duplicate.map_or(-1, IntoRawFd::into_raw_fd))
+        let duplicate = held.handle()?.duplicate()?;
+        Ok(duplicate.into_raw_fd())
     })
 }
 

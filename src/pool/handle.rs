@@ -158,10 +158,11 @@ impl Handle {
         self.lease().and_then(|lease| lease.descriptor())
     }
 
-    /// A descriptor of its own for this handle's connection, good for waiting on it.
+    /// A descriptor of its own for this handle's connection, good for waiting on it. The handle takes
+    /// another connection first where it has none.
     #[cfg(feature = "capi")]
-    pub(crate) fn duplicate(&self) -> Option<OwnedFd> {
-        self.lease().and_then(|lease| lease.duplicate())
+    pub(crate) fn duplicate(&mut self) -> Result<OwnedFd, Error> {
+        self.carry_out(|connection| connection.duplicate())
     }
 
     /// Sets anew what whoever had a duplicate may have set.

@@ -90,14 +90,6 @@ impl Leased {
         }
     }
 
-    #[cfg(feature = "capi")]
-    pub(crate) fn duplicate(&self) -> Option<std::os::fd::OwnedFd> {
-        match &*self.slot {
-            Slot::Live(live) => live.connection.duplicate(),
-            Slot::Tombstone => None,
-        }
-    }
-
     /// Whether it may be handed out as it is. If not, it is not bad yet: [`Leased::is_fit`] looks
     /// closer.
     #[inline]

@@ -24,6 +24,7 @@ extern const struct test event_tests[];
 extern const struct test factory_tests[];
 extern const struct test fork_tests[];
 extern const struct test failover_tests[];
+extern const struct test hiredis_tests[];
 extern const struct test lifetime_tests[];
 extern const struct test option_tests[];
 extern const struct test pipeline_tests[];

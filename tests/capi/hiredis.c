@@ -128,19 +128,19 @@ static void a_context_in_blpop_wakes_from_a_frozen_master(const char *url)
     swm_factory_close(factory);
 }
 
-static void a_subscribed_context_gets_messages_until_the_switch(const char *url)
+static void listen_until_the_switch(swm_factory *factory, swm_handle *handle, redisContext *c, int type)
 {
-    swm_factory *factory = open_with(url, PATIENT);
-    swm_handle *handle = get(factory), *other = get(factory);
-    redisContext *c = context(handle);
-    redisReply *reply = NULL;
-    request("calm c");
-    reply = redisCommand(c, "SUBSCRIBE hi:news");
-    CHECK(reply && reply->elements == 3);
+    swm_handle *other = get(factory);
+    redisReply *reply = redisCommand(c, "SUBSCRIBE hi:news");
+    if (!reply)
+        check_failed(__FILE__, __LINE__, "no reply: %s", c->errstr);
+    NUMBER(reply->type, type);
+    NUMBER(reply->elements, 3);
     freeReplyObject(reply);
     NUMBER(count(other, "PUBLISH hi:news one"), 1);
     NUMBER(redisGetReply(c, (void **)&reply), REDIS_OK);
-    CHECK(reply && reply->elements == 3);
+    NUMBER(reply->type, type);
+    NUMBER(reply->elements, 3);
     TEXT(reply->element[2]->str, "one");
     freeReplyObject(reply);
     request("failover");
@@ -150,6 +150,24 @@ static void a_subscribed_context_gets_messages_until_the_switch(const char *url)
     swm_handle_release(handle);
     swm_handle_release(other);
     swm_factory_close(factory);
+}
+
+static void a_subscribed_context_gets_messages_until_the_switch(const char *url)
+{
+    swm_factory *factory = open_with(url, PATIENT "&protocol=2");
+    swm_handle *handle = get(factory);
+    request("calm c");
+    listen_until_the_switch(factory, handle, context(handle), REDIS_REPLY_ARRAY);
+}
+
+static void a_subscribed_context_gets_pushes_until_the_switch(const char *url)
+{
+    swm_factory *factory = open_with(url, PATIENT);
+    swm_handle *handle = get(factory);
+    redisContext *c = context(handle);
+    request("calm c");
+    redisSetPushCallback(c, NULL);
+    listen_until_the_switch(factory, handle, c, REDIS_REPLY_PUSH);
 }
 
 static void what_a_context_sets_on_the_socket_ends_with_its_handle(const char *url)
@@ -196,6 +214,8 @@ const struct test hiredis_tests[] = {
     {"a_context_in_blpop_wakes_from_a_frozen_master", a_context_in_blpop_wakes_from_a_frozen_master},
     {"a_subscribed_context_gets_messages_until_the_switch",
      a_subscribed_context_gets_messages_until_the_switch},
+    {"a_subscribed_context_gets_pushes_until_the_switch",
+     a_subscribed_context_gets_pushes_until_the_switch},
     {"what_a_context_sets_on_the_socket_ends_with_its_handle",
      what_a_context_sets_on_the_socket_ends_with_its_handle},
     {"no_context_is_made_of_what_is_no_handle", no_context_is_made_of_what_is_no_handle},

@@ -92,12 +92,23 @@ pub fn compiler(variable: &str, default: &str) -> Command {
 
 /// Compiles C and links it with the library: the shared one, or under ASan the static one.
 pub fn program<S: AsRef<OsStr>>(name: &str, sources: &[S]) -> PathBuf {
-    let folder = libraries();
+    program_with(name, &[], sources, &[])
+}
+
+/// As [`program`], with further options for compiling, and libraries that use ours.
+pub fn program_with<S: AsRef<OsStr>>(
+    name: &str,
+    options: &[String],
+    sources: &[S],
+    libraries: &[String],
+) -> PathBuf {
+    let folder = self::libraries();
     let program = scratch(&format!("{name}-{:?}", under()));
     replace(&program, |new| {
         let mut cc = compiler("CC", "cc");
         cc.args(["-std=c99", "-D_DEFAULT_SOURCE", "-g", "-O1", "-pthread"]).args(STRICT);
-        cc.arg("-I").arg(root().join("tests/capi")).args(sources).arg("-o").arg(new);
+        cc.args(options).arg("-I").arg(root().join("tests/capi")).args(sources);
+        cc.arg("-o").arg(new).args(libraries);
         if under() == Under::Asan {
             cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
             cc.arg("-fno-omit-frame-pointer").arg(folder.join("libswitchmaster.a"));

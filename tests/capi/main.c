@@ -3,8 +3,12 @@
 #include "check.h"
 
 static const struct test *const files[] = {
+#ifdef ON_HIREDIS
+    hiredis_tests,
+#else
     command_tests, event_tests,    factory_tests, failover_tests,     fork_tests,   lifetime_tests,
     option_tests,  pipeline_tests, reply_tests,   subscription_tests, thread_tests,
+#endif
 };
 
 int main(int argc, char **argv)
