@@ -77,7 +77,8 @@ impl<T: Default + Send> Slots<T> {
 
     #[inline]
     fn slot(&self, index: usize) -> Option<&Slot<T>> {
-        let (run, at) = Self::locate(index);
+        // As good as always it is in the first run.
+        let (run, at) = if index < FIRST { (0, index) } else { Self::locate(index) };
         let first = self.runs.get(run)?.load(Ordering::Acquire);
         if first.is_null() {
             return None;
@@ -140,6 +141,11 @@ impl<T: Default + Send> Slots<T> {
     #[inline]
     pub(super) fn get<N>(&self, pointer: *const N) -> Result<Use<'_, T>, Failure> {
         let (index, generation) = id::place(self.kind, pointer)?;
+        self.hold(index, generation)
+    }
+
+    #[inline]
+    fn hold(&self, index: usize, generation: u32) -> Result<Use<'_, T>, Failure> {
         let slot = self.slot(index).ok_or_else(|| id::over(self.kind))?;
         let (idle, busy) = (word(generation, IDLE), word(generation, BUSY));
         match slot.word.compare_exchange(idle, busy, Ordering::Acquire, Ordering::Relaxed) {
@@ -157,8 +163,8 @@ impl<T: Default + Send> Slots<T> {
         spare: &Spare,
         empty: impl FnOnce(&mut T) -> R,
     ) -> Result<R, Failure> {
-        let (index, _) = id::place(self.kind, pointer)?;
-        let mut held = self.get(pointer)?;
+        let (index, generation) = id::place(self.kind, pointer)?;
+        let mut held = self.hold(index, generation)?;
         let emptied = empty(held.get());
         // Left as it is and free, not idle, when `held` is dropped.
         held.word = held.word & !(IDLE | BUSY) | FREE;
