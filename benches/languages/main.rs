@@ -183,7 +183,8 @@ fn compare(runs: u32, others: &[String]) {
                 later[later.len() - 1]
             );
         }
-        let mut redis = Factory::open(&cluster.url()).expect("a factory").get().expect("a handle");
+        let factory = Factory::open(&cluster.url()).expect("a factory opens");
+        let mut redis = factory.get().expect("a handle");
         for writer in writers {
             let name = writer.name.clone();
             let (key, acknowledged, unknown) = writer.end();
