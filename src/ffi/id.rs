@@ -106,3 +106,64 @@ pub(super) fn busy(kind: Kind) -> Failure {
         kind.name()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffi::status::swm_status::{SWM_E_DEAD, SWM_E_NULL};
+
+    const KINDS: [Kind; 4] = [Kind::Options, Kind::Factory, Kind::Handle, Kind::Subscription];
+
+    #[test]
+    fn a_number_leads_to_its_place() {
+        for kind in KINDS {
+            for index in [0, 1, 63, 64, PLACES - 1, PLACES] {
+                for generation in [0, 1, u32::MAX] {
+                    let pointer = number::<u8>(kind, index, generation);
+                    assert_eq!(place(kind, pointer).expect("a place"), (index, generation));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_other_types_are_told_by_name() {
+        for kind in KINDS {
+            for other in KINDS.into_iter().filter(|other| *other != kind) {
+                let failure = place(kind, number::<u8>(other, 5, 7)).expect_err("another type");
+                assert_eq!(failure.status, SWM_E_DEAD);
+                let expected =
+                    format!("a {} was passed where a {} is expected", other.name(), kind.name());
+                assert_eq!(failure.message, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_quoted_and_null_is_null() {
+        let local = 5u64;
+        let mark_alone = MARK << MARK_AT;
+        let numbers = [1, 0xdead_beef, u64::MAX, mark_alone, mark_alone | 9 << KIND_AT];
+        let addresses = numbers.map(|bits| bits as usize as *const u64).into_iter();
+        for kind in KINDS {
+            for pointer in addresses.clone().chain([&raw const local]) {
+                let failure = place(kind, pointer).expect_err("no number");
+                assert_eq!(failure.status, SWM_E_DEAD);
+                assert!(failure.message.contains(kind.name()), "{}", failure.message);
+                assert!(failure.message.starts_with(&format!("{:#x} ", pointer as usize)));
+            }
+            let failure = place(kind, std::ptr::null::<u8>()).expect_err("NULL");
+            assert_eq!(failure.status, SWM_E_NULL);
+        }
+    }
+
+    #[test]
+    fn no_number_is_an_address() {
+        // What x86-64 and AArch64 map has its highest bits all alike.
+        for kind in KINDS {
+            let bits = number::<u8>(kind, PLACES, u32::MAX) as usize as u64;
+            assert_ne!(bits >> 57, 0);
+            assert_ne!(bits >> 57, u64::MAX >> 57);
+        }
+    }
+}

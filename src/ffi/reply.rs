@@ -473,3 +473,6 @@ pub unsafe extern "C" fn swm_reply_free(reply: *mut swm_reply) {
     // SAFETY: the reply was live until now, so its block is.
     unsafe { Block::let_go(block) };
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,113 @@ impl<T: Clone> Shares<T> {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        ptr,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        thread,
+    };
+
+    use super::*;
+    use crate::ffi::status::swm_status::{SWM_E_DEAD, SWM_E_NULL};
+
+    fn empty<T: Clone>() -> Shares<T> {
+        Shares::of(Kind::Factory)
+    }
+
+    #[test]
+    fn what_was_added_is_there_until_it_is_removed() {
+        let all = empty::<Arc<str>>();
+        let one = all.add::<u8>("one".into()).expect("a number");
+        let two = all.add::<u8>("two".into()).expect("a number");
+        assert_ne!(one, two);
+        assert_eq!(&*all.get(one).expect("it is there"), "one");
+        let copy = all.get(one).expect("it is there");
+        assert_eq!(&*all.remove(one).expect("it is there"), "one");
+        assert_eq!(all.get(one).expect_err("it is over").status, SWM_E_DEAD);
+        assert_eq!(all.remove(one).expect_err("it is over").status, SWM_E_DEAD);
+        // Whoever has it keeps it, and the others are as they were.
+        assert_eq!(&*copy, "one");
+        assert_eq!(&*all.get(two).expect("it is there"), "two");
+        assert_eq!(all.get::<u8>(ptr::null()).expect_err("NULL").status, SWM_E_NULL);
+    }
+
+    #[test]
+    fn a_number_stays_over_when_its_place_is_taken_again() {
+        let all = empty::<u32>();
+        let mut before = Vec::new();
+        for round in 0..100 {
+            let number = all.add::<u8>(round).expect("a number");
+            assert!(!before.contains(&number));
+            for old in &before {
+                let failure = all.get(*old).expect_err("it is over");
+                assert!(failure.message.contains("closed before"), "{}", failure.message);
+            }
+            assert_eq!(all.remove(number).expect("it is there"), round);
+            before.push(number);
+        }
+        assert_eq!(all.places.lock().all.len(), 1, "one place is enough for one at a time");
+    }
+
+    #[test]
+    fn places_that_nobody_ever_had_are_told() {
+        let all = empty::<u32>();
+        all.add::<u8>(1).expect("a number");
+        for (index, generation) in [(0, 0), (0, 2), (1, 1), (id::PLACES, u32::MAX)] {
+            let stranger = id::number::<u8>(Kind::Factory, index, generation);
+            assert_eq!(all.get(stranger).expect_err("nobody's").status, SWM_E_DEAD);
+            assert_eq!(all.remove(stranger).expect_err("nobody's").status, SWM_E_DEAD);
+        }
+    }
+
+    #[test]
+    fn of_many_that_remove_a_number_one_does() {
+        let all = empty::<usize>();
+        let removed = AtomicUsize::new(0);
+        for round in 0..200 {
+            let number = all.add::<u8>(round).expect("a number") as usize;
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        if let Ok(value) = all.get(number as *const u8) {
+                            assert_eq!(value, round);
+                        }
+                        if all.remove(number as *const u8).is_ok() {
+                            removed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+            });
+            assert_eq!(removed.load(Ordering::Relaxed), round + 1);
+        }
+    }
+
+    #[test]
+    fn threads_that_add_and_remove_meet_nobody_elses() {
+        let all = empty::<(usize, usize)>();
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                let all = &all;
+                scope.spawn(move || {
+                    for round in 0..500 {
+                        let own: Vec<_> = (0..3)
+                            .map(|at| all.add::<u8>((thread, round * 3 + at)).expect("a number"))
+                            .collect();
+                        for (at, number) in own.into_iter().enumerate() {
+                            let expected = (thread, round * 3 + at);
+                            assert_eq!(all.get(number).expect("it is there"), expected);
+                            assert_eq!(all.remove(number).expect("it is there"), expected);
+                            assert!(all.get(number).is_err());
+                        }
+                    }
+                });
+            }
+        });
+        assert!(all.places.lock().all.len() <= 8 * 3, "places are taken again");
+    }
+}

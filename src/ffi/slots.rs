@@ -24,7 +24,10 @@ const STATE_BITS: u32 = 2;
 
 /// The first run of slots has so many; each further one as many as all before it together.
 const FIRST: usize = 64;
-const RUNS: usize = 19;
+const RUNS: usize = 18;
+
+const _: () =
+    assert!(FIRST * ((1 << RUNS) - 1) <= id::PLACES, "every slot has a number of its own");
 
 #[repr(C)]
 struct Slot<T> {
@@ -223,3 +226,6 @@ impl Spare {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

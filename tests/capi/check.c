@@ -2,6 +2,7 @@
 
 #include "check.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,6 +74,18 @@ bool is_under_a_tool(void)
 {
     const char *under = getenv("SWITCHMASTER_UNDER");
     return under && *under;
+}
+
+long entries(const char *folder)
+{
+    long number = 0;
+    const struct dirent *entry;
+    DIR *opened = opendir(folder);
+    CHECK(opened);
+    while ((entry = readdir(opened)))
+        number += entry->d_name[0] != '.';
+    closedir(opened);
+    return number;
 }
 
 uint32_t patience_ms(void)

@@ -74,6 +74,8 @@ long long now_ms(void);
 void pause_ms(int ms);
 /* So long is waited for what has to happen at all. */
 uint32_t patience_ms(void);
+/* How many things a folder of /proc has: threads, descriptors. */
+long entries(const char *folder);
 /* Whether a tool makes everything slow, and has memory of its own. */
 bool is_under_a_tool(void);
 

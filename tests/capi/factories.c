@@ -27,6 +27,7 @@ static void the_master_and_the_topology_are_told(const char *url)
     OK(swm_factory_refresh(factory, &err));
     OK(swm_factory_master(factory, &text, &err));
     TEXT(text, request("master"));
+    swm_string_free(text);
     OK(swm_factory_topology_json(factory, &text, &err));
     CHECK(!strchr(text, '\n'));
     CHECK(snprintf(line, sizeof(line), "json service %s", text) < (int)sizeof(line));
