@@ -8,7 +8,7 @@ use redis::Value;
 use crate::{
     Builder,
     config::Config,
-    connection::{Decoder, Limits},
+    connection::{Decoder, Limits, commands_pass, raw_replies, skimmed},
     topology::{self, Answer, Audience, Input, Machine, read_inputs, written},
 };
 
@@ -46,6 +46,14 @@ pub fn replies(data: &[u8]) {
     if let (Some(ours), Ok(theirs)) = (whole.first(), redis::parse_redis_value(bytes)) {
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
     }
+    // Who only looks for their ends finds as many, and who watches them pass by does.
+    let piece = usize::from(*first) % 23 + 1;
+    let found = raw_replies(bytes, piece, LIMITS);
+    let passed = skimmed(bytes, piece, LIMITS);
+    if sound {
+        assert_eq!((found, passed), (Some(whole.len()), Some(whole.len())));
+    }
+    commands_pass(bytes, piece);
 }
 
 /// What a sentinel publishes and answers is read, and a machine takes it, whatever it is.

@@ -56,6 +56,11 @@ use self::{
     replies::Reply,
     wire::{Skim, Skimmed},
 };
+#[cfg(fuzzing)]
+pub(crate) use self::{
+    flow::commands_pass,
+    wire::{raw_replies, skimmed},
+};
 pub(crate) use crate::config::Protocol;
 use crate::{
     address::Address,

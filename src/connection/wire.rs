@@ -390,6 +390,33 @@ impl Decoder {
     }
 }
 
+/// How many replies are found in bytes that arrive in such pieces; none after a fault.
+#[cfg(fuzzing)]
+pub(crate) fn raw_replies(bytes: &[u8], piece: usize, limits: Limits) -> Option<usize> {
+    let mut raw = RawReplies::limited(limits);
+    for mut piece in bytes.chunks(piece) {
+        while !piece.is_empty() {
+            let room = raw.room();
+            let fits = (room.capacity() - room.len()).min(piece.len());
+            room.extend_from_slice(&piece[..fits]);
+            piece = &piece[fits..];
+            while raw.find().ok()?.is_some() {}
+        }
+    }
+    Some(raw.len())
+}
+
+/// How many replies pass by in such pieces; none after a fault.
+#[cfg(fuzzing)]
+pub(crate) fn skimmed(bytes: &[u8], piece: usize, limits: Limits) -> Option<usize> {
+    let mut skim = Skim::new(limits);
+    let mut passed = 0;
+    for piece in bytes.chunks(piece) {
+        skim.pass(piece, |_| passed += 1).ok()?;
+    }
+    Some(passed)
+}
+
 fn check_line_end(end: &[u8]) -> Result<(), ProtocolError> {
     if end == b"\r\n" {
         return Ok(());

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
+
 use super::{
     corner::{self, Corner},
     event::Tidings,
@@ -45,7 +47,8 @@ pub(super) struct Opened {
     pub(super) factory: Factory,
     pub(super) tidings: Tidings,
     pub(super) closed: AtomicBool,
-    _presence: Presence,
+    /// Until it is closed: a thread that knew it may hold on to the rest for longer.
+    presence: Mutex<Option<Presence>>,
 }
 
 static ALL: Shares<Arc<Opened>> = Shares::of(Kind::Factory);
@@ -70,7 +73,7 @@ fn open(builder: Builder) -> Result<*mut swm_factory, Failure> {
         factory: builder.build()?,
         tidings: Tidings::default(),
         closed: AtomicBool::new(false),
-        _presence: presence,
+        presence: Mutex::new(Some(presence)),
     };
     ALL.add(Arc::new(opened))
 }
@@ -450,6 +453,7 @@ pub extern "C" fn swm_factory_close(factory: *mut swm_factory) {
         corner::with(Corner::forget);
         opened.factory.close();
         opened.tidings.close();
+        opened.presence.lock().take();
         Ok(())
     });
 }

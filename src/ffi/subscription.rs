@@ -88,6 +88,9 @@ unsafe fn names(
     if names.is_null() && count > 0 {
         return Err(Failure::null("names"));
     }
+    if count > i32::MAX as usize {
+        return Err(Failure::argument(format!("count is {count}, more than a server takes")));
+    }
     (0..count)
         .map(|index| {
             // SAFETY: there are `count` of them, as this function demands.

@@ -48,6 +48,17 @@ pub(super) struct Flow {
     again: Option<Vec<u8>>,
 }
 
+/// Commands go out in such pieces, whatever they are.
+#[cfg(fuzzing)]
+pub(crate) fn commands_pass(bytes: &[u8], piece: usize) {
+    let mut commands = Commands::default();
+    for piece in bytes.chunks(piece) {
+        if commands.pass(piece, |_| {}).is_err() {
+            return;
+        }
+    }
+}
+
 impl Flow {
     fn is_at_rest(&self) -> bool {
         self.owed == 0 && self.out.is_at_start() && self.back.is_at_start() && self.early.is_empty()

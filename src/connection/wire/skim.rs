@@ -118,6 +118,8 @@ impl Skim {
     fn line(&mut self, each: &mut impl FnMut(Skimmed<'_>)) -> Result<(), ProtocolError> {
         let complete = match self.line.first() {
             Some(b'+' | b'-') => self.nesting.completes(),
+            // A number of which not all is seen.
+            Some(b',' | b'(') if self.line_len > SEEN => self.nesting.completes(),
             _ => match line::read(self.line.trim_ascii_end(), &self.limits)? {
                 Head::Value(_) => self.nesting.completes(),
                 Head::Long(kind, len) => {

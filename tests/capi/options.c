@@ -1,0 +1,156 @@
+/* Options, URLs, and factories that cannot be opened. */
+
+#include "check.h"
+
+static void options_are_set_by_name_and_value(const char *url)
+{
+    static const char *const settings[][2] = {
+        {"client_name", "by-name"}, {"max_size", "3"},           {"min_idle", "0"},
+        {"db", "2"},                {"protocol", "2"},       {"get_timeout", "7s"},
+        {"command_timeout", "9s"},  {"connect_timeout", "20s"},  {"dial_timeout", "5s"},
+        {"switch_on", "promotion"}, {"confirm_within", "1500ms"}, {"fence", "true"},
+        {"fence_timeout", "3s"},    {"leak_after", "1h"},        {"max_lifetime", "1h"},
+        {"on_lost_majority", "serve"}, {"max_lag", "5s"},
+    };
+    swm_options *options = NULL;
+    swm_factory *factory = NULL, *second = NULL;
+    swm_handle *handle;
+    swm_reply *reply;
+    size_t at;
+    OK(swm_options_new(url, &options, &err));
+    for (at = 0; at < sizeof(settings) / sizeof(settings[0]); at++) {
+        swm_status status = swm_options_set(options, settings[at][0], settings[at][1], &err);
+        if (status != SWM_OK)
+            check_failed(__FILE__, __LINE__, "%s: %s", settings[at][0], err.message);
+    }
+    OK(swm_factory_open_options(options, &factory, &err));
+    /* What is set later is for factories that are opened later. */
+    OK(swm_options_set(options, "max_size", "5", &err));
+    OK(swm_factory_open_options(options, &second, &err));
+    swm_options_free(options);
+    NUMBER(stats(factory).max, 3);
+    NUMBER(stats(factory).min, 0);
+    NUMBER(stats(second).max, 5);
+    handle = get(factory);
+    reply = command(handle, "CLIENT GETNAME");
+    CHECK(says(reply, "by-name"));
+    swm_reply_free(reply);
+    reply = command(handle, "CLIENT INFO");
+    CHECK(strstr(swm_reply_str(reply, NULL), " db=2 "));
+    swm_reply_free(reply);
+    swm_handle_release(handle);
+    swm_factory_close(factory);
+    swm_factory_close(second);
+}
+
+static void a_factory_opens_without_any_url(const char *url)
+{
+    swm_options *options = NULL;
+    swm_factory *factory = NULL;
+    char sentinel[64];
+    (void)url;
+    snprintf(sentinel, sizeof(sentinel), "%s", request("sentinel"));
+    OK(swm_options_new(NULL, &options, &err));
+    OK(swm_options_set(options, "sentinel", sentinel, &err));
+    OK(swm_options_set(options, "service", request("service"), &err));
+    OK(swm_factory_open_options(options, &factory, &err));
+    swm_options_free(options);
+    swm_options_free(options);
+    swm_options_free(NULL);
+    FAILS(swm_options_set(options, "db", "1", &err), SWM_E_DEAD);
+    CHECK(strstr(err.message, "swm_options") && strstr(err.message, "freed"));
+    run(get(factory), "PING");
+    swm_factory_close(factory);
+}
+
+static void values_that_are_not_allowed_are_quoted_unless_they_are_secret(const char *url)
+{
+    static const char *const bad[][2] = {
+        {"max_size", "0"},       {"max_size", "-1"},    {"max_size", "many"},
+        {"db", "-1"},            {"protocol", "4"}, {"get_timeout", "soon"},
+        {"get_timeout", "5"},    {"fence", "perhaps"},  {"switch_on", "monday"},
+        {"no_such_option", "1"}, {"", ""},              {"sentinel", "host:70000"},
+    };
+    swm_options *options = NULL;
+    size_t at;
+    OK(swm_options_new(url, &options, &err));
+    for (at = 0; at < sizeof(bad) / sizeof(bad[0]); at++) {
+        FAILS(swm_options_set(options, bad[at][0], bad[at][1], &err), SWM_E_INVALID_CONFIG);
+        NUMBER(err.outcome, SWM_NOT_SENT);
+        if (!strstr(err.message, bad[at][0]))
+            check_failed(__FILE__, __LINE__, "%s is not named: %s", bad[at][0], err.message);
+    }
+    FAILS(swm_options_set(options, "get_timeout", "soon", &err), SWM_E_INVALID_CONFIG);
+    CHECK(strstr(err.message, "soon"));
+    FAILS(swm_options_set(options, "password", "\xff\xfe", &err), SWM_E_ARGUMENT);
+    FAILS(swm_options_set(options, NULL, "1", &err), SWM_E_NULL);
+    FAILS(swm_options_set(options, "db", NULL, &err), SWM_E_NULL);
+    swm_options_free(options);
+}
+
+static void urls_that_cannot_be_read_are_quoted_without_the_password(const char *url)
+{
+    static const char *const bad[] = {
+        "",
+        "http://127.0.0.1/mymaster",
+        "redis+sentinel://:hunter2@127.0.0.1:70000/mymaster",
+        "redis+sentinel://:hunter2@/mymaster",
+        "redis+sentinel://:hunter2@127.0.0.1/mymaster?no_such_option=1",
+        "redis+sentinel://:hunter2@127.0.0.1/mymaster?max_size=x",
+    };
+    swm_factory *const untouched = (swm_factory *)&url;
+    swm_factory *factory = untouched;
+    swm_options *options = NULL;
+    size_t at;
+    (void)url;
+    for (at = 0; at < sizeof(bad) / sizeof(bad[0]); at++) {
+        swm_status status;
+        memset(&err, 0, sizeof(err));
+        status = swm_factory_open(bad[at], &factory, &err);
+        if (status != SWM_E_INVALID_URL && status != SWM_E_INVALID_CONFIG)
+            check_failed(__FILE__, __LINE__, "%s: %d", bad[at], status);
+        NUMBER(err.status, status);
+        CHECK(err.message[0] && !strstr(err.message, "hunter2"));
+        NUMBER(swm_options_new(bad[at], &options, &err), status);
+        CHECK(factory == untouched && !options);
+    }
+    FAILS(swm_factory_open("redis+sentinel://\xff/x", &factory, &err), SWM_E_ARGUMENT);
+    FAILS(swm_factory_open(NULL, &factory, &err), SWM_E_NULL);
+    TEXT(err.message, "url is NULL");
+}
+
+static void what_keeps_a_factory_from_opening_is_told(const char *url)
+{
+    swm_factory *factory = NULL;
+    char other[256];
+    FAILS(swm_factory_open("redis+sentinel://127.0.0.1:1/x?connect_timeout=200ms", &factory, &err),
+          SWM_E_NO_SENTINEL);
+    TEXT(err.kind, "no-sentinel");
+    CHECK(strstr(err.message, "127.0.0.1:1"));
+    snprintf(other, sizeof(other), "%s-of-nobody?connect_timeout=1s", url);
+    FAILS(swm_factory_open(other, &factory, &err), SWM_E_UNKNOWN_SERVICE);
+    CHECK(strstr(err.message, "-of-nobody"));
+    CHECK(!factory);
+}
+
+static void the_versions_are_told(const char *url)
+{
+    char version[32];
+    (void)url;
+    snprintf(version, sizeof(version), "%d.%d.%d", SWM_VERSION_MAJOR, SWM_VERSION_MINOR,
+             SWM_VERSION_PATCH);
+    TEXT(swm_version(), version);
+    NUMBER(swm_abi_version(), SWM_ABI_VERSION);
+}
+
+const struct test option_tests[] = {
+    {"options_are_set_by_name_and_value", options_are_set_by_name_and_value},
+    {"a_factory_opens_without_any_url", a_factory_opens_without_any_url},
+    {"values_that_are_not_allowed_are_quoted_unless_they_are_secret",
+     values_that_are_not_allowed_are_quoted_unless_they_are_secret},
+    {"urls_that_cannot_be_read_are_quoted_without_the_password",
+     urls_that_cannot_be_read_are_quoted_without_the_password},
+    {"what_keeps_a_factory_from_opening_is_told", what_keeps_a_factory_from_opening_is_told},
+    {"the_versions_are_told", the_versions_are_told},
+    {NULL, NULL},
+};
