@@ -510,9 +510,9 @@ private:
 class Options {
 public:
     /// The defaults.
-    Options() : Options(nullptr) {}
+    Options() : options_(made(nullptr)) {}
     /// The defaults, and on top of them what a URL says.
-    explicit Options(const std::string &url) : Options(url.c_str()) {}
+    explicit Options(const std::string &url) : options_(made(url.c_str())) {}
 
     /// Sets one option; swm_options_set lists them.
     Options &set(const std::string &name, const std::string &value) {
@@ -527,10 +527,10 @@ public:
     swm_options *raw() const noexcept { return options_.get(); }
 
 private:
-    explicit Options(const char *url) {
+    static swm_options *made(const char *url) {
         swm_options *options = nullptr;
         detail::run([&](swm_error *error) { return swm_options_new(url, &options, error); });
-        options_.reset(options);
+        return options;
     }
 
     detail::Owned<swm_options, swm_options_free> options_;
