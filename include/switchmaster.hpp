@@ -283,12 +283,12 @@ public:
 
     /// Sends one command and waits for its reply: `command({"GET", key})`.
     Reply command(std::initializer_list<std::string_view> words) {
-        return send(detail::Words(words));
+        return run(detail::Words(words));
     }
     /// The same with a container of strings.
     template <typename Range>
     Reply command(const Range &words) {
-        return send(detail::Words(words));
+        return run(detail::Words(words));
     }
 
     /// Adds a command to the pipeline. It is sent by get_reply.
@@ -317,6 +317,21 @@ public:
         return std::string_view(reply, len);
     }
 
+    /// Sends a part of a stream of commands that are RESP already, in pieces of any size.
+    void send(std::string_view data) {
+        detail::run([&](swm_error *error) {
+            return swm_handle_send(handle_.get(), data.data(), data.size(), error);
+        });
+    }
+    /// Receives a part of the stream of replies: how many bytes, at least one.
+    std::size_t receive(char *buffer, std::size_t capacity) {
+        std::size_t received = 0;
+        detail::run([&](swm_error *error) {
+            return swm_handle_receive(handle_.get(), buffer, capacity, &received, error);
+        });
+        return received;
+    }
+
     /// The generation that its connection belongs to; 0 when it has none at the moment.
     std::uint64_t generation() const noexcept { return swm_handle_generation(handle_.get()); }
     /// The descriptor of its connection; -1 when it has none at the moment.
@@ -329,7 +344,7 @@ public:
     swm_handle *raw() const noexcept { return handle_.get(); }
 
 private:
-    Reply send(const detail::Words &words) {
+    Reply run(const detail::Words &words) {
         swm_reply *reply = nullptr;
         detail::run([&](swm_error *error) {
             return swm_handle_command_argv(handle_.get(), words.size(), words.data(), words.lens(),
@@ -495,9 +510,9 @@ private:
 class Options {
 public:
     /// The defaults.
-    Options() : Options(nullptr) {}
+    Options() : options_(made(nullptr)) {}
     /// The defaults, and on top of them what a URL says.
-    explicit Options(const std::string &url) : Options(url.c_str()) {}
+    explicit Options(const std::string &url) : options_(made(url.c_str())) {}
 
     /// Sets one option; swm_options_set lists them.
     Options &set(const std::string &name, const std::string &value) {
@@ -512,10 +527,10 @@ public:
     swm_options *raw() const noexcept { return options_.get(); }
 
 private:
-    explicit Options(const char *url) {
+    static swm_options *made(const char *url) {
         swm_options *options = nullptr;
         detail::run([&](swm_error *error) { return swm_options_new(url, &options, error); });
-        options_.reset(options);
+        return options;
     }
 
     detail::Owned<swm_options, swm_options_free> options_;

@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-use installed::{Installation, Program, folder, source, succeeded};
+use installed::{Installation, Program, declared, folder, source, succeeded};
 use switchmaster_sandbox::Cluster;
 
 /// All behaviours, in one program.
@@ -64,6 +64,17 @@ fn run(behaviour: &str, cluster: &Cluster) {
     running.0.stderr.take().unwrap().read_to_end(&mut said).unwrap();
     let status = running.0.wait().unwrap();
     assert!(status.success(), "{status}: {}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn every_function_of_the_header_has_its_place_in_a_class() {
+    let classes = fs::read_to_string(source("include/switchmaster.hpp")).unwrap();
+    let words: BTreeSet<&str> =
+        classes.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').collect();
+    let missing: Vec<String> =
+        declared().into_iter().filter(|name| !words.contains(name.as_str())).collect();
+    // For whoever loads the library at run time, and for switchmaster_hiredis.h.
+    assert_eq!(missing, ["swm_abi_version", "swm_handle_hiredis_fd"]);
 }
 
 macro_rules! behaviours {
@@ -118,6 +129,7 @@ behaviours! {
         replicas_can_be_read_from
         replies_of_resp3_keep_their_kinds
         resp_is_exchanged_as_it_is
+        resp_passes_through_in_pieces
         the_elements_of_a_reply_are_gone_through
         the_text_of_a_reply_that_nobody_holds_is_a_copy
         words_come_as_a_list_or_in_any_container;

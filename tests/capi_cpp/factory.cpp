@@ -42,6 +42,8 @@ BEHAVIOUR(a_factory_that_cannot_be_opened_says_why) {
     CHECK_EQ(error.status(), SWM_E_INVALID_URL);
     CHECK_EQ(error.outcome(), SWM_NOT_SENT);
     CHECK_EQ(error.kind(), "invalid-url");
+    const Options closed_port("redis+sentinel://127.0.0.1:1/mymaster?connect_timeout=300ms");
+    CHECK_EQ(error_of([&] { (void)Factory::open(closed_port); }).status(), SWM_E_NO_SENTINEL);
 }
 
 BEHAVIOUR(a_factory_tells_its_master_its_topology_and_its_stats) {

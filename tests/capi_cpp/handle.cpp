@@ -77,6 +77,19 @@ BEHAVIOUR(resp_is_exchanged_as_it_is) {
     CHECK_EQ(redis.exchange(ping), "+PONG\r\n$2\r\nhi\r\n");
 }
 
+BEHAVIOUR(resp_passes_through_in_pieces) {
+    const Factory factory(stage.url);
+    Handle redis = factory.get(5s);
+    redis.send("*2\r\n$4\r\nEC");
+    redis.send("HO\r\n$2\r\nhi\r\n");
+    std::string received;
+    char buffer[3];
+    while (received.size() < 8)
+        received.append(buffer, redis.receive(buffer, sizeof buffer));
+    CHECK_EQ(received, "$2\r\nhi\r\n");
+    CHECK_EQ(error_of([&] { redis.receive(buffer, sizeof buffer); }).outcome(), SWM_NOT_SENT);
+}
+
 BEHAVIOUR(a_handle_goes_back_when_it_ends) {
     const Factory factory(stage.url);
     {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -158,6 +159,14 @@ impl Program<'_> {
         command.env("LD_LIBRARY_PATH", self.installation.lib());
         command
     }
+}
+
+/// The functions that `switchmaster.h` declares.
+pub fn declared() -> BTreeSet<String> {
+    let header = fs::read_to_string(source("include/switchmaster.h")).expect("the header is there");
+    let lines = header.lines().filter(|line| !line.starts_with(['/', ' ', '#']));
+    let names = lines.filter_map(|line| line.split_once('(')?.0.split([' ', '*']).next_back());
+    names.map(str::to_owned).collect()
 }
 
 /// An empty folder of this name, for this test file alone.
