@@ -6,7 +6,7 @@ use super::{
     nesting::Nesting,
 };
 
-/// What is seen of a line. Of an error this is its code, of anything else all that matters.
+/// What is seen of a text. Of an error this is its code, of anything else more than matters.
 const SEEN: usize = 128;
 
 /// A reply that has passed.
@@ -21,7 +21,7 @@ pub(in crate::connection) struct Skimmed<'l> {
 /// The place in a stream of replies.
 pub(in crate::connection) struct Skim {
     limits: Limits,
-    /// What has come of a line that is not complete, up to `SEEN`.
+    /// What is seen of a line that is not complete.
     line: Vec<u8>,
     line_len: usize,
     /// The last byte was the CR of a line's end, perhaps.
@@ -103,7 +103,10 @@ impl Skim {
     }
 
     fn see(&mut self, bytes: &[u8]) {
-        let room = SEEN.saturating_sub(self.line.len());
+        let is_text = matches!(self.line.first().or(bytes.first()), Some(b'+' | b'-'));
+        // A number is read as a whole.
+        let most = if is_text || self.of_error { SEEN } else { self.limits.max_line + 2 };
+        let room = most.saturating_sub(self.line.len());
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
@@ -118,8 +121,6 @@ impl Skim {
     fn line(&mut self, each: &mut impl FnMut(Skimmed<'_>)) -> Result<(), ProtocolError> {
         let complete = match self.line.first() {
             Some(b'+' | b'-') => self.nesting.completes(),
-            // A number of which not all is seen.
-            Some(b',' | b'(') if self.line_len > SEEN => self.nesting.completes(),
             _ => match line::read(self.line.trim_ascii_end(), &self.limits)? {
                 Head::Value(_) => self.nesting.completes(),
                 Head::Long(kind, len) => {
