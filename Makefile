@@ -42,7 +42,7 @@ C_LIBS = -lpthread -ldl -lm -lgcc_s
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl compilers demo capi install uninstall test models matrix tsan fuzz bench contender bench-failover bench-languages bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl compilers demo capi install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-languages bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -94,6 +94,10 @@ matrix: setup ## Run the tests that fail over on four lines of servers (LINES=re
 tsan: setup ## Run the tests under ThreadSanitizer (five minutes); any report is a failure
 	@tests/tsan
 
+sanitize: setup ## Run the programs in C under ASan, UBSan and valgrind (seven minutes); any report is a failure
+	@tests/setup valgrind
+	@tests/sanitize
+
 fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
 	@tests/fuzz $(or $(SECONDS),60)
 
@@ -130,7 +134,7 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
 	for script in .ci/run packaging/install tests/fuzz tests/matrix tests/msrv tests/run \
-		tests/servers tests/setup tests/tsan; do \
+		tests/sanitize tests/servers tests/setup tests/tsan; do \
 		bash -n $$script || exit 1; done
 
 msrv: openssl ## Check that the oldest Rust that Cargo.toml promises is enough

@@ -121,19 +121,28 @@ long long request_number(const char *line)
     return number;
 }
 
-swm_factory *open_factory(const char *url)
+/* Behind a tool a connection takes a second to be made. */
+#define PATIENT "connect_timeout=60s&dial_timeout=20s"
+
+swm_factory *open_with(const char *url, const char *options)
 {
     swm_factory *factory = NULL;
-    OK(swm_factory_open(url, &factory, &err));
+    char longer[1024];
+    const char *patient = is_under_a_tool() ? "&" PATIENT : "";
+    CHECK(snprintf(longer, sizeof(longer), "%s?%s%s", url, options, patient) < (int)sizeof(longer));
+    OK(swm_factory_open(longer, &factory, &err));
     CHECK(factory);
     return factory;
 }
 
-swm_factory *open_with(const char *url, const char *options)
+swm_factory *open_factory(const char *url)
 {
-    char longer[1024];
-    CHECK(snprintf(longer, sizeof(longer), "%s?%s", url, options) < (int)sizeof(longer));
-    return open_factory(longer);
+    swm_factory *factory = NULL;
+    if (is_under_a_tool())
+        return open_with(url, "min_idle=1");
+    OK(swm_factory_open(url, &factory, &err));
+    CHECK(factory);
+    return factory;
 }
 
 swm_handle *get(swm_factory *factory)

@@ -26,6 +26,9 @@ static void in_a_child(void (*what)(const struct parent *), const struct parent 
     if (child == 0) {
         alarm(60);
         what(parent);
+        /* A tool would look for leaks at the end, and find what was its parent's threads'. */
+        if (is_under_a_tool())
+            execlp("true", "true", (char *)NULL);
         _exit(0);
     }
     CHECK(waitpid(child, &status, 0) == child);
@@ -99,7 +102,6 @@ static void everything_is_closed(const struct parent *p)
 static void it_exits(const struct parent *p)
 {
     everything_is_closed(p);
-    /* A tool would look for leaks, and find what the threads had that a child has not. */
     if (!is_under_a_tool())
         exit(0);
 }
