@@ -59,6 +59,14 @@ impl Fault {
     const ALL: [(Fault, &str); 3] =
         [(Fault::Kill, "kill"), (Fault::Freeze, "freeze"), (Fault::Planned, "planned")];
 
+    /// So long nobody writes, at least: until the master is found to be down, or while the fence stands.
+    fn pause(self, cluster: &Cluster) -> Duration {
+        match self {
+            Fault::Kill | Fault::Freeze => cluster.down_after() / 2,
+            Fault::Planned => Duration::from_millis(50),
+        }
+    }
+
     fn befall(self, cluster: &Cluster) {
         match self {
             Fault::Kill => drop(cluster.kill_master().expect("the master is killed")),
@@ -96,15 +104,16 @@ impl Writer {
         line.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// When the first write was acknowledged after this time.
-    fn again(&self, after: u64) -> u64 {
+    /// When the first write was acknowledged after a pause that is long enough and ended later than
+    /// this. A busy machine makes others.
+    fn again(&self, after: u64, least: Duration) -> u64 {
         loop {
             let said = self.said();
-            let [word, _, to] = &said[..] else { panic!("{} says {said:?}", self.name) };
+            let [word, from, to] = &said[..] else { panic!("{} says {said:?}", self.name) };
             assert_eq!(word, "pause");
-            let to = to.parse().expect("a time");
-            // A pause of something else, before.
-            if to > after {
+            let time = |text: &str| text.parse::<u64>().expect("a time");
+            let (from, to) = (time(from), time(to));
+            if to > after && Duration::from_nanos(to - from) >= least {
                 return to;
             }
         }
@@ -166,8 +175,12 @@ fn compare(runs: u32, others: &[String]) {
         for _ in 0..runs {
             thread::sleep(CALM);
             let before = writer::now();
+            let old = cluster.master().expect("there is a master").port();
             fault.befall(&cluster);
-            let again: Vec<u64> = writers.iter().map(|writer| writer.again(before)).collect();
+            let least = fault.pause(&cluster);
+            let again: Vec<u64> = writers.iter().map(|it| it.again(before, least)).collect();
+            // A master that came back before it was replaced would come back empty.
+            cluster.wait_for_master_other_than(old, PATIENCE).expect("another master");
             for (later, at) in later.iter_mut().zip(&again) {
                 later.push((*at as f64 - again[0] as f64) / 1e6);
             }
