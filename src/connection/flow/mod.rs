@@ -84,6 +84,9 @@ impl Connection {
         if self.gate.is_retired() || (rests && !self.clean) || (!rests && self.is_shut()) {
             return Err(self.unusable());
         }
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let started = Instant::now();
         let limits = self.limits;
         let mut flow = self.flow.take().unwrap_or_else(|| {

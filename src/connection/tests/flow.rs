@@ -44,6 +44,7 @@ fn commands_and_replies_may_be_cut_anywhere() {
         }
         assert!(error.starts_with(b"-ERR unknown command 'NONSENSE'"));
     }
+    connection.send(b"").unwrap();
     // As good as any other afterwards.
     assert!(connection.is_open() && !connection.state().holds_state());
     assert_eq!(
