@@ -254,7 +254,8 @@ typedef struct swm_event swm_event;
 /// A factory follows one service: it asks the sentinels who is master, keeps connections to it, and
 /// gives them out as handles. When the master is replaced, it notices, and so do its handles.
 ///
-/// Owner: whoever opened it, and closes it with swm_factory_close. Handles, events and subscriptions
+/// Owner: whoever opened it, and closes it with swm_factory_close. Then the pointer is dead
+/// (SWM_E_DEAD), and calls that are under way end with SWM_E_CLOSED. Handles, events and subscriptions
 /// that it gave out may outlive it; they fail with SWM_E_CLOSED then, and are to be released and freed
 /// as ever.
 /// Threads: any, as many at once as you like.
@@ -467,7 +468,7 @@ swm_status swm_factory_wait_for_generation(const swm_factory *factory,
 /// swm_factory_master tells the address of the current master, as the sentinels announce it:
 /// `host:port`. Free it with swm_string_free. Blocks never.
 ///
-/// Errors: SWM_E_CLOSED.
+/// Errors: SWM_E_NOTHING when none is known, SWM_E_CLOSED.
 swm_status swm_factory_master(const swm_factory *factory, char **out, swm_error *err);
 
 /// swm_factory_topology_json tells everything that is known of the service: its nodes, its sentinels,
@@ -495,7 +496,7 @@ swm_status swm_factory_refresh(const swm_factory *factory,
 /// factory of the process its threads. Whoever waits on it or on its handles wakes, with SWM_E_CLOSED.
 /// NULL, and a factory that was closed, are left alone.
 ///
-/// Blocks until the threads have ended, at most for 2 s.
+/// Blocks until the threads have ended, for a second or two at most.
 void swm_factory_close(swm_factory *factory);
 
 /// swm_string_free frees a string that a function of this header gave out. NULL is left alone.
@@ -654,8 +655,8 @@ void swm_reply_free(swm_reply *reply);
 /* ---- Events -------------------------------------------------------------------------------- */
 
 /// swm_factory_next_event takes the oldest event that was not taken. The factory keeps events from the
-/// first call of this function or of swm_factory_event_fd on, the newest 1024 of them; where some were
-/// lost, an event of kind SWM_EVENT_MISSED says how many. Free the event with swm_event_free.
+/// first call of this function or of swm_factory_event_fd on, up to 1024 of them: the oldest 256 and the
+/// newest. Where some between were lost, an event of kind SWM_EVENT_MISSED says how many. Free the event with swm_event_free.
 ///
 /// Blocks until there is one, at most for `timeout_ms` milliseconds; not at all with 0.
 ///
@@ -666,9 +667,9 @@ swm_status swm_factory_next_event(const swm_factory *factory,
                                   swm_error *err);
 
 /// swm_factory_event_fd tells a descriptor for poll(2), epoll(7) and the like. It is readable while there
-/// is an event to be taken, and when the factory is closed; now and then also when there is none, so
-/// call swm_factory_next_event with a timeout of 0. Do not read from it and do not close it: it belongs
-/// to the factory, and is gone when that is closed. Blocks never.
+/// is an event to be taken, and now and then when there is none, so call swm_factory_next_event with a
+/// timeout of 0. Do not read from it and do not close it: it belongs to the factory, and is gone soon after
+/// that is closed. Take it out of every poll loop before. Blocks never.
 ///
 /// Errors: SWM_E_CLOSED.
 swm_status swm_factory_event_fd(const swm_factory *factory,

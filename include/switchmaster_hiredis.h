@@ -37,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <hiredis/hiredis.h>
 #include <hiredis/sds.h>
@@ -101,7 +102,10 @@ static inline redisContext *swm_hiredis_context(swm_handle *handle) {
     self = (swm_hiredis *)calloc(1, sizeof *self);
     if (c == NULL || self == NULL || c->err) {
         free(self);
-        if (c != NULL) redisFree(c);
+        if (c != NULL)
+            redisFree(c);
+        else
+            close(fd);
         return NULL;
     }
     self->handle = handle;
@@ -119,8 +123,10 @@ static inline redisContext *swm_hiredis_context(swm_handle *handle) {
  * while `c->err` is 0. NULL of a context that was not made here.
  */
 static inline const swm_error *swm_hiredis_error(const redisContext *c) {
-    if (c == NULL || c->funcs == NULL || c->funcs->write != swm_hiredis_write) return NULL;
-    return &((const swm_hiredis *)c->privctx)->error;
+    const swm_hiredis *self = c == NULL ? NULL : (const swm_hiredis *)c->privctx;
+    /* Only looked at, not followed, before it is known to be ours. */
+    if (self == NULL || c->funcs != &self->functions) return NULL;
+    return &self->error;
 }
 
 #ifdef __cplusplus

@@ -125,3 +125,57 @@ fn a_handle_whose_stream_was_left_in_the_middle_does_not_come_back() {
     drop(handle);
     assert_eq!(factory.get().unwrap().get::<_, i64>("left").unwrap(), 1);
 }
+
+#[test]
+fn whole_commands_are_refused_in_the_midst_of_a_stream() {
+    let cluster = cluster();
+    let factory = named_factory(&cluster).max_size(1).build().unwrap();
+    let mut handle = factory.get().unwrap();
+    handle.send(&packed(&["BLPOP", "raw:midst", "0"])).unwrap();
+    let error = handle.set::<_, _, ()>("raw:other", 1).unwrap_err();
+    assert_eq!(Outcome::of(&error), Outcome::NotSent);
+    assert_eq!(Error::from_redis(&error).unwrap().kind(), ErrorKind::InvalidConfig);
+    let error = handle.exchange(&packed(&["PING"]), &mut RawReplies::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+    // The stream goes on as if nothing had been.
+    let others = patient(&cluster);
+    others.get().unwrap().rpush::<_, _, ()>("raw:midst", "x").unwrap();
+    let mut reply = [0; 64];
+    let received = handle.receive(&mut reply).unwrap();
+    assert!(reply[..received].starts_with(b"*2\r\n$9\r\nraw:midst\r\n"));
+    assert_eq!(factory.stats().connections_broken, 0);
+}
+
+#[test]
+fn what_is_no_command_is_told_and_costs_no_connection() {
+    let cluster = cluster();
+    let factory = named_factory(&cluster).max_size(1).build().unwrap();
+    let mut handle = factory.get().unwrap();
+    let mut replies = RawReplies::new();
+    let twice = [packed(&["PING"]), b"\r\n".to_vec()].concat();
+    for bytes in [&b"PING\r\n"[..], &b"PING\r\nBLPOP q 1\r\n"[..], &twice[..]] {
+        let error = handle.exchange(bytes, &mut replies).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
+        let error = handle.send(bytes).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
+    }
+    let error = handle.send(&packed(&["MONITOR"])).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
+    assert_eq!(line(&mut handle, &["PING"]).unwrap(), "+PONG\r\n");
+    let stats = factory.stats();
+    assert_eq!((stats.connections_created, stats.connections_broken), (1, 0));
+}
+
+#[test]
+fn what_is_sent_after_the_switch_leaves_what_was_under_way_unknown() {
+    let cluster = cluster();
+    let factory = patient(&cluster);
+    wait_until_calm(&factory, &cluster);
+    let mut handle = factory.get().unwrap();
+    handle.send(&packed(&["BLPOP", "raw:never", "0"])).unwrap();
+    assert!(wait_until(PATIENCE, || blocked(&cluster)));
+    cluster.freeze_master().unwrap();
+    wait_for_switch(&factory, 1);
+    let error = handle.send(&packed(&["GET", "raw:never"])).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown));
+}

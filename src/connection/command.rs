@@ -1,8 +1,8 @@
 //! What packed commands are about to do, learnt from their bytes: how many they are, how long they
 //! may block, and what they leave behind in the connection.
 //!
-//! The bytes are hopped over once, argument by argument, and copied nowhere. What cannot be read is
-//! taken for the worst: one command that changes the state.
+//! The bytes are hopped over once, argument by argument, and copied nowhere. What cannot be read is no
+//! command, and is not sent.
 
 use std::{str, time::Duration};
 
@@ -122,6 +122,8 @@ pub(crate) struct Facts {
     pub(crate) quits: bool,
     /// One of them selects a database, and may fail to.
     pub(crate) selects: bool,
+    /// There are bytes that are no command.
+    pub(crate) malformed: bool,
     /// One of them would leave replies that cannot be told apart, and what it is called.
     pub(crate) unfollowable: Option<&'static str>,
 }
@@ -137,6 +139,7 @@ impl Facts {
             subscription: None,
             quits: false,
             selects: false,
+            malformed: false,
             unfollowable: None,
         };
         let mut rest = packed;
@@ -144,8 +147,7 @@ impl Facts {
             match facts.command(rest) {
                 Some(after) => rest = after,
                 None => {
-                    facts.commands += 1;
-                    facts.state.other = true;
+                    facts.malformed = true;
                     break;
                 }
             }
@@ -157,6 +159,7 @@ impl Facts {
     #[inline]
     pub(crate) fn are_followable(&self, replies: usize) -> bool {
         self.unfollowable.is_none()
+            && !self.malformed
             && self.commands == replies
             && (self.subscription.is_none() || replies <= 1)
     }
@@ -469,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_bytes_count_as_a_change_of_state() {
+    fn bytes_that_are_no_command_are_seen() {
         for text in [
             "GET a\r\n",
             "*",
@@ -483,7 +486,7 @@ mod tests {
             "*99999999999999\r\n$3\r\nGET\r\n",
         ] {
             let facts = Facts::of(text.as_bytes(), State::new(0));
-            assert!(facts.state.holds_state(), "{text:?}");
+            assert!(facts.malformed && !facts.are_followable(1), "{text:?}");
         }
     }
 

@@ -435,6 +435,9 @@ impl Connection {
                 "{name} was not sent: its replies cannot be told from those of other commands; use \
                  a connection of its own, by redis::Client"
             )
+        } else if facts.malformed {
+            "what was to be sent is no command, so nothing was sent; check how it is encoded"
+                .to_owned()
         } else if facts.commands != total {
             format!(
                 "{} packed commands were given where {total} replies are expected, so nothing was \

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     factory::{self, Opened},
+    fork,
     guard::Failure,
     handle,
     slots::Spare,
@@ -54,7 +55,10 @@ impl Corner {
 
 impl Drop for Corner {
     fn drop(&mut self) {
-        handle::put_back(&self.spare);
+        // In a forked child the lock may be held by a thread that is not there.
+        if fork::check().is_ok() {
+            handle::put_back(&self.spare);
+        }
     }
 }
 

@@ -10,10 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
-use rustix::{
-    fs::{OFlags, fcntl_setfl},
-    io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd},
-};
+use rustix::io::Errno;
 
 use super::{
     factory::{self, Opened, swm_factory},
@@ -216,12 +213,30 @@ struct Bell {
 
 impl Bell {
     fn new() -> Result<Bell, Errno> {
+        let (reads, writes) = Bell::pipe()?;
+        Ok(Bell { reads, writes })
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+        use rustix::pipe::{PipeFlags, pipe_with};
+
+        pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+        use rustix::{
+            fs::{OFlags, fcntl_setfl},
+            io::{FdFlags, fcntl_getfd, fcntl_setfd},
+        };
+
         let (reads, writes) = rustix::pipe::pipe()?;
         for end in [&reads, &writes] {
             fcntl_setfl(end, OFlags::NONBLOCK)?;
             fcntl_setfd(end, fcntl_getfd(end)? | FdFlags::CLOEXEC)?;
         }
-        Ok(Bell { reads, writes })
+        Ok((reads, writes))
     }
 
     /// A pipe that is full is readable.
@@ -236,8 +251,8 @@ impl Bell {
 }
 
 /// swm_factory_next_event takes the oldest event that was not taken. The factory keeps events from the
-/// first call of this function or of swm_factory_event_fd on, the newest 1024 of them; where some were
-/// lost, an event of kind SWM_EVENT_MISSED says how many. Free the event with swm_event_free.
+/// first call of this function or of swm_factory_event_fd on, up to 1024 of them: the oldest 256 and the
+/// newest. Where some between were lost, an event of kind SWM_EVENT_MISSED says how many. Free the event with swm_event_free.
 ///
 /// Blocks until there is one, at most for `timeout_ms` milliseconds; not at all with 0.
 ///
@@ -277,9 +292,9 @@ pub unsafe extern "C" fn swm_factory_next_event(
 }
 
 /// swm_factory_event_fd tells a descriptor for poll(2), epoll(7) and the like. It is readable while there
-/// is an event to be taken, and when the factory is closed; now and then also when there is none, so
-/// call swm_factory_next_event with a timeout of 0. Do not read from it and do not close it: it belongs
-/// to the factory, and is gone when that is closed. Blocks never.
+/// is an event to be taken, and now and then when there is none, so call swm_factory_next_event with a
+/// timeout of 0. Do not read from it and do not close it: it belongs to the factory, and is gone soon after
+/// that is closed. Take it out of every poll loop before. Blocks never.
 ///
 /// Errors: SWM_E_CLOSED.
 #[unsafe(no_mangle)]

@@ -32,7 +32,8 @@ use crate::{
 /// A factory follows one service: it asks the sentinels who is master, keeps connections to it, and
 /// gives them out as handles. When the master is replaced, it notices, and so do its handles.
 ///
-/// Owner: whoever opened it, and closes it with swm_factory_close. Handles, events and subscriptions
+/// Owner: whoever opened it, and closes it with swm_factory_close. Then the pointer is dead
+/// (SWM_E_DEAD), and calls that are under way end with SWM_E_CLOSED. Handles, events and subscriptions
 /// that it gave out may outlive it; they fail with SWM_E_CLOSED then, and are to be released and freed
 /// as ever.
 /// Threads: any, as many at once as you like.
@@ -265,7 +266,7 @@ pub unsafe extern "C" fn swm_factory_wait_for_generation(
 /// swm_factory_master tells the address of the current master, as the sentinels announce it:
 /// `host:port`. Free it with swm_string_free. Blocks never.
 ///
-/// Errors: SWM_E_CLOSED.
+/// Errors: SWM_E_NOTHING when none is known, SWM_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_factory_master(
     factory: *const swm_factory,
@@ -364,6 +365,9 @@ pub struct swm_stats {
     pub malformed_messages: u64,
 }
 
+/// No later version will have more of it than this, in bytes.
+const MOST: usize = 4096;
+
 /// swm_factory_stats fills in `stats`, whose `struct_size` you have set. Blocks never.
 ///
 /// Errors: SWM_E_ARGUMENT when `struct_size` cannot be right.
@@ -380,7 +384,8 @@ pub unsafe extern "C" fn swm_factory_stats(
                 return Err(Failure::null("stats"));
             }
             let struct_size = stats.cast::<usize>().read();
-            if struct_size < size_of::<usize>() || struct_size % align_of::<swm_stats>() != 0 {
+            let fits = size_of::<usize>()..=MOST;
+            if !fits.contains(&struct_size) || struct_size % align_of::<swm_stats>() != 0 {
                 return Err(Failure::argument(format!(
                     "stats->struct_size is {struct_size}; set it to sizeof(swm_stats)"
                 )));
@@ -414,11 +419,10 @@ pub unsafe extern "C" fn swm_factory_stats(
             };
             // What an older caller does not know of is not written.
             let len = struct_size.min(size_of::<swm_stats>());
-            std::ptr::copy_nonoverlapping(
-                (&raw const filled).cast::<u8>(),
-                stats.cast::<u8>(),
-                len,
-            );
+            let stats = stats.cast::<u8>();
+            std::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), stats, len);
+            // What a newer caller knows of and this library does not.
+            stats.add(len).write_bytes(0, struct_size - len);
             Ok(())
         })
     }
@@ -444,7 +448,7 @@ pub unsafe extern "C" fn swm_factory_refresh(
 /// factory of the process its threads. Whoever waits on it or on its handles wakes, with SWM_E_CLOSED.
 /// NULL, and a factory that was closed, are left alone.
 ///
-/// Blocks until the threads have ended, at most for 2 s.
+/// Blocks until the threads have ended, for a second or two at most.
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_factory_close(factory: *mut swm_factory) {
     guard::peek((), || {

@@ -109,7 +109,7 @@ impl Handle {
     /// Those of every command, and [`ErrorKind::InvalidConfig`] with [`Outcome::NotSent`] when the bytes
     /// are no commands, or such that their replies could not be told apart.
     pub fn exchange(&mut self, commands: &[u8], replies: &mut RawReplies) -> Result<(), Error> {
-        self.carry_out(|connection| connection.request_raw(commands, replies))
+        self.carry_out_whole(|connection| connection.request_raw(commands, replies))
     }
 
     /// Sends a part of a stream of commands (RESP), in pieces of any size: for a client that brings its
@@ -142,7 +142,7 @@ impl Handle {
     /// As of [`Handle::send`]; and [`ErrorKind::InvalidConfig`] when no reply is to come.
     pub fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
         let mut again: Option<Vec<u8>> = None;
-        self.carry_out(|connection| {
+        self.carry_out_from(true, |connection| {
             match &again {
                 // It was called back from a master that was replaced then, and begins anew.
                 Some(command) => connection.send(command)?,
@@ -200,9 +200,43 @@ impl Handle {
         }
     }
 
+    /// As [`Handle::carry_out`], for whole commands: refused while parts of a stream are under way.
+    #[inline]
+    fn carry_out_whole<T>(
+        &mut self,
+        send: impl FnMut(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Grip::Held(lease, _) = &mut self.grip
+            && !lease.live().connection.is_at_rest()
+        {
+            return Err(self.streaming());
+        }
+        self.carry_out(send)
+    }
+
+    #[cold]
+    fn streaming(&self) -> Error {
+        Error::new(
+            ErrorKind::InvalidConfig,
+            "a part of a stream is under way on this handle, and a whole command was not sent in the \
+             midst of it; receive its replies first",
+        )
+    }
+
     /// Runs one exchange, moving to another connection for as long as nothing was sent.
+    #[inline]
     fn carry_out<T>(
         &mut self,
+        send: impl FnMut(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.carry_out_from(false, send)
+    }
+
+    /// As [`Handle::carry_out`]. `recalled` is whether a blocking command that is under way may begin
+    /// anew elsewhere: `send` does that when it was called back.
+    fn carry_out_from<T>(
+        &mut self,
+        recalled: bool,
         mut send: impl FnMut(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut deadline = None;
@@ -231,7 +265,7 @@ impl Handle {
             };
             let connection = &mut lease.live().connection;
             let held_state = connection.state().holds_state();
-            let rested = connection.is_at_rest() || connection.recallable().is_some();
+            let rested = connection.is_at_rest() || (recalled && connection.recallable().is_some());
             match send(connection) {
                 Ok(value) => {
                     let stateful = connection.state().holds_state() || !connection.is_at_rest();
@@ -351,7 +385,7 @@ impl From<Distress> for Trouble {
 
 impl ConnectionLike for Handle {
     fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
-        Ok(self.carry_out(|connection| connection.request(packed, None))?)
+        Ok(self.carry_out_whole(|connection| connection.request(packed, None))?)
     }
 
     fn req_packed_commands(
@@ -360,8 +394,8 @@ impl ConnectionLike for Handle {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let replies =
-            self.carry_out(|connection| connection.request_many(packed, offset, count, None))?;
+        let replies = self
+            .carry_out_whole(|connection| connection.request_many(packed, offset, count, None))?;
         replies.into_redis()
     }
 

@@ -26,6 +26,9 @@ use crate::{
 /// A blocking command of more bytes than this is not kept, to be sent again.
 const AGAIN: usize = 4 << 10;
 
+/// So much memory for replies that come early is kept.
+const EARLY: usize = 16 << 10;
+
 /// The streams of one connection.
 pub(super) struct Flow {
     out: Commands,
@@ -33,6 +36,8 @@ pub(super) struct Flow {
     /// Commands that went out, and replies that are to come.
     commands: u64,
     owed: usize,
+    /// Pushes that are to come as the answers to subscriptions, in RESP3.
+    confirmations: usize,
     /// When what is under way began, and until when it may take.
     started: Instant,
     deadline: Option<Instant>,
@@ -42,8 +47,10 @@ pub(super) struct Flow {
     overlapped: bool,
     selects: bool,
     failed: bool,
-    /// Bytes that came while others were on their way out.
+    quits: bool,
+    /// Bytes that came while others were on their way out, and how many of them were handed on.
     early: Vec<u8>,
+    handed_on: usize,
     /// The one blocking command that is under way, while the server may be asked to end it.
     again: Option<Vec<u8>>,
 }
@@ -61,7 +68,11 @@ pub(crate) fn commands_pass(bytes: &[u8], piece: usize) {
 
 impl Flow {
     fn is_at_rest(&self) -> bool {
-        self.owed == 0 && self.out.is_at_start() && self.back.is_at_start() && self.early.is_empty()
+        self.owed == 0
+            && self.confirmations == 0
+            && self.out.is_at_start()
+            && self.back.is_at_start()
+            && self.early.is_empty()
     }
 }
 
@@ -81,8 +92,11 @@ impl Connection {
     /// What comes meanwhile is for [`Connection::receive`].
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let rests = self.is_at_rest();
-        if self.gate.is_retired() || (rests && !self.clean) || (!rests && self.is_shut()) {
+        if rests && (self.gate.is_retired() || !self.clean) {
             return Err(self.unusable());
+        }
+        if !rests && (self.gate.is_retired() || self.is_shut()) {
+            return Err(self.broken(Fault::Closed, Outcome::Unknown, Instant::now()));
         }
         if bytes.is_empty() {
             return Ok(());
@@ -95,13 +109,16 @@ impl Connection {
                 back: Skim::new(limits),
                 commands: 0,
                 owed: 0,
+                confirmations: 0,
                 started,
                 deadline: None,
                 quick: true,
                 overlapped: false,
                 selects: false,
                 failed: false,
+                quits: false,
                 early: Vec::new(),
+                handed_on: 0,
                 again: None,
             })
         });
@@ -135,27 +152,32 @@ impl Connection {
             flow.overlapped = false;
             flow.selects = false;
             flow.failed = false;
+            flow.quits = false;
         } else if let Some(deadline) = &mut flow.deadline {
             // What comes in many parts gets the time for each.
             *deadline =
                 (*deadline).max(started.checked_add(self.command_timeout).unwrap_or(*deadline));
         }
 
-        let (mut seen, mut state) = (0, self.state);
+        let pushes = self.greeting.protocol == Protocol::Resp3;
+        let (mut seen, mut replies, mut confirmations, mut state) = (0, 0, 0, self.state);
         let (mut blocking, mut recallable, mut refused) = (None, false, None);
-        let mut quits = false;
-        let Flow { out, selects, .. } = &mut *flow;
-        let passed = out.pass(bytes, |command| {
+        let (mut selects, mut quits) = (false, false);
+        let passed = flow.out.pass(bytes, |command| {
             let facts = Facts::of(command, state);
             state = facts.state;
             seen += 1;
+            match facts.subscription {
+                Some(subscription) if pushes => confirmations += subscription.named.max(1),
+                _ => replies += 1,
+            }
             blocking = match (blocking, facts.blocking) {
                 (Some(one), Some(two)) => Some(Blocking::and(one, two)),
                 (one, two) => one.or(two),
             };
             recallable |= facts.recallable;
             refused = refused.or(facts.unfollowable);
-            *selects |= facts.selects;
+            selects |= facts.selects;
             quits |= facts.quits;
         });
         if passed.is_err() || refused.is_some() {
@@ -165,16 +187,18 @@ impl Connection {
                 }
                 None => "what was to be sent is no command".to_owned(),
             };
+            if rests {
+                // Nothing of it was sent, and the connection is as good as before.
+                flow.out = Commands::default();
+                let message = format!("{}: {cause}; use another connection for it", self.address);
+                return Err(Error::new(ErrorKind::InvalidConfig, message));
+            }
             self.end();
-            return Err(Error::with(
-                ErrorKind::InvalidConfig,
-                not_sent,
-                format!(
-                    "{}: {cause}, so the connection was closed; take a new handle",
-                    self.address
-                ),
-                None,
-            ));
+            let message = format!(
+                "{}: {cause}, and the connection was closed in the midst of others, which may have run",
+                self.address
+            );
+            return Err(Error::with(ErrorKind::InvalidConfig, Outcome::Unknown, message, None));
         }
 
         let whole = rests && seen == 1 && flow.out.is_at_start();
@@ -222,8 +246,11 @@ impl Connection {
         }
         flow.overlapped |= !self.gate.is_still_open();
         self.state = state;
-        flow.owed += seen;
+        flow.owed += replies;
+        flow.confirmations += confirmations;
         flow.commands += seen as u64;
+        flow.selects |= selects;
+        flow.quits |= quits;
         flow.again = recallable.then(|| bytes.to_vec());
         Ok(())
     }
@@ -277,10 +304,11 @@ impl Connection {
         if flow.is_at_rest() && !self.state.subscribed {
             return Err(self.nothing_to_receive());
         }
-        let deadline = if flow.owed == 0 && self.state.subscribed { None } else { flow.deadline };
         while flow.again.is_some() {
-            self.hear_first(flow, deadline, started)?;
+            self.hear_first(flow, started)?;
         }
+        let awaits = flow.owed > 0 || flow.confirmations > 0 || !self.state.subscribed;
+        let deadline = flow.deadline.filter(|_| awaits);
         let received = match self.take_in(flow, into, deadline) {
             Ok(received) => received,
             Err(fault) => return Err(self.broken(fault, Outcome::Unknown, started)),
@@ -288,7 +316,7 @@ impl Connection {
         if flow.overlapped || self.gate.is_overdue() {
             self.await_outcome(deadline, flow.started, Instant::now())?;
         }
-        let Flow { back: replies, owed, failed, .. } = &mut *flow;
+        let Flow { back: replies, owed, confirmations, failed, .. } = &mut *flow;
         let (distress, subscribed) = (&mut self.distress, self.state.subscribed);
         let mut unasked = false;
         let passed = replies.pass(&into[..received], |Skimmed { first, error }| {
@@ -299,9 +327,12 @@ impl Connection {
                 }
             }
             match owed.checked_sub(1) {
-                // A message, or one more confirmation.
-                _ if first == b'>' => {}
+                // A confirmation, or a message.
+                _ if first == b'>' => *confirmations = confirmations.saturating_sub(1),
                 Some(left) => *owed = left,
+                // An error in place of the confirmations.
+                None if *confirmations > 0 => *confirmations = 0,
+                // In RESP2 a message, or one more confirmation.
                 None => unasked |= !subscribed,
             }
         });
@@ -321,12 +352,8 @@ impl Connection {
     /// Waits for the beginning of the reply to a blocking command, before any of it is handed on. When
     /// the server says that it called the command back, that waits behind the fence like any, and
     /// begins anew.
-    fn hear_first(
-        &mut self,
-        flow: &mut Flow,
-        deadline: Option<Instant>,
-        started: Instant,
-    ) -> Result<(), Error> {
+    fn hear_first(&mut self, flow: &mut Flow, started: Instant) -> Result<(), Error> {
+        let deadline = flow.deadline;
         while flow.early.is_empty()
             || (flow.early.starts_with(b"-") && !flow.early.ends_with(b"\n"))
         {
@@ -337,6 +364,9 @@ impl Connection {
             let fault = match received {
                 Ok(0) => Fault::Closed,
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => error.into(),
+                _ if deadline.is_some_and(|deadline| Instant::now() >= deadline) => Fault::Late,
+                // No server words it so; what is wrong with it is found when it is looked at.
+                _ if flow.early.len() > self.limits.max_line => break,
                 _ => continue,
             };
             return Err(self.broken(fault, Outcome::Unknown, started));
@@ -360,10 +390,17 @@ impl Connection {
         into: &mut [u8],
         deadline: Option<Instant>,
     ) -> Result<usize, Fault> {
-        if !flow.early.is_empty() {
-            let taken = flow.early.len().min(into.len());
-            into[..taken].copy_from_slice(&flow.early[..taken]);
-            flow.early.drain(..taken);
+        let early = &flow.early[flow.handed_on..];
+        if !early.is_empty() {
+            let taken = early.len().min(into.len());
+            into[..taken].copy_from_slice(&early[..taken]);
+            flow.handed_on += taken;
+            if flow.handed_on == flow.early.len() {
+                flow.early.clear();
+                flow.handed_on = 0;
+                // What a long pipeline took is not kept by a connection that is idle.
+                flow.early.shrink_to(EARLY);
+            }
             return Ok(taken);
         }
         // One wait by the socket's own timeout saves a poll; see `converse`.
@@ -395,6 +432,9 @@ impl Connection {
         // Whether a SELECT was refused, and which, is not looked into; nor what was unsubscribed.
         self.state.other |= (flow.selects && flow.failed) || self.state.subscribed;
         self.clean = true;
+        if flow.quits {
+            self.end();
+        }
     }
 
     /// Ends the connection.

@@ -88,22 +88,26 @@ fn what_a_connection_holds_is_seen_in_a_stream_too() {
     receive(&mut connection, "*0\r\n".len(), 64).unwrap();
     assert!(!connection.state().holds_state());
     connection.send(&packed(&["SUBSCRIBE", "news"])).unwrap();
-    let confirmed = "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n";
-    receive(&mut connection, confirmed.len(), 64).unwrap();
+    let confirmed = ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n";
+    assert_eq!(receive(&mut connection, confirmed.len(), 64).unwrap(), confirmed.as_bytes());
     assert!(connection.state().holds_state(), "it never goes back to the pool");
     let mut other = redis.open();
     let _: i64 = redis::cmd("PUBLISH").arg("news").arg("1").query(&mut other).unwrap();
-    let message = "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\n1\r\n";
-    receive(&mut connection, message.len(), 64).unwrap();
+    let message = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\n1\r\n";
+    assert_eq!(receive(&mut connection, message.len(), 64).unwrap(), message.as_bytes());
 }
 
 #[test]
-fn what_cannot_be_followed_ends_the_stream_unsent() {
+fn what_cannot_be_followed_is_not_sent_in_a_stream_either() {
     for bytes in [packed(&["MONITOR"]), packed(&["CLIENT", "REPLY", "OFF"]), b"PING\r\n".to_vec()] {
         let redis = Redis::start(&[]);
         let mut connection = redis.open();
         let error = connection.send(&bytes).unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
+        assert!(connection.is_open() && connection.is_at_rest(), "as good as before");
+        connection.send(&packed(&["INCR", "n"])).unwrap();
+        let error = connection.send(&bytes).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::Unknown));
         assert!(!connection.is_open());
     }
 }
@@ -193,4 +197,71 @@ fn a_stream_that_is_called_back_blocks_anew() {
     wait_until("it blocks anew", || blocked(&mut other));
     let _: i64 = redis::cmd("RPUSH").arg("list").arg("bread").query(&mut other).unwrap();
     assert_eq!(receiving.join().unwrap().unwrap(), popped.as_bytes());
+}
+
+#[test]
+fn what_is_sent_after_the_retirement_leaves_what_was_under_way_unknown() {
+    let redis = Redis::start(&[]);
+    let gate = gate();
+    let mut connection = Connection::open(&redis.address, &settings(), &gate, in_time()).unwrap();
+    connection.send(&packed(&["INCR", "n"])).unwrap();
+    gate.retire();
+    let error = connection.send(&packed(&["SET", "b", "2"])).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown));
+}
+
+#[test]
+fn a_connection_that_said_quit_is_over() {
+    let redis = Redis::start(&[]);
+    let mut connection = redis.open();
+    connection.send(&packed(&["QUIT"])).unwrap();
+    receive(&mut connection, "+OK\r\n".len(), 64).unwrap();
+    assert!(!connection.is_open());
+}
+
+#[test]
+fn who_is_subscribed_waits_without_end() {
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        let redis = Redis::start(&[]);
+        let timeout = Duration::from_millis(150);
+        let settings = Settings { protocol, command_timeout: timeout, ..settings() };
+        let mut connection = redis.open_with(&settings);
+        connection.send(&packed(&["SUBSCRIBE", "news", "more"])).unwrap();
+        let mark = if protocol == Protocol::Resp3 { '>' } else { '*' };
+        let confirmed = |name: &str, n| {
+            format!("{mark}3\r\n$9\r\nsubscribe\r\n${}\r\n{name}\r\n:{n}\r\n", name.len())
+        };
+        let both = confirmed("news", 1) + &confirmed("more", 2);
+        assert_eq!(receive(&mut connection, both.len(), 64).unwrap(), both.as_bytes());
+        assert!(connection.is_at_rest());
+        let mut other = redis.open();
+        let publishing = thread::spawn(move || {
+            thread::sleep(3 * timeout);
+            let _: i64 = redis::cmd("PUBLISH").arg("more").arg("1").query(&mut other).unwrap();
+        });
+        let message = format!("{mark}3\r\n$7\r\nmessage\r\n$4\r\nmore\r\n$1\r\n1\r\n");
+        assert_eq!(receive(&mut connection, message.len(), 64).unwrap(), message.as_bytes());
+        publishing.join().unwrap();
+    }
+}
+
+#[test]
+fn a_command_that_was_called_back_has_its_time_anew() {
+    let redis = Redis::start(&[]);
+    let gate = gate();
+    let settings = Settings { command_timeout: Duration::from_millis(400), ..settings() };
+    let mut connection = Connection::open(&redis.address, &settings, &gate, in_time()).unwrap();
+    connection.send(&packed(&["BLPOP", "never", "1"])).unwrap();
+    let nil = "_\r\n";
+    let receiving = thread::spawn(move || receive(&mut connection, nil.len(), 64));
+    let mut other = redis.open();
+    wait_until("it is blocked in the server", || blocked(&mut other));
+    // Late enough that the whole second does not fit into what is left.
+    thread::sleep(Duration::from_millis(800));
+    gate.raise("its successor was chosen");
+    let [id] = gate.blocked()[..] else { panic!("one is blocked") };
+    let _: i64 =
+        redis::cmd("CLIENT").arg("UNBLOCK").arg(id).arg("ERROR").query(&mut other).unwrap();
+    gate.lift();
+    assert_eq!(receiving.join().unwrap().unwrap(), nil.as_bytes());
 }

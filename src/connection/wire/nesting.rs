@@ -12,6 +12,10 @@ struct Open {
     attribute: bool,
 }
 
+/// Waits for the one value that an attribute belongs to. A level of its own, so that a chain of them
+/// is as deep as it is long.
+const ATTRIBUTED: Open = Open { left: 1, attribute: false };
+
 /// The aggregates that are open, the innermost last.
 #[derive(Default)]
 pub(super) struct Nesting {
@@ -39,11 +43,13 @@ impl Nesting {
         line::check_size(&mut self.elements, count, self.open.len(), limits)?;
         let attribute = kind == Aggregate::Attribute;
         self.attributes += usize::from(attribute);
-        if count > 0 {
-            self.open.push(Open { left: count, attribute });
-            return Ok(false);
+        match (attribute, count) {
+            // What it belongs to comes behind it.
+            (true, 0) => self.open.push(ATTRIBUTED),
+            (false, 0) => return Ok(self.completes()),
+            _ => self.open.push(Open { left: count, attribute }),
         }
-        Ok(!attribute && self.completes())
+        Ok(false)
     }
 
     /// A value is complete. True when the reply is, too.
@@ -54,12 +60,12 @@ impl Nesting {
             if *left > 0 {
                 return false;
             }
-            // What an attribute belongs to comes behind it.
-            let goes_on = *attribute;
-            self.open.pop();
-            if goes_on {
+            if *attribute {
+                self.open.pop();
+                self.open.push(ATTRIBUTED);
                 return false;
             }
+            self.open.pop();
         }
         true
     }

@@ -102,14 +102,13 @@ fn feed_raw(
     Ok(())
 }
 
-/// What an error reply says; what is said about it comes before it.
+/// What an error reply says, if nothing is said about it.
 fn said(reply: &Value) -> Option<String> {
     match reply {
         Value::ServerError(error) => {
             let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
             Some(said.trim_end().to_owned())
         }
-        Value::Attribute { data, .. } => said(data),
         _ => None,
     }
 }
@@ -407,6 +406,21 @@ proptest! {
         let mut decoder = Decoder::new(Limits::default());
         raw.take_rest(&mut decoder);
         prop_assert_eq!(raw.bytes(), &replies.concat()[..]);
+    }
+
+    #[test]
+    fn a_chain_of_attributes_is_as_deep_as_it_is_long(length in 1usize..200, pairs in 0usize..2) {
+        let head = format!("|{pairs}\r\n{}", ":1\r\n:2\r\n".repeat(pairs));
+        let bytes = head.repeat(length) + ":3\r\n";
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.feed(bytes.as_bytes());
+        let sound = decoder.next().map(|value| value.is_some());
+        let mut raw = RawReplies::new();
+        let found = feed_raw(&mut raw, bytes.as_bytes(), 4096, 1);
+        prop_assert_eq!(found.is_ok(), sound.is_ok());
+        prop_assert_eq!(raw.len(), usize::from(sound.is_ok()));
+        let mut skim = Skim::new(Limits::default());
+        prop_assert_eq!(skim.pass(bytes.as_bytes(), |_| {}).is_ok(), sound.is_ok());
     }
 
     #[test]
