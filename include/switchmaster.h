@@ -260,7 +260,9 @@ typedef struct swm_event swm_event;
 /// as ever.
 /// Threads: any, as many at once as you like.
 /// Fork: a child that inherits a factory has none of its threads. Every call there fails with
-/// SWM_E_FORKED, and closes nothing of the parent's. Open factories after the fork.
+/// SWM_E_FORKED, and closes nothing of the parent's. Open factories after the fork. A fork while another
+/// thread is in a call, or at the moment a factory is closed, leaves a child that may only exec, as in any
+/// program of several threads.
 typedef struct swm_factory swm_factory;
 
 /// One connection to the master, or to a replica, that was taken from a factory.

@@ -38,7 +38,9 @@ use crate::{
 /// as ever.
 /// Threads: any, as many at once as you like.
 /// Fork: a child that inherits a factory has none of its threads. Every call there fails with
-/// SWM_E_FORKED, and closes nothing of the parent's. Open factories after the fork.
+/// SWM_E_FORKED, and closes nothing of the parent's. Open factories after the fork. A fork while another
+/// thread is in a call, or at the moment a factory is closed, leaves a child that may only exec, as in any
+/// program of several threads.
 pub struct swm_factory {
     _private: [u8; 0],
 }
