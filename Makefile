@@ -133,7 +133,7 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 	for features in "" tls-rustls tls-native-tls; do \
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
-	for script in .ci/run packaging/install tests/fuzz tests/matrix tests/msrv tests/run \
+	for script in .ci/run packaging/install tests/fuzz tests/hiredis tests/matrix tests/msrv tests/run \
 		tests/sanitize tests/servers tests/setup tests/tsan; do \
 		bash -n $$script || exit 1; done
 
