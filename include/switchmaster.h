@@ -309,7 +309,8 @@ typedef struct {
 } swm_error;
 
 /// What a factory did since it was opened, and the state of its pool. Gauges mean what HikariCP's mean.
-/// Later versions may add fields at the end: `struct_size` says up to where yours goes.
+/// Later versions may add fields at the end: `struct_size` says up to where yours goes. What the library
+/// does not know of is 0.
 typedef struct {
     /// sizeof(swm_stats) as you compiled it; set it before the call.
     size_t struct_size;

@@ -313,7 +313,8 @@ pub unsafe extern "C" fn swm_factory_topology_json(
 }
 
 /// What a factory did since it was opened, and the state of its pool. Gauges mean what HikariCP's mean.
-/// Later versions may add fields at the end: `struct_size` says up to where yours goes.
+/// Later versions may add fields at the end: `struct_size` says up to where yours goes. What the library
+/// does not know of is 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct swm_stats {
