@@ -135,7 +135,7 @@ mod tests {
         for round in 0..200 {
             let number = all.add::<u8>(round).expect("a number") as usize;
             thread::scope(|scope| {
-                for _ in 0..4 {
+                let thread = |_| {
                     scope.spawn(|| {
                         if let Ok(value) = all.get(number as *const u8) {
                             assert_eq!(value, round);
@@ -143,8 +143,11 @@ mod tests {
                         if all.remove(number as *const u8).is_ok() {
                             removed.fetch_add(1, Ordering::Relaxed);
                         }
-                    });
-                }
+                    })
+                };
+                // Joined one by one, which ThreadSanitizer understands.
+                let threads: Vec<_> = (0..4).map(thread).collect();
+                threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
             });
             assert_eq!(removed.load(Ordering::Relaxed), round + 1);
         }

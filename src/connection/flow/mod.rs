@@ -153,7 +153,11 @@ impl Connection {
             flow.selects = false;
             flow.failed = false;
             flow.quits = false;
-        } else if let Some(deadline) = &mut flow.deadline {
+        } else {
+            // Other commands come behind it, so it can no longer begin anew, and is not called back.
+            self.admission.unblocks();
+        }
+        if !rests && let Some(deadline) = &mut flow.deadline {
             // What comes in many parts gets the time for each.
             *deadline =
                 (*deadline).max(started.checked_add(self.command_timeout).unwrap_or(*deadline));

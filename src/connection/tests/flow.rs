@@ -236,7 +236,8 @@ fn who_is_subscribed_waits_without_end() {
         assert!(connection.is_at_rest());
         let mut other = redis.open();
         let publishing = thread::spawn(move || {
-            thread::sleep(3 * timeout);
+            let begun = Instant::now();
+            wait_until("a command would be late", || begun.elapsed() > 2 * timeout);
             let _: i64 = redis::cmd("PUBLISH").arg("more").arg("1").query(&mut other).unwrap();
         });
         let message = format!("{mark}3\r\n$7\r\nmessage\r\n$4\r\nmore\r\n$1\r\n1\r\n");
@@ -249,15 +250,17 @@ fn who_is_subscribed_waits_without_end() {
 fn a_command_that_was_called_back_has_its_time_anew() {
     let redis = Redis::start(&[]);
     let gate = gate();
-    let settings = Settings { command_timeout: Duration::from_millis(400), ..settings() };
+    let settings = Settings { command_timeout: Duration::from_secs(1), ..settings() };
     let mut connection = Connection::open(&redis.address, &settings, &gate, in_time()).unwrap();
-    connection.send(&packed(&["BLPOP", "never", "1"])).unwrap();
+    let begun = Instant::now();
+    connection.send(&packed(&["BLPOP", "never", "3"])).unwrap();
     let nil = "_\r\n";
     let receiving = thread::spawn(move || receive(&mut connection, nil.len(), 64));
     let mut other = redis.open();
     wait_until("it is blocked in the server", || blocked(&mut other));
-    // Late enough that the whole second does not fit into what is left.
-    thread::sleep(Duration::from_millis(800));
+    wait_until("three seconds no longer fit into what is left of four", || {
+        begun.elapsed() > Duration::from_secs(2)
+    });
     gate.raise("its successor was chosen");
     let [id] = gate.blocked()[..] else { panic!("one is blocked") };
     let _: i64 =

@@ -159,7 +159,7 @@ fn threads_that_fight_for_a_number_use_it_one_at_a_time() {
     let number = add(&all, &spare, 0) as usize;
     let used = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for _ in 0..8 {
+        let thread = |_| {
             scope.spawn(|| {
                 for _ in 0..2000 {
                     match all.get(number as *const u8) {
@@ -171,8 +171,10 @@ fn threads_that_fight_for_a_number_use_it_one_at_a_time() {
                         Err(failure) => assert_eq!(failure.status, SWM_E_BUSY),
                     }
                 }
-            });
-        }
+            })
+        };
+        let threads: Vec<_> = (0..8).map(thread).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     });
     let used = used.into_inner();
     assert!(used > 0);
@@ -187,7 +189,7 @@ fn of_many_that_remove_a_number_one_does() {
         let number = add(&all, &spare, round) as usize;
         let removed = AtomicUsize::new(0);
         thread::scope(|scope| {
-            for _ in 0..4 {
+            let thread = |_| {
                 scope.spawn(|| {
                     let spare = Spare::none();
                     loop {
@@ -202,8 +204,11 @@ fn of_many_that_remove_a_number_one_does() {
                         break;
                     }
                     all.put_back(&spare);
-                });
-            }
+                })
+            };
+            // Joined one by one, which ThreadSanitizer understands.
+            let threads: Vec<_> = (0..4).map(thread).collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
         });
         assert_eq!(removed.into_inner(), 1);
     }
