@@ -12,11 +12,12 @@ mod header {
     use std::{env, fs, path::PathBuf};
 
     /// The chapters of the header, and the files of `src/ffi` that they are made from.
-    const CHAPTERS: [(&str, &str); 8] = [
+    const CHAPTERS: [(&str, &str); 9] = [
         ("version", "Versions"),
         ("status", "How calls end"),
         ("options", "Options"),
         ("factory", "Factories"),
+        ("stats", "Statistics"),
         ("handle", "Handles and their commands"),
         ("reply", "Replies"),
         ("event", "Events"),

@@ -485,11 +485,6 @@ swm_status swm_factory_topology_json(const swm_factory *factory,
                                      char **out,
                                      swm_error *err);
 
-/// swm_factory_stats fills in `stats`, whose `struct_size` you have set. Blocks never.
-///
-/// Errors: SWM_E_ARGUMENT when `struct_size` cannot be right.
-swm_status swm_factory_stats(const swm_factory *factory, swm_stats *stats, swm_error *err);
-
 /// swm_factory_refresh has the sentinels asked now, instead of at their next turn. It need not be called:
 /// every sign of trouble does the same. Blocks never.
 swm_status swm_factory_refresh(const swm_factory *factory,
@@ -504,6 +499,13 @@ void swm_factory_close(swm_factory *factory);
 
 /// swm_string_free frees a string that a function of this header gave out. NULL is left alone.
 void swm_string_free(char *string);
+
+/* ---- Statistics ---------------------------------------------------------------------------- */
+
+/// swm_factory_stats fills in `stats`, whose `struct_size` you have set. Blocks never.
+///
+/// Errors: SWM_E_ARGUMENT when `struct_size` cannot be right.
+swm_status swm_factory_stats(const swm_factory *factory, swm_stats *stats, swm_error *err);
 
 /* ---- Handles and their commands ------------------------------------------------------------ */
 

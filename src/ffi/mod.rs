@@ -26,6 +26,7 @@ mod factory;
 mod handle;
 mod options;
 mod reply;
+mod stats;
 mod status;
 mod subscription;
 mod version;
