@@ -101,7 +101,8 @@ mod error;
 mod event;
 mod factory;
 #[cfg(feature = "capi")]
-mod ffi;
+#[doc(hidden)]
+pub mod ffi;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
@@ -126,7 +127,7 @@ pub use crate::metrics::{Histogram, Stats};
 pub use address::Address;
 pub use builder::Builder;
 pub use config::Protocol;
-pub use connection::RawReplies;
+pub use connection::{RawReplies, Readiness};
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;

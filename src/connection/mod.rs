@@ -36,7 +36,7 @@ use redis::Value;
 
 #[cfg(test)]
 use self::inbox::Inbox;
-pub use self::wire::RawReplies;
+pub use self::{flow::Readiness, wire::RawReplies};
 pub(crate) use self::{
     command::{Blocking, Facts, State},
     dial::look_up,

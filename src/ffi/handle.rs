@@ -4,6 +4,7 @@ use std::{
     ffi::{CStr, c_char, c_int},
     mem,
     os::fd::IntoRawFd,
+    time::Duration,
 };
 
 use super::{
@@ -15,7 +16,10 @@ use super::{
     slots::{Slots, Spare},
     status::{swm_error, swm_status},
 };
-use crate::{connection::RawReplies, pool::Handle};
+use crate::{
+    connection::{RawReplies, Readiness},
+    pool::Handle,
+};
 
 /// One connection to the master, or to a replica, that was taken from a factory.
 ///
@@ -381,6 +385,79 @@ pub unsafe extern "C" fn swm_handle_receive(
             received.set(held.get().handle()?.receive(buffer)?);
             Ok(())
         })
+    }
+}
+
+/// What swm_handle_send or swm_handle_receive would wait for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum swm_readiness {
+    /// Nothing: the call returns at once, with its result or an error.
+    SWM_READY = 0,
+    /// Bytes: until the descriptor of the handle (swm_handle_fd) is readable.
+    SWM_WAITS_FOR_DESCRIPTOR = 1,
+    /// The fence, another connection, or room for what is to be sent. No descriptor tells when that is
+    /// over; make the call where it may block.
+    SWM_WAITS_ELSEWHERE = 2,
+}
+
+/// swm_handle_send_readiness tells what swm_handle_send would wait for with `len` bytes, a
+/// swm_readiness, for callers that must not wait there, as in an event loop. Never
+/// SWM_WAITS_FOR_DESCRIPTOR. Now and then, a fence goes up between this call and that one. Blocks never.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_send_readiness(
+    handle: *mut swm_handle,
+    len: usize,
+    readiness: *mut c_int,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("readiness", readiness)?;
+            let mut held = ALL.get(handle)?;
+            let (readiness, _) = told(held.get().handle()?.readiness_to_send(len));
+            out.set(readiness as c_int);
+            Ok(())
+        })
+    }
+}
+
+/// swm_handle_receive_readiness tells what swm_handle_receive would wait for, a swm_readiness. With
+/// SWM_WAITS_FOR_DESCRIPTOR, `*timeout_ms` is how long it would wait at most: call it then in any case,
+/// and it says that the time is over. UINT64_MAX is without end. Blocks never.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_handle_receive_readiness(
+    handle: *mut swm_handle,
+    readiness: *mut c_int,
+    timeout_ms: *mut u64,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("readiness", readiness)?;
+            let timeout_out = guard::result("timeout_ms", timeout_ms)?;
+            let mut held = ALL.get(handle)?;
+            let (readiness, timeout_ms) = told(held.get().handle()?.readiness_to_receive());
+            out.set(readiness as c_int);
+            timeout_out.set(timeout_ms);
+            Ok(())
+        })
+    }
+}
+
+/// As C is told, the time rounded up so that it is over then.
+fn told(readiness: Readiness) -> (swm_readiness, u64) {
+    match readiness {
+        Readiness::Ready => (swm_readiness::SWM_READY, 0),
+        Readiness::Descriptor(left) => {
+            let millis = |left: Duration| {
+                u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+            };
+            (swm_readiness::SWM_WAITS_FOR_DESCRIPTOR, left.map_or(u64::MAX, millis))
+        }
+        Readiness::Elsewhere => (swm_readiness::SWM_WAITS_ELSEWHERE, 0),
     }
 }
 

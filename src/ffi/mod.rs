@@ -30,3 +30,10 @@ mod stats;
 mod status;
 mod subscription;
 mod version;
+
+// For a binding in Rust that has a calling convention of its own. Everybody else has the header, or
+// this crate's own types.
+pub use self::{
+    event::*, factory::*, handle::*, options::*, reply::*, stats::*, status::*, subscription::*,
+    version::*,
+};

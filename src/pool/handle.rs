@@ -8,7 +8,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, Value};
 
 use crate::{
     address::Address,
-    connection::{Connection, Distress, RawReplies},
+    connection::{Connection, Distress, RawReplies, Readiness},
     error::{Error, ErrorKind, Outcome},
     policy::ReadFrom,
     pool::{Lease, Place, Pool},
@@ -150,6 +150,29 @@ impl Handle {
             }
             connection.receive(into)
         })
+    }
+
+    /// What [`Handle::send`] would wait for, if it were called now with so many bytes; never
+    /// [`Readiness::Descriptor`]. For a caller that has to know before whether a call waits: an event
+    /// loop, or a thread that stands for many. Between this and that call a fence may go up, rarely.
+    pub fn readiness_to_send(&mut self, bytes: usize) -> Readiness {
+        match &mut self.grip {
+            Grip::Held(lease, _) => match lease.is_trusted() {
+                true => lease.live().connection.readiness_to_send(bytes),
+                false => Readiness::Elsewhere,
+            },
+            Grip::Loose(_) => Readiness::Elsewhere,
+            Grip::Poisoned(_) => Readiness::Ready,
+        }
+    }
+
+    /// What [`Handle::receive`] would wait for, if it were called now.
+    pub fn readiness_to_receive(&mut self) -> Readiness {
+        match &mut self.grip {
+            Grip::Held(lease, _) => lease.live().connection.readiness_to_receive(),
+            Grip::Loose(_) => Readiness::Elsewhere,
+            Grip::Poisoned(_) => Readiness::Ready,
+        }
     }
 
     /// The descriptor of this handle's connection, to look at and not to touch; `None` where

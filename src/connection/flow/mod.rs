@@ -7,8 +7,11 @@
 //! goes back to the pool as clean as any.
 
 mod commands;
+mod readiness;
 
 use std::{io, mem, time::Instant};
+
+pub use self::readiness::Readiness;
 
 use self::commands::Commands;
 use super::{
@@ -125,6 +128,11 @@ impl Connection {
         let sent = self.send_in(&mut flow, bytes, rests, started);
         self.flow = Some(flow);
         sent
+    }
+
+    /// Whether something is to come that has a deadline: messages have none.
+    fn awaits(&self, flow: &Flow) -> bool {
+        flow.owed > 0 || flow.confirmations > 0 || !self.state.subscribed
     }
 
     fn is_shut(&self) -> bool {
@@ -311,8 +319,7 @@ impl Connection {
         while flow.again.is_some() {
             self.hear_first(flow, started)?;
         }
-        let awaits = flow.owed > 0 || flow.confirmations > 0 || !self.state.subscribed;
-        let deadline = flow.deadline.filter(|_| awaits);
+        let deadline = flow.deadline.filter(|_| self.awaits(flow));
         let received = match self.take_in(flow, into, deadline) {
             Ok(received) => received,
             Err(fault) => return Err(self.broken(fault, Outcome::Unknown, started)),
