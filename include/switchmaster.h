@@ -203,6 +203,17 @@ typedef enum {
     SWM_READ_LOWEST_LATENCY = 3,
 } swm_read_from;
 
+/// What swm_handle_send or swm_handle_receive would wait for.
+typedef enum {
+    /// Nothing: the call returns at once, with its result or an error.
+    SWM_READY = 0,
+    /// Bytes: until the descriptor of the handle (swm_handle_fd) is readable.
+    SWM_WAITS_FOR_DESCRIPTOR = 1,
+    /// The fence, another connection, or room for what is to be sent. No descriptor tells when that is
+    /// over; make the call where it may block.
+    SWM_WAITS_ELSEWHERE = 2,
+} swm_readiness;
+
 /// What a reply is. The numbers are those of hiredis.
 typedef enum {
     /// No reply: what swm_reply_type says of NULL.
@@ -397,6 +408,16 @@ swm_status swm_options_new(const char *url,
 swm_status swm_options_set(swm_options *options,
                            const char *name,
                            const char *value,
+                           swm_error *err);
+
+/// swm_options_get tells what an option is set to, as swm_options_set takes it. Free it with
+/// swm_string_free. Blocks never.
+///
+/// Errors: SWM_E_NOTHING when it has no value, or a secret one; SWM_E_INVALID_CONFIG when there is no
+/// such option.
+swm_status swm_options_get(const swm_options *options,
+                           const char *name,
+                           char **out,
                            swm_error *err);
 
 /// swm_options_free frees options. NULL, and options that were freed, are left alone.
@@ -594,6 +615,22 @@ swm_status swm_handle_receive(swm_handle *handle,
                               size_t capacity,
                               size_t *received,
                               swm_error *err);
+
+/// swm_handle_send_readiness tells what swm_handle_send would wait for with `len` bytes, a
+/// swm_readiness, for callers that must not wait there, as in an event loop. Never
+/// SWM_WAITS_FOR_DESCRIPTOR. Now and then, a fence goes up between this call and that one. Blocks never.
+swm_status swm_handle_send_readiness(swm_handle *handle,
+                                     size_t len,
+                                     int *readiness,
+                                     swm_error *err);
+
+/// swm_handle_receive_readiness tells what swm_handle_receive would wait for, a swm_readiness. With
+/// SWM_WAITS_FOR_DESCRIPTOR, `*timeout_ms` is how long it would wait at most: call it then in any case,
+/// and it says that the time is over. UINT64_MAX is without end. Blocks never.
+swm_status swm_handle_receive_readiness(swm_handle *handle,
+                                        int *readiness,
+                                        uint64_t *timeout_ms,
+                                        swm_error *err);
 
 /// swm_handle_hiredis_fd gives a duplicate of the descriptor of the handle's connection, for a
 /// redisContext; `switchmaster_hiredis.h` has the rest. It is the caller's to close, and good for

@@ -36,7 +36,6 @@ use redis::Value;
 
 #[cfg(test)]
 use self::inbox::Inbox;
-pub use self::{flow::Readiness, wire::RawReplies};
 pub(crate) use self::{
     command::{Blocking, Facts, State},
     dial::look_up,
@@ -56,6 +55,7 @@ use self::{
     replies::Reply,
     wire::{Skim, Skimmed},
 };
+pub use self::{flow::Readiness, wire::RawReplies};
 #[cfg(fuzzing)]
 pub(crate) use self::{
     flow::commands_pass,

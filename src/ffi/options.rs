@@ -5,6 +5,7 @@ use std::{ffi::c_char, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
+    factory,
     guard::{self, Failure},
     id::Kind,
     shares::Shares,
@@ -80,6 +81,36 @@ pub unsafe extern "C" fn swm_options_set(
             let mut builder = builder.lock();
             options::set(&mut builder.settings, name, value)
                 .map_err(|message| Error::new(ErrorKind::InvalidConfig, message))?;
+            Ok(())
+        })
+    }
+}
+
+/// swm_options_get tells what an option is set to, as swm_options_set takes it. Free it with
+/// swm_string_free. Blocks never.
+///
+/// Errors: SWM_E_NOTHING when it has no value, or a secret one; SWM_E_INVALID_CONFIG when there is no
+/// such option.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_options_get(
+    options: *const swm_options,
+    name: *const c_char,
+    out: *mut *mut c_char,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let out = guard::result("out", out)?;
+            let builder = ALL.get(options)?;
+            let name = guard::text("name", name)?;
+            if options::find(name).is_none() {
+                let unknown = Error::new(ErrorKind::InvalidConfig, options::unknown(name));
+                return Err(unknown.into());
+            }
+            let value = options::printed(&builder.lock().settings, name);
+            let value = value.ok_or_else(|| Failure::nothing(format!("{name} is not set")))?;
+            out.set(factory::string(value));
             Ok(())
         })
     }

@@ -20,7 +20,7 @@ mod options;
 #[cfg(target_os = "linux")]
 mod poller;
 
-use jni_sys::{JNIEnv, jbyteArray, jclass, jint, jlong};
+use jni_sys::{JNIEnv, jbyteArray, jclass, jint, jlong, jobject};
 use switchmaster::ffi::{swm_abi_version, swm_error, swm_version};
 
 /// Where the caller keeps its `swm_error`.
@@ -47,4 +47,15 @@ extern "system" fn Java_io_switchmaster_Native_errorSize(_: *mut JNIEnv, _: jcla
 extern "system" fn Java_io_switchmaster_Native_version(env: *mut JNIEnv, _: jclass) -> jbyteArray {
     // SAFETY: `env` is this thread's, as JNI promises, and the version is a C string that stays.
     unsafe { arrays::from_c_string(env, swm_version()) }
+}
+
+/// The address of a direct buffer.
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_switchmaster_Native_address(
+    env: *mut JNIEnv,
+    _: jclass,
+    buffer: jobject,
+) -> jlong {
+    // SAFETY: `env` is this thread's, and the function exists since JNI 1.4.
+    unsafe { ((**env).v1_4.GetDirectBufferAddress)(env, buffer) as usize as jlong }
 }
