@@ -494,6 +494,20 @@ pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
     guard::peek(-1, || Ok(ALL.get(handle)?.get().handle()?.descriptor().unwrap_or(-1)))
 }
 
+/// swm_handle_is_clean tells whether whoever uses the handle next finds nothing of what was done on it: 1
+/// when its connection holds no state (a transaction, another database, a subscription), nothing is under
+/// way, and every reply of a pipeline was taken; 0 when not, and when `handle` is none or in use. For a
+/// pool of handles above this one: what is not clean is to be released.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_is_clean(handle: *mut swm_handle) -> c_int {
+    guard::peek(0, || {
+        let mut held = ALL.get(handle)?;
+        let held = held.get();
+        let taken = held.check_no_pipeline().is_ok() && !held.lent;
+        Ok(c_int::from(taken && held.handle()?.is_clean()))
+    })
+}
+
 /// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
 /// not taken are dropped. NULL, a handle that was released, and one that another thread is using, are
 /// left alone. Blocks never.

@@ -157,11 +157,11 @@ impl Handle {
     /// loop, or a thread that stands for many. Between this and that call a fence may go up, rarely.
     pub fn readiness_to_send(&mut self, bytes: usize) -> Readiness {
         match &mut self.grip {
-            Grip::Held(lease, _) => match lease.is_trusted() {
-                true => lease.live().connection.readiness_to_send(bytes),
-                false => Readiness::Elsewhere,
-            },
-            Grip::Loose(_) => Readiness::Elsewhere,
+            // After a breakage the connection is asked first whether it lives.
+            Grip::Held(lease, _) if lease.has_no_news() => {
+                lease.live().connection.readiness_to_send(bytes)
+            }
+            Grip::Held(..) | Grip::Loose(_) => Readiness::Elsewhere,
             Grip::Poisoned(_) => Readiness::Ready,
         }
     }
@@ -172,6 +172,19 @@ impl Handle {
             Grip::Held(lease, _) => lease.live().connection.readiness_to_receive(),
             Grip::Loose(_) => Readiness::Elsewhere,
             Grip::Poisoned(_) => Readiness::Ready,
+        }
+    }
+
+    /// Whether whoever uses this handle next finds nothing of what was done on it: no state that is the
+    /// connection's, and nothing under way. A handle that is given back otherwise loses its connection.
+    pub fn is_clean(&mut self) -> bool {
+        match &mut self.grip {
+            Grip::Held(lease, _) => {
+                let connection = &lease.live().connection;
+                connection.is_at_rest() && !connection.state().holds_state()
+            }
+            Grip::Loose(_) => true,
+            Grip::Poisoned(_) => false,
         }
     }
 

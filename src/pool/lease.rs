@@ -122,7 +122,7 @@ impl Leased {
 
     /// Whether nothing has happened to the generation since the connection was last looked at.
     #[inline]
-    fn has_no_news(&self) -> bool {
+    pub(crate) fn has_no_news(&self) -> bool {
         match &*self.slot {
             Slot::Live(live) => {
                 live.born_after == self.manager.silences()

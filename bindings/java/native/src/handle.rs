@@ -4,9 +4,9 @@ use std::{ffi::c_int, ptr};
 
 use jni_sys::{JNIEnv, jbyteArray, jclass, jint, jlong, jobject};
 use switchmaster::ffi::{
-    swm_handle, swm_handle_exchange, swm_handle_fd, swm_handle_generation, swm_handle_receive,
-    swm_handle_receive_readiness, swm_handle_release, swm_handle_send, swm_handle_send_readiness,
-    swm_readiness, swm_status,
+    swm_handle, swm_handle_exchange, swm_handle_fd, swm_handle_generation, swm_handle_is_clean,
+    swm_handle_receive, swm_handle_receive_readiness, swm_handle_release, swm_handle_send,
+    swm_handle_send_readiness, swm_readiness, swm_status,
 };
 
 use crate::{
@@ -228,6 +228,16 @@ extern "system" fn Java_io_switchmaster_Native_handleGeneration(
     handle: jlong,
 ) -> jlong {
     guard(0, 0, || swm_handle_generation(number::<swm_handle>(handle)) as jlong)
+}
+
+/// 1 when whoever uses the handle next finds nothing of what was done on it.
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_switchmaster_Native_handleIsClean(
+    _: *mut JNIEnv,
+    _: jclass,
+    handle: jlong,
+) -> jint {
+    guard(0, 0, || swm_handle_is_clean(number(handle)))
 }
 
 #[unsafe(no_mangle)]

@@ -1,0 +1,63 @@
+package io.switchmaster;
+
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The thread that fetches a factory's events and tells its listeners: there is one once there are any. */
+final class EventPump {
+    private static final Logger LOG = LoggerFactory.getLogger(Factory.class);
+
+    /** Closing the factory ends the wait at once; this is for a clock that jumps. */
+    private static final int TURN_MS = 10_000;
+
+    private final long factory;
+    private final List<EventListener> listeners = new CopyOnWriteArrayList<>();
+    private final String name;
+    private Thread thread;
+
+    /** It knows its factory by number alone, so that a factory that nobody has any more can be found. */
+    EventPump(long factory, String name) {
+        this.factory = factory;
+        this.name = name;
+    }
+
+    synchronized void add(EventListener listener) {
+        listeners.add(listener);
+        if (thread == null) {
+            // From here on events are kept.
+            Native.factoryNextEvent(factory, 0, new Fault().address());
+            thread = new Thread(this::run, "switchmaster-events-" + name);
+            thread.setDaemon(true);
+            thread.start();
+        }
+    }
+
+    boolean remove(EventListener listener) {
+        return listeners.remove(listener);
+    }
+
+    private void run() {
+        Fault fault = new Fault();
+        while (true) {
+            byte[] event = Native.factoryNextEvent(factory, TURN_MS, fault.address());
+            if (event != null) {
+                tell(Event.read(event));
+            } else if (fault.kind() != ErrorKind.NOTHING) {
+                // The factory is closed.
+                return;
+            }
+        }
+    }
+
+    private void tell(Event event) {
+        for (EventListener listener : listeners) {
+            try {
+                listener.onEvent(event);
+            } catch (RuntimeException failed) {
+                LOG.warn("a listener failed at the event {}", event, failed);
+            }
+        }
+    }
+}

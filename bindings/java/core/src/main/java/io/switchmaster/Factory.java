@@ -1,0 +1,427 @@
+package io.switchmaster;
+
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Follows one service: it asks the sentinels who is master, keeps connections to it, and gives them out as
+ * handles. When the master is replaced, it notices, and so do its handles.
+ *
+ * <pre>{@code
+ * try (Factory factory = Factory.open("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster");
+ *         Handle redis = factory.get()) {
+ *     redis.command("SET", "greeting", "hello");
+ * }
+ * }</pre>
+ *
+ * <p><b>Threads.</b> Any, as many at once as you like; virtual ones do not hold their carriers. The native
+ * library has a constant number of threads of its own for all factories of the process, of which the
+ * virtual machine knows nothing; in Java there is one, which looks after the pools, one for virtual threads
+ * once those have waited, and one for each factory with listeners.
+ */
+public final class Factory implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Factory.class);
+
+    private final long number;
+    private final String name;
+    private final String service;
+    private final long getTimeoutMs;
+    private final long leakAfterMs;
+    private final Shelf shelf;
+    private final EventPump events;
+    private final Leaks leaks;
+    private final Housekeeper.Watched watched;
+    private final AtomicBoolean closed = new AtomicBoolean();
+
+    private Factory(long number, String service, String name, long getTimeoutMs, long leakAfterMs, int size) {
+        this.number = number;
+        this.service = service;
+        this.name = name == null ? service : name;
+        this.getTimeoutMs = getTimeoutMs;
+        this.leakAfterMs = leakAfterMs;
+        this.shelf = new Shelf(this, size);
+        this.events = new EventPump(number, this.name);
+        this.leaks = leakAfterMs > 0 ? new Leaks(shelf, leakAfterMs) : null;
+        this.watched = Housekeeper.add(this);
+    }
+
+    /**
+     * Opens a factory for a service that is named by a URL:
+     * {@code redis+sentinel://[user][:password@]host[:port][,host[:port]...]/service[/db][?option=value&...]}, or
+     * {@code rediss+sentinel://...} for TLS to the nodes. The options are those of the builder, with their
+     * names in the manner of {@code max_size}.
+     *
+     * <p>Blocks until the master is known and a connection to it stands, at most for {@code connect_timeout}
+     * (5 s unless set).
+     *
+     * @param url the URL
+     * @return the factory, to be closed
+     * @throws SwitchmasterException of kind {@link ErrorKind#INVALID_URL}, and as {@link Builder#build()}
+     */
+    public static Factory open(String url) {
+        return builder(url).build();
+    }
+
+    /**
+     * Settings, all of them the defaults.
+     *
+     * @return a new builder
+     */
+    public static Builder builder() {
+        return new Builder(null);
+    }
+
+    /**
+     * Settings, those of a URL to begin with.
+     *
+     * @param url as for {@link #open(String)}
+     * @return a new builder
+     */
+    public static Builder builder(String url) {
+        return new Builder(Objects.requireNonNull(url, "url"));
+    }
+
+    static Factory open(Options options, String name) {
+        // Leaks are found up here: the native library would take what stands on the shelf for one.
+        long leakAfterMs = options.millis("leak_after");
+        options.set("leak_after", "none");
+        long number;
+        try {
+            number = options.open();
+        } finally {
+            options.set("leak_after", leakAfterMs == 0 ? "none" : leakAfterMs + "ms");
+        }
+        String service = options.get("service");
+        int size = Integer.parseInt(options.get("max_size"));
+        return new Factory(number, service, name, options.millis("get_timeout"), leakAfterMs, size);
+    }
+
+    /**
+     * Takes a handle to the current master. Blocks until one is free, at most for {@code get_timeout} (5 s unless
+     * set); while the master is being replaced that may be one to the next master. Those who wait are served in
+     * the order in which they came.
+     *
+     * @return the handle, to be closed
+     * @throws SwitchmasterException of kind {@link ErrorKind#POOL_TIMEOUT}, {@link ErrorKind#NO_MASTER},
+     *     {@link ErrorKind#DISCONNECTED}, {@link ErrorKind#CLOSED}
+     */
+    public Handle get() {
+        return new Handle(lease(getTimeoutMs), true);
+    }
+
+    /**
+     * As {@link #get()}, with a wait of its own.
+     *
+     * @param timeout how long at most, in whole milliseconds
+     * @return the handle, to be closed
+     * @throws SwitchmasterException as {@link #get()}
+     */
+    public Handle get(Duration timeout) {
+        return new Handle(lease(timeout.toMillis()), true);
+    }
+
+    /**
+     * Takes a handle if one is free at once. Blocks never.
+     *
+     * @return the handle, to be closed; empty when there is none
+     * @throws SwitchmasterException of kind {@link ErrorKind#CLOSED}
+     */
+    public Optional<Handle> tryGet() {
+        try {
+            return Optional.of(get(Duration.ZERO));
+        } catch (SwitchmasterException none) {
+            if (none.kind() == ErrorKind.CLOSED) {
+                throw none;
+            }
+            return Optional.empty();
+        }
+    }
+
+    /**
+     * Takes a connection as a stream of bytes, for an adapter. Blocks as {@link #get(Duration)}.
+     *
+     * @param timeoutMs how long at most, in milliseconds; negative for {@code get_timeout}
+     * @return the lease, to be released
+     * @throws SwitchmasterException as {@link #get()}
+     */
+    public Lease lease(long timeoutMs) {
+        Lease lease = shelf.take(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
+        lease.noteUse(leaks == null ? null : new Throwable("the handle was taken here"));
+        return lease;
+    }
+
+    /**
+     * Takes a handle to a replica, for commands that only read. Blocks at most for {@code get_timeout}.
+     *
+     * @return the handle, to be closed
+     * @throws SwitchmasterException of kind {@link ErrorKind#NO_REPLICA}, and as {@link #get()}
+     */
+    public Handle replica() {
+        return get(ReadFrom.REPLICA);
+    }
+
+    /**
+     * Takes a handle to a node that is said. Blocks at most for {@code get_timeout}.
+     *
+     * @param from which
+     * @return the handle, to be closed
+     * @throws SwitchmasterException of kind {@link ErrorKind#NO_REPLICA}, and as {@link #get()}
+     */
+    public Handle get(ReadFrom from) {
+        if (from == ReadFrom.MASTER) {
+            return get();
+        }
+        if (closed.get()) {
+            throw closed();
+        }
+        Lease lease = new Lease(this);
+        lease.openFrom(from);
+        return new Handle(lease, false);
+    }
+
+    /**
+     * Takes a handle, does some work on it, and gives it back; again for as long as the work fails with
+     * {@link Outcome#NOT_SENT}, which it does only when nothing of its last command was sent: at most until
+     * {@code get_timeout} is over. So the work is to be one command, or such that it may begin anew.
+     *
+     * @param work the work
+     * @param <T> its result
+     * @return what the work returned
+     * @throws SwitchmasterException what the work threw the last time
+     */
+    public <T> T run(Function<? super Handle, T> work) {
+        return run(work, Outcome.NOT_SENT);
+    }
+
+    /**
+     * As {@link #run}, also again after {@link Outcome#UNKNOWN}: for work that may run twice.
+     *
+     * @param work the work
+     * @param <T> its result
+     * @return what the work returned
+     * @throws SwitchmasterException what the work threw the last time
+     */
+    public <T> T runIdempotent(Function<? super Handle, T> work) {
+        return run(work, Outcome.UNKNOWN);
+    }
+
+    private <T> T run(Function<? super Handle, T> work, Outcome again) {
+        long begun = System.nanoTime();
+        while (true) {
+            long left = getTimeoutMs - (System.nanoTime() - begun) / 1_000_000;
+            try (Handle handle = get(Duration.ofMillis(Math.max(0, left)))) {
+                return work.apply(handle);
+            } catch (RuntimeException failed) {
+                SwitchmasterException ours = SwitchmasterException.in(failed);
+                boolean over = (System.nanoTime() - begun) / 1_000_000 >= getTimeoutMs;
+                if (over || ours == null || ours.outcome().compareTo(again) > 0 || isFinal(ours.kind())) {
+                    throw failed;
+                }
+            }
+        }
+    }
+
+    /** What fails in the same way the next time. */
+    private static boolean isFinal(ErrorKind kind) {
+        switch (kind) {
+            case CLOSED:
+            case ARGUMENT:
+            case DEAD:
+            case BUSY:
+            case FORKED:
+            case INVALID_CONFIG:
+            case AUTHENTICATION:
+            case PERMISSION:
+            case POOL_TIMEOUT:
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /**
+     * How many masters were served so far, the current one included. It grows by one at each switch. Blocks
+     * never.
+     *
+     * @return the generation
+     */
+    public long generation() {
+        Fault fault = new Fault();
+        long generation = Native.factoryGeneration(number, fault.address());
+        if (generation < 0) {
+            throw fault.exception();
+        }
+        return generation;
+    }
+
+    /**
+     * Waits for a generation after another.
+     *
+     * @param after the generation that was seen last
+     * @param timeout how long at most, in whole milliseconds
+     * @return the generation that was reached; empty when there was no switch in that time
+     * @throws SwitchmasterException of kind {@link ErrorKind#CLOSED}
+     */
+    public Optional<Long> waitForGeneration(long after, Duration timeout) {
+        Fault fault = new Fault();
+        int millis = (int) Math.max(0, Math.min(timeout.toMillis(), Integer.MAX_VALUE));
+        long reached = Threads.isVirtual()
+                ? SlowLane.call(() -> Native.factoryWaitForGeneration(number, after, millis, fault.address()))
+                : Native.factoryWaitForGeneration(number, after, millis, fault.address());
+        if (reached >= 0) {
+            return Optional.of(reached);
+        }
+        if (fault.kind() == ErrorKind.NOTHING) {
+            return Optional.empty();
+        }
+        throw fault.exception();
+    }
+
+    /**
+     * The address of the current master, as the sentinels announce it. Blocks never.
+     *
+     * @return {@code host:port}; empty when none is known
+     * @throws SwitchmasterException of kind {@link ErrorKind#CLOSED}
+     */
+    public Optional<String> master() {
+        Fault fault = new Fault();
+        byte[] master = Native.factoryMaster(number, fault.address());
+        if (master == null && fault.kind() != ErrorKind.NOTHING) {
+            throw fault.exception();
+        }
+        return Optional.ofNullable(master).map(it -> new String(it, StandardCharsets.UTF_8));
+    }
+
+    /**
+     * Everything that is known of the service. Blocks for the turn of another thread, some microseconds.
+     *
+     * @return the picture of this moment
+     * @throws SwitchmasterException of kind {@link ErrorKind#CLOSED}
+     */
+    public Topology topology() {
+        Fault fault = new Fault();
+        byte[] topology = Native.factoryTopology(number, fault.address());
+        if (topology == null) {
+            throw fault.exception();
+        }
+        return Topology.read(topology);
+    }
+
+    /**
+     * What the factory did, and the state of its pool. Blocks never.
+     *
+     * @return the numbers of this moment
+     * @throws SwitchmasterException of kind {@link ErrorKind#DEAD} when it is closed
+     */
+    public Stats stats() {
+        return Stats.read(this, shelf);
+    }
+
+    /**
+     * Has a listener told what happens from now on. The first one starts a daemon thread,
+     * {@code switchmaster-events-NAME}, which ends when the factory is closed.
+     *
+     * @param listener it
+     */
+    public void addListener(EventListener listener) {
+        events.add(Objects.requireNonNull(listener, "listener"));
+    }
+
+    /**
+     * Has a listener told no more.
+     *
+     * @param listener it
+     * @return whether it was a listener
+     */
+    public boolean removeListener(EventListener listener) {
+        return events.remove(listener);
+    }
+
+    /**
+     * Has the sentinels asked now, instead of at their next turn. It need not be called: every sign of trouble
+     * does the same. Blocks never.
+     */
+    public void refresh() {
+        Fault fault = new Fault();
+        if (Native.factoryRefresh(number, fault.address()) != 0) {
+            throw fault.exception();
+        }
+    }
+
+    /**
+     * The name that the sentinels monitor the master under.
+     *
+     * @return the service
+     */
+    public String service() {
+        return service;
+    }
+
+    /**
+     * The name for logs, threads, metrics and JMX.
+     *
+     * @return the builder's name, or the service
+     */
+    public String name() {
+        return name;
+    }
+
+    /**
+     * Whether it was closed.
+     *
+     * @return true from the first {@link #close()} on
+     */
+    public boolean isClosed() {
+        return closed.get();
+    }
+
+    /**
+     * Closes the factory: its connections, its links to the sentinels, and with the last factory of the process
+     * the threads. Whoever waits on it or on its handles wakes, with {@link ErrorKind#CLOSED}. Handles that
+     * are out are to be closed as ever. A second close does nothing.
+     *
+     * <p>Blocks until the threads have ended, for a second or two at most.
+     */
+    @Override
+    public void close() {
+        if (closed.compareAndSet(false, true)) {
+            shelf.close();
+            Native.factoryClose(number);
+            Housekeeper.remove(watched);
+        }
+    }
+
+    Shelf shelf() {
+        return shelf;
+    }
+
+    long number() {
+        return number;
+    }
+
+    void lookForLeaks() {
+        if (leaks != null) {
+            leaks.look((place, millis) -> LOG.warn(
+                    "{}: a handle has been out for more than {} ms, and leak_after is {} ms; close it, or raise"
+                            + " leak_after if it is meant to be kept",
+                    name, millis, leakAfterMs, place));
+        }
+    }
+
+    private static SwitchmasterException closed() {
+        return new SwitchmasterException(ErrorKind.CLOSED, Outcome.NOT_SENT, "the factory is closed");
+    }
+
+    /** For logs: never a password. */
+    @Override
+    public String toString() {
+        return "Factory{" + name + (name.equals(service) ? "" : ", service " + service)
+                + (closed.get() ? ", closed" : "") + "}";
+    }
+}

@@ -1,0 +1,374 @@
+package io.switchmaster;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Objects;
+
+/**
+ * One connection of a factory, as a stream of bytes, for adapters that give another client library a socket.
+ * Programs use {@link Handle}.
+ *
+ * <p>A lease stands on its factory's shelf between two uses, with what an adapter has attached to it.
+ * {@link Factory#lease(long)} takes it, {@link #release()} puts it back. Whoever has taken it is its only
+ * user, one thread at a time.
+ *
+ * <p>Each part that is sent passes the gate and waits behind the fence. While nothing is under way (every
+ * command was sent whole, and every reply received), the lease moves to the next master by itself.
+ */
+public final class Lease {
+    /** It has a connection of the factory, and nobody uses it. */
+    static final int IDLE = 0;
+
+    /** Nobody uses it, and it has no connection. */
+    static final int EMPTY = 1;
+
+    /** Somebody uses it. */
+    static final int TAKEN = 2;
+
+    private static final VarHandle STATE;
+
+    static {
+        try {
+            STATE = MethodHandles.lookup().findVarHandle(Lease.class, "state", int.class);
+        } catch (ReflectiveOperationException impossible) {
+            throw new ExceptionInInitializerError(impossible);
+        }
+    }
+
+    /** What commands are written into and replies are read from; grows when it has to. */
+    private static final int MEMORY = 16 << 10;
+
+    /** No more is kept for the next user. */
+    private static final int KEPT = 1 << 20;
+
+    final Factory factory;
+    private final Poller.Sleeper sleeper = new Poller.Sleeper();
+
+    /** Made with the first connection, for there are leases that never have one. */
+    private Fault fault;
+
+    private long err;
+
+    private volatile int state = EMPTY;
+
+    /** The number of the handle in the native library; 0 while there is none. */
+    private volatile long handle;
+
+    /** How often it was taken. Written by whoever has it. */
+    private volatile long uses;
+
+    /** Where it was taken, when leaks are looked for. */
+    private volatile Throwable taken;
+
+    private ByteBuffer memory;
+    private long address;
+    private Object attachment;
+
+    /** Whether anything was done on it since it was taken. */
+    private boolean used;
+
+    Lease(Factory factory) {
+        this.factory = factory;
+    }
+
+    // The shelf's.
+
+    boolean take(int from) {
+        return state == from && STATE.compareAndSet(this, from, TAKEN);
+    }
+
+    /** Whoever looks at the queue afterwards looks after this: a full fence. */
+    void lay() {
+        STATE.setVolatile(this, handle == 0 ? EMPTY : IDLE);
+    }
+
+    int state() {
+        return state;
+    }
+
+    boolean isOpen() {
+        return handle != 0;
+    }
+
+    void noteUse(Throwable place) {
+        uses = uses + 1;
+        taken = place;
+    }
+
+    long uses() {
+        return uses;
+    }
+
+    Throwable place() {
+        return taken;
+    }
+
+    /** Takes a handle of the native pool. Blocks at most for so long. */
+    void open(long timeoutMs) {
+        int timeout = (int) Math.max(0, Math.min(timeoutMs, Integer.MAX_VALUE));
+        prepare();
+        boolean virtual = Threads.isVirtual();
+        long number = Native.factoryGet(factory.number(), virtual ? 0 : timeout, err);
+        if (number == 0 && virtual && timeout > 0 && fault.kind() != ErrorKind.CLOSED) {
+            number = SlowLane.call(() -> Native.factoryGet(factory.number(), timeout, err));
+        }
+        adopt(number);
+    }
+
+    /** As {@link #open}, from a node that is said. Blocks for {@code get_timeout}. */
+    void openFrom(ReadFrom from) {
+        long factoryNumber = factory.number();
+        prepare();
+        adopt(Threads.isVirtual()
+                ? SlowLane.call(() -> Native.factoryGetFrom(factoryNumber, from.ordinal(), err))
+                : Native.factoryGetFrom(factoryNumber, from.ordinal(), err));
+    }
+
+    private void prepare() {
+        if (fault == null) {
+            fault = new Fault();
+            err = fault.address();
+        }
+    }
+
+    private void adopt(long number) {
+        if (number == 0) {
+            throw fault.exception();
+        }
+        handle = number;
+    }
+
+    /** Gives the handle back to the native pool. */
+    void close() {
+        long number = handle;
+        handle = 0;
+        Native.handleRelease(number);
+    }
+
+    /** It will not be used again. */
+    void end() {
+        close();
+        sleeper.forget();
+        memory = null;
+        attachment = null;
+    }
+
+    // The adapters'.
+
+    /**
+     * Puts the lease back on its shelf. It must not be used afterwards. A connection that was left in the
+     * midst of a stream, or holds state such as a subscription, is closed, and what was attached to it is
+     * let go of. Blocks never.
+     */
+    public void release() {
+        if (used) {
+            used = false;
+            if (Native.handleIsClean(handle) == 0) {
+                close();
+                attachment = null;
+            } else if (memory != null && memory.capacity() > KEPT) {
+                memory = null;
+            }
+        }
+        factory.shelf().give(this);
+    }
+
+    /**
+     * What an adapter has attached: its own object for this connection, which stays for the next who takes it.
+     *
+     * @return the object, or null
+     */
+    public Object attachment() {
+        return attachment;
+    }
+
+    /**
+     * Attaches an object.
+     *
+     * @param object it, or null for none
+     */
+    public void attach(Object object) {
+        attachment = object;
+    }
+
+    /**
+     * Whether somebody has taken it. What was given back is not to be used.
+     *
+     * @return false between two uses
+     */
+    public boolean isTaken() {
+        return state == TAKEN;
+    }
+
+    /**
+     * The factory it belongs to.
+     *
+     * @return the factory
+     */
+    public Factory factory() {
+        return factory;
+    }
+
+    /**
+     * The generation that the connection belongs to: it grows at each switch.
+     *
+     * @return the generation; 0 when there is no connection at the moment
+     */
+    public long generation() {
+        return Native.handleGeneration(handle);
+    }
+
+    /**
+     * Sends a part of a stream of commands (RESP), in pieces of any size.
+     *
+     * <p>Blocks until everything is sent, at most for {@code command_timeout}, the wait behind the fence
+     * included, and for {@code get_timeout} before that when it has to move to another connection. A
+     * virtual thread does not hold its carrier meanwhile.
+     *
+     * @param bytes where the part lies
+     * @param from where it begins
+     * @param length how long it is
+     * @throws SwitchmasterException with the outcome of all commands that are under way
+     */
+    public void send(byte[] bytes, int from, int length) {
+        Objects.checkFromIndexSize(from, length, bytes.length);
+        used = true;
+        int status = Threads.isVirtual() && sendWaits(length)
+                ? SlowLane.call(() -> Native.handleSend(handle, bytes, from, length, err))
+                : Native.handleSend(handle, bytes, from, length, err);
+        if (status != 0) {
+            throw fault.exception();
+        }
+    }
+
+    private boolean sendWaits(int length) {
+        return Native.handleSendWaits(handle, length, err) != 0;
+    }
+
+    /**
+     * Receives a part of the stream of replies: at least a byte.
+     *
+     * <p>Blocks for as long as what is under way may take: {@code command_timeout} from the last part that was
+     * sent, and the timeouts of blocking commands on top; without end where such a one is 0, or the
+     * connection is subscribed. A switch ends it at once. A virtual thread does not hold its carrier
+     * meanwhile.
+     *
+     * @param into where it goes
+     * @param from from where on
+     * @param length how much at most, not 0
+     * @return how many bytes came
+     * @throws SwitchmasterException as {@link #send}, and when no reply is to come
+     */
+    public int receive(byte[] into, int from, int length) {
+        Objects.checkFromIndexSize(from, length, into.length);
+        used = true;
+        int received = Threads.isVirtual() && receiveWaits()
+                ? SlowLane.call(() -> Native.handleReceive(handle, into, from, length, err))
+                : Native.handleReceive(handle, into, from, length, err);
+        if (received < 0) {
+            throw fault.exception();
+        }
+        return received;
+    }
+
+    /**
+     * Waits until a receive need not, or can only wait in the native: for what no descriptor tells.
+     *
+     * @return whether it has to
+     */
+    private boolean receiveWaits() {
+        while (true) {
+            long waits = Native.handleReceiveWaits(handle, err);
+            if (waits <= 1) {
+                return waits == 1;
+            }
+            if (!sleeper.await(Native.handleDescriptor(handle), waits - 1)) {
+                return true;
+            }
+        }
+    }
+
+    // The codec's.
+
+    /** Where commands are written, with room for some; empty. */
+    ByteBuffer memory() {
+        ByteBuffer direct = memory;
+        if (direct == null) {
+            direct = renew(MEMORY);
+        }
+        return direct.clear();
+    }
+
+    /** More room, with what was written so far. */
+    ByteBuffer grow(int atLeast) {
+        ByteBuffer old = memory;
+        int size = Math.max(atLeast, (int) Math.min(2L * old.capacity(), Integer.MAX_VALUE - 8));
+        return renew(size).put(old.flip());
+    }
+
+    private ByteBuffer renew(int size) {
+        memory = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder());
+        address = Native.address(memory);
+        return memory;
+    }
+
+    /** Sends the commands that were written to {@link #memory}, and gives their replies, to be read now. */
+    ByteBuffer exchange(int length, int replies) {
+        used = true;
+        if (Threads.isVirtual()) {
+            return exchangeInParts(length, replies);
+        }
+        ByteBuffer direct = memory;
+        long received = Native.handleExchange(handle, address, length, address, direct.capacity(), err);
+        Reference.reachabilityFence(direct);
+        if (received < 0) {
+            throw fault.exception();
+        }
+        if (received <= direct.capacity()) {
+            return direct.clear().limit((int) received);
+        }
+        if (received > Integer.MAX_VALUE) {
+            throw tooLong(received);
+        }
+        return Native.view(direct.getLong(0), received).order(ByteOrder.nativeOrder());
+    }
+
+    /** The same, for a virtual thread, which waits here and not in the native. */
+    private ByteBuffer exchangeInParts(int length, int replies) {
+        int status = sendWaits(length)
+                ? SlowLane.call(() -> Native.handleSendDirect(handle, address, length, err))
+                : Native.handleSendDirect(handle, address, length, err);
+        if (status != 0) {
+            throw fault.exception();
+        }
+        RespReader.Frames frames = new RespReader.Frames(replies);
+        ByteBuffer direct = memory.clear();
+        while (!frames.areComplete(direct)) {
+            if (!direct.hasRemaining()) {
+                if (direct.capacity() == Integer.MAX_VALUE - 8) {
+                    throw tooLong(Integer.MAX_VALUE);
+                }
+                direct = grow(0);
+            }
+            long into = address + direct.position();
+            int room = direct.remaining();
+            int received = receiveWaits()
+                    ? SlowLane.call(() -> Native.handleReceiveDirect(handle, into, room, err))
+                    : Native.handleReceiveDirect(handle, into, room, err);
+            if (received < 0) {
+                throw fault.exception();
+            }
+            direct.position(direct.position() + received);
+        }
+        return direct.flip();
+    }
+
+    private static SwitchmasterException tooLong(long bytes) {
+        return new SwitchmasterException(ErrorKind.PROTOCOL, Outcome.REPLIED,
+                "replies of " + bytes + " bytes or more are longer than a buffer of Java can be; ask for less at"
+                        + " once");
+    }
+}

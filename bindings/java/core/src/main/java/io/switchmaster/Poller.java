@@ -1,0 +1,186 @@
+package io.switchmaster;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Where virtual threads wait for their replies: one thread asks the system which connections have something,
+ * and wakes those who wait. A virtual thread that waited in a native would hold its carrier meanwhile.
+ *
+ * <p>The thread begins with the first wait, and ends with the last factory.
+ */
+final class Poller {
+    /** So many are told at once. */
+    private static final int MOST = 256;
+
+    /** Somebody who wakes it comes before that, but for a clock that jumps. */
+    private static final int TURN_MS = 10_000;
+
+    private static final Object LOCK = new Object();
+    private static final AtomicLong TOKENS = new AtomicLong();
+
+    /** The one that runs, if one does. */
+    private static volatile Poller current;
+
+    /** Whether this system has none. */
+    private static volatile boolean missing;
+
+    private final long number;
+    private final ConcurrentHashMap<Long, Sleeper> sleepers = new ConcurrentHashMap<>();
+    /** Calls with the number that are under way: it may go when there are none. */
+    private final AtomicInteger calls = new AtomicInteger();
+
+    private volatile boolean closed;
+
+    private Poller(long number) {
+        this.number = number;
+    }
+
+    /** Somebody who may wait there, again and again. */
+    static final class Sleeper {
+        private final Long token = TOKENS.incrementAndGet();
+        private volatile boolean woken;
+        private volatile Thread thread;
+
+        private void wake() {
+            woken = true;
+            LockSupport.unpark(thread);
+        }
+
+        /**
+         * Waits until the descriptor is readable, at most for so long. It may return early.
+         *
+         * @return false when no poller can be had, and the caller has to wait in another way
+         */
+        boolean await(int descriptor, long millis) {
+            Poller poller = poller();
+            if (poller == null) {
+                return false;
+            }
+            woken = false;
+            thread = Thread.currentThread();
+            poller.sleepers.putIfAbsent(token, this);
+            if (!poller.arm(descriptor, token)) {
+                return false;
+            }
+            long nanos = millis >= Long.MAX_VALUE / 1_000_000 ? Long.MAX_VALUE : millis * 1_000_000;
+            long begun = System.nanoTime();
+            boolean interrupted = false;
+            while (!woken && !poller.closed) {
+                long left = nanos - (System.nanoTime() - begun);
+                if (left <= 0) {
+                    break;
+                }
+                LockSupport.parkNanos(this, left);
+                // The native on another thread would not be interrupted either. The wait goes on, and
+                // whoever interrupts sees it afterwards.
+                interrupted |= Thread.interrupted();
+            }
+            thread = null;
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+            return true;
+        }
+
+        /** It waits no more. */
+        void forget() {
+            Poller poller = current;
+            if (poller != null) {
+                poller.sleepers.remove(token);
+            }
+        }
+    }
+
+    private static Poller poller() {
+        Poller poller = current;
+        return poller != null || missing ? poller : begin();
+    }
+
+    private static Poller begin() {
+        synchronized (LOCK) {
+            if (current != null || missing) {
+                return current;
+            }
+            long number = number();
+            if (number <= 0) {
+                missing = true;
+                return null;
+            }
+            Poller poller = new Poller(number);
+            Thread thread = new Thread(poller::run, "switchmaster-poller");
+            thread.setDaemon(true);
+            thread.start();
+            current = poller;
+            return poller;
+        }
+    }
+
+    private static long number() {
+        try {
+            return Native.pollerOpen();
+        } catch (UnsatisfiedLinkError notOnThisSystem) {
+            return 0;
+        }
+    }
+
+    /** Ends the thread, and wakes whoever waits. */
+    static void end() {
+        synchronized (LOCK) {
+            Poller poller = current;
+            if (poller != null) {
+                current = null;
+                poller.close();
+            }
+        }
+    }
+
+    private void run() {
+        ByteBuffer tokens = ByteBuffer.allocateDirect(MOST * Long.BYTES).order(ByteOrder.nativeOrder());
+        long address = Native.address(tokens);
+        while (!closed) {
+            int count = Native.pollerWait(number, address, MOST, TURN_MS);
+            if (count < 0) {
+                // Not to be expected of a descriptor that is ours; those who wait look for themselves.
+                LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
+                sleepers.values().forEach(Sleeper::wake);
+            }
+            for (int at = 0; at < count; at++) {
+                Sleeper sleeper = sleepers.get(tokens.getLong(at * Long.BYTES));
+                if (sleeper != null) {
+                    sleeper.wake();
+                }
+            }
+        }
+        sleepers.values().forEach(Sleeper::wake);
+        // None begins any more, and none waits.
+        while (calls.get() != 0) {
+            Thread.onSpinWait();
+        }
+        Native.pollerClose(number);
+    }
+
+    private boolean arm(int descriptor, long token) {
+        calls.incrementAndGet();
+        try {
+            return !closed && Native.pollerArm(number, descriptor, token) == 0;
+        } finally {
+            calls.decrementAndGet();
+        }
+    }
+
+    private void close() {
+        calls.incrementAndGet();
+        try {
+            closed = true;
+            Native.pollerWake(number);
+        } finally {
+            calls.decrementAndGet();
+        }
+    }
+}

@@ -1,0 +1,247 @@
+package io.switchmaster;
+
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Reads replies (RESP2 and RESP3) from a buffer that has them whole. The native library has checked them
+ * on their way: lengths, nesting, line ends.
+ */
+final class RespReader {
+    private final ByteBuffer in;
+
+    RespReader(ByteBuffer in) {
+        this.in = in;
+    }
+
+    /** The next reply. Attributes are passed over, and so is what the server sent unasked. */
+    Reply next() {
+        while (true) {
+            byte kind = in.get();
+            switch (kind) {
+                case '$':
+                    return string();
+                case '+':
+                    return status();
+                case ':':
+                    return new Reply(Reply.Type.INTEGER, number());
+                case '-':
+                    return new Reply(Reply.Type.ERROR, line());
+                case '*':
+                    return several(Reply.Type.ARRAY, 1);
+                case '_':
+                    line();
+                    return Reply.NULL;
+                case '%':
+                    return several(Reply.Type.MAP, 2);
+                case '~':
+                    return several(Reply.Type.SET, 1);
+                case ',':
+                    return new Reply(Reply.Type.DOUBLE, toDouble(text(line())));
+                case '#':
+                    return new Reply(Reply.Type.BOOLEAN, line()[0] == 't');
+                case '(':
+                    return new Reply(Reply.Type.BIG_NUMBER, new BigInteger(text(line())));
+                case '!':
+                    return new Reply(Reply.Type.ERROR, bytes((int) number()));
+                case '=':
+                    // Its format comes first, three letters and a colon.
+                    byte[] verbatim = bytes((int) number());
+                    return new Reply(Reply.Type.STRING, Arrays.copyOfRange(verbatim, 4, verbatim.length));
+                case '|':
+                    several(Reply.Type.MAP, 2);
+                    break;
+                case '>':
+                    several(Reply.Type.ARRAY, 1);
+                    break;
+                default:
+                    throw new SwitchmasterException(ErrorKind.PROTOCOL, Outcome.REPLIED,
+                            "a reply begins with the byte " + kind + ", which no type of RESP does");
+            }
+        }
+    }
+
+    private Reply string() {
+        long length = number();
+        return length < 0 ? Reply.NULL : new Reply(Reply.Type.STRING, bytes((int) length));
+    }
+
+    private Reply status() {
+        int at = in.position();
+        if (in.get(at) == 'O' && in.get(at + 1) == 'K' && in.get(at + 2) == '\r') {
+            in.position(at + 4);
+            return Reply.OK;
+        }
+        return new Reply(Reply.Type.STATUS, line());
+    }
+
+    private Reply several(Reply.Type type, int each) {
+        long count = number();
+        if (count < 0) {
+            return Reply.NULL;
+        }
+        int replies = Math.toIntExact(count * each);
+        // No reply is shorter than three bytes, whatever the server says of their number.
+        List<Reply> list = new ArrayList<>(Math.min(replies, in.remaining() / 3 + 1));
+        for (int at = 0; at < replies; at++) {
+            list.add(next());
+        }
+        return new Reply(type, java.util.Collections.unmodifiableList(list));
+    }
+
+    private byte[] bytes(int length) {
+        byte[] bytes = new byte[length];
+        in.get(bytes);
+        in.position(in.position() + 2);
+        return bytes;
+    }
+
+    private long number() {
+        ByteBuffer from = in;
+        int at = from.position();
+        boolean negative = false;
+        byte first = from.get(at);
+        if (first == '-' || first == '+') {
+            negative = first == '-';
+            at++;
+        }
+        // Towards the negative, which has room for one more.
+        long number = 0;
+        for (byte digit = from.get(at++); digit != '\r'; digit = from.get(at++)) {
+            number = number * 10 - (digit - '0');
+        }
+        from.position(at + 1);
+        return negative ? number : -number;
+    }
+
+    private byte[] line() {
+        int begin = in.position();
+        int end = begin;
+        while (in.get(end) != '\r') {
+            end++;
+        }
+        byte[] line = new byte[end - begin];
+        in.get(line);
+        in.position(end + 2);
+        return line;
+    }
+
+    private static String text(byte[] bytes) {
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    /** A number as servers write it. */
+    static double toDouble(String text) {
+        switch (text) {
+            case "inf":
+            case "+inf":
+                return Double.POSITIVE_INFINITY;
+            case "-inf":
+                return Double.NEGATIVE_INFINITY;
+            case "nan":
+            case "-nan":
+                return Double.NaN;
+            default:
+                return Double.parseDouble(text);
+        }
+    }
+
+    /** Counts the replies in a buffer that is still being filled, from where it came to the last time. */
+    static final class Frames {
+        private int replies;
+
+        /** Elements that are to come, for each reply that has any and is not complete. */
+        private long[] left = new long[8];
+
+        private int depth;
+        private int at;
+
+        /** Whether what is under way is no reply of its own: an attribute, or a push. */
+        private boolean[] extra = new boolean[8];
+
+        Frames(int replies) {
+            this.replies = replies;
+        }
+
+        /** Whether so many replies lie before the buffer's position. */
+        boolean areComplete(ByteBuffer buffer) {
+            while (replies > 0 && step(buffer)) {
+                // It has come a frame further.
+            }
+            return replies == 0;
+        }
+
+        private boolean step(ByteBuffer buffer) {
+            int end = buffer.position();
+            int line = at;
+            while (line < end && buffer.get(line) != '\n') {
+                line++;
+            }
+            if (line >= end) {
+                return false;
+            }
+            byte kind = buffer.get(at);
+            boolean counted = kind == '$' || kind == '=' || kind == '!' || kind == '*' || kind == '%'
+                    || kind == '~' || kind == '|' || kind == '>';
+            long count = counted ? length(buffer, at + 1) : 0;
+            if (kind == '$' || kind == '=' || kind == '!') {
+                long next = count < 0 ? line + 1L : line + 1 + count + 2;
+                if (next > end) {
+                    return false;
+                }
+                at = (int) next;
+                done(false);
+                return true;
+            }
+            at = line + 1;
+            boolean additional = kind == '|' || kind == '>';
+            if (counted && count > 0) {
+                push(kind == '%' || kind == '|' ? 2 * count : count, additional);
+            } else {
+                done(additional);
+            }
+            return true;
+        }
+
+        private void push(long elements, boolean additional) {
+            if (depth == left.length) {
+                left = Arrays.copyOf(left, 2 * depth);
+                extra = Arrays.copyOf(extra, 2 * depth);
+            }
+            left[depth] = elements;
+            extra[depth++] = additional;
+        }
+
+        /** One is complete, and with it perhaps those that it is in. */
+        private void done(boolean additional) {
+            boolean isExtra = additional;
+            while (!isExtra) {
+                if (depth == 0) {
+                    replies--;
+                    return;
+                }
+                if (--left[depth - 1] > 0) {
+                    return;
+                }
+                isExtra = extra[--depth];
+            }
+        }
+
+        private static long length(ByteBuffer buffer, int from) {
+            long length = 0;
+            int index = from;
+            boolean negative = buffer.get(index) == '-';
+            if (negative) {
+                index++;
+            }
+            for (byte digit = buffer.get(index); digit != '\r'; digit = buffer.get(++index)) {
+                length = length * 10 + (digit - '0');
+            }
+            return negative ? -length : length;
+        }
+    }
+}
