@@ -90,16 +90,11 @@ public final class Factory implements AutoCloseable {
     static Factory open(Options options, String name) {
         // Leaks are found up here: the native library would take what stands on the shelf for one.
         long leakAfterMs = options.millis("leak_after");
-        options.set("leak_after", "none");
-        long number;
-        try {
-            number = options.open();
-        } finally {
-            options.set("leak_after", leakAfterMs == 0 ? "none" : leakAfterMs + "ms");
-        }
+        long getTimeoutMs = options.millis("get_timeout");
         String service = options.get("service");
         int size = Integer.parseInt(options.get("max_size"));
-        return new Factory(number, service, name, options.millis("get_timeout"), leakAfterMs, size);
+        long number = options.openWithout("leak_after");
+        return new Factory(number, service, name, getTimeoutMs, leakAfterMs, size);
     }
 
     /**
