@@ -2,6 +2,7 @@ package io.switchmaster.testing;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -9,7 +10,22 @@ import java.util.concurrent.atomic.AtomicReference;
 public final class Workers implements AutoCloseable {
     private final List<Thread> threads = new ArrayList<>();
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
+    private final ThreadFactory factory;
     private volatile boolean stopped;
+
+    /** Threads of the platform. */
+    public Workers() {
+        this(Thread::new);
+    }
+
+    /**
+     * Threads of a kind.
+     *
+     * @param factory makes them
+     */
+    public Workers(ThreadFactory factory) {
+        this.factory = factory;
+    }
 
     /**
      * Runs something once.
@@ -17,7 +33,7 @@ public final class Workers implements AutoCloseable {
      * @param work it
      */
     public void start(Runnable work) {
-        Thread thread = new Thread(() -> {
+        Thread thread = factory.newThread(() -> {
             try {
                 work.run();
             } catch (Throwable failed) {
