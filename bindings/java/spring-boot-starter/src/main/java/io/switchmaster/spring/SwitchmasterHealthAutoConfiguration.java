@@ -15,7 +15,6 @@ import org.springframework.context.annotation.Bean;
 @AutoConfiguration(after = SwitchmasterAutoConfiguration.class)
 @ConditionalOnClass({HealthIndicator.class, ConditionalOnEnabledHealthIndicator.class})
 @ConditionalOnSingleCandidate(Factory.class)
-@ConditionalOnEnabledHealthIndicator("switchmaster")
 public class SwitchmasterHealthAutoConfiguration {
     /** Made by Spring. */
     public SwitchmasterHealthAutoConfiguration() {}
@@ -28,6 +27,7 @@ public class SwitchmasterHealthAutoConfiguration {
      * @return the indicator
      */
     @Bean
+    @ConditionalOnEnabledHealthIndicator("switchmaster")
     @ConditionalOnMissingBean(name = "switchmasterHealthIndicator")
     HealthIndicator switchmasterHealthIndicator(Factory factory) {
         return new Indicator(factory);

@@ -15,7 +15,6 @@ import org.springframework.context.annotation.Bean;
 @AutoConfiguration(after = SwitchmasterAutoConfiguration.class)
 @ConditionalOnClass({HealthIndicator.class, ConditionalOnEnabledHealthIndicator.class})
 @ConditionalOnSingleCandidate(Factory.class)
-@ConditionalOnEnabledHealthIndicator("switchmaster")
 public class SwitchmasterHealthBoot4AutoConfiguration {
     /** Made by Spring. */
     public SwitchmasterHealthBoot4AutoConfiguration() {}
@@ -28,6 +27,7 @@ public class SwitchmasterHealthBoot4AutoConfiguration {
      * @return the indicator
      */
     @Bean
+    @ConditionalOnEnabledHealthIndicator("switchmaster")
     @ConditionalOnMissingBean(name = "switchmasterHealthIndicator")
     HealthIndicator switchmasterHealthIndicator(Factory factory) {
         return new Indicator(factory);
