@@ -30,10 +30,12 @@ public final class Lease {
     static final int TAKEN = 2;
 
     private static final VarHandle STATE;
+    private static final VarHandle USES;
 
     static {
         try {
             STATE = MethodHandles.lookup().findVarHandle(Lease.class, "state", int.class);
+            USES = MethodHandles.lookup().findVarHandle(Lease.class, "uses", long.class);
         } catch (ReflectiveOperationException impossible) {
             throw new ExceptionInInitializerError(impossible);
         }
@@ -100,9 +102,12 @@ public final class Lease {
         return handle != 0;
     }
 
+    /** With no fence: whoever looks for leaks may see it a moment later. */
     void noteUse(Throwable place) {
-        uses = uses + 1;
-        taken = place;
+        USES.setRelease(this, (long) USES.get(this) + 1);
+        if (place != null) {
+            taken = place;
+        }
     }
 
     long uses() {
