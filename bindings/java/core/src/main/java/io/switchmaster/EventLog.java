@@ -14,7 +14,7 @@ final class EventLog implements EventListener {
 
     @Override
     public void onEvent(Event event) {
-        String line = "{}: {} ({})";
+        String line = "{}: {}";
         switch (event.kind()) {
             case NOT_PROVEN:
             case OVERRULED:
@@ -28,7 +28,7 @@ final class EventLog implements EventListener {
             case MALFORMED:
             case LEAKED:
             case MISSED:
-                log.warn(line, name, event.text(), event.source());
+                log.warn(line, name, event.text());
                 break;
             case SWITCHED:
             case FENCE_RAISED:
@@ -41,10 +41,10 @@ final class EventLog implements EventListener {
             case NODE_RESTARTED:
             case FAILOVER_STARTED:
             case SERVICE_MONITORED:
-                log.info(line, name, event.text(), event.source());
+                log.info(line, name, event.text());
                 break;
             default:
-                log.debug(line, name, event.text(), event.source());
+                log.debug(line, name, event.text());
                 break;
         }
     }
