@@ -29,10 +29,13 @@ public final class Lease {
     static final int TAKEN = 2;
 
     private static final VarHandle STATE;
+    private static final VarHandle USES;
 
     static {
         try {
-            STATE = MethodHandles.lookup().findVarHandle(Lease.class, "state", int.class);
+            MethodHandles.Lookup lookup = MethodHandles.lookup();
+            STATE = lookup.findVarHandle(Lease.class, "state", int.class);
+            USES = lookup.findVarHandle(Lease.class, "uses", long.class);
         } catch (ReflectiveOperationException impossible) {
             throw new ExceptionInInitializerError(impossible);
         }
@@ -57,11 +60,11 @@ public final class Lease {
     /** The number of the handle in the native library; 0 while there is none. */
     private volatile long handle;
 
-    /** How often it was taken. Written by whoever has it. */
-    private volatile long uses;
+    /** How often it was taken. Written by whoever has it, without the fence that a volatile write is. */
+    private long uses;
 
     /** Where it was taken, when leaks are looked for. */
-    private volatile Throwable taken;
+    private Throwable taken;
 
     private ByteBuffer memory;
     private long address;
@@ -94,12 +97,14 @@ public final class Lease {
     }
 
     void noteUse(Throwable place) {
-        uses = uses + 1;
-        taken = place;
+        if (place != null) {
+            taken = place;
+        }
+        USES.setRelease(this, uses + 1);
     }
 
     long uses() {
-        return uses;
+        return (long) USES.getAcquire(this);
     }
 
     Throwable place() {
