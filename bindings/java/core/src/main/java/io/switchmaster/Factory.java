@@ -31,6 +31,8 @@ public final class Factory implements AutoCloseable {
     private final long number;
     private final String name;
     private final String service;
+    private final int database;
+    private final int protocol;
     private final long getTimeoutMs;
     private final long leakAfterMs;
     private final Shelf shelf;
@@ -39,13 +41,15 @@ public final class Factory implements AutoCloseable {
     private final Housekeeper.Watched watched;
     private final AtomicBoolean closed = new AtomicBoolean();
 
-    private Factory(long number, String service, String name, long getTimeoutMs, long leakAfterMs, int size) {
+    private Factory(long number, Options options, String name, long leakAfterMs) {
         this.number = number;
-        this.service = service;
+        this.service = options.get("service");
         this.name = name == null ? service : name;
-        this.getTimeoutMs = getTimeoutMs;
+        this.database = Integer.parseInt(options.get("db"));
+        this.protocol = Integer.parseInt(options.get("protocol"));
+        this.getTimeoutMs = options.millis("get_timeout");
         this.leakAfterMs = leakAfterMs;
-        this.shelf = new Shelf(this, size);
+        this.shelf = new Shelf(this, Integer.parseInt(options.get("max_size")));
         this.events = new EventPump(number, this.name);
         this.leaks = leakAfterMs > 0 ? new Leaks(shelf, leakAfterMs) : null;
         this.watched = Housekeeper.add(this);
@@ -90,11 +94,7 @@ public final class Factory implements AutoCloseable {
     static Factory open(Options options, String name) {
         // Leaks are found up here: the native library would take what stands on the shelf for one.
         long leakAfterMs = options.millis("leak_after");
-        long getTimeoutMs = options.millis("get_timeout");
-        String service = options.get("service");
-        int size = Integer.parseInt(options.get("max_size"));
-        long number = options.openWithout("leak_after");
-        return new Factory(number, service, name, getTimeoutMs, leakAfterMs, size);
+        return new Factory(options.openWithout("leak_after"), options, name, leakAfterMs);
     }
 
     /**
@@ -148,6 +148,21 @@ public final class Factory implements AutoCloseable {
     public Lease lease(long timeoutMs) {
         Lease lease = shelf.take(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
         lease.noteUse(leaks == null ? null : new Throwable("the handle was taken here"));
+        return lease;
+    }
+
+    /**
+     * As {@link #lease}, without a wait for one that is in use. Blocks only for a connection to be made.
+     *
+     * @param timeoutMs how long that may take at most, in milliseconds; negative for {@code get_timeout}
+     * @return the lease, to be released; null when all are in use
+     * @throws SwitchmasterException as {@link #get()}
+     */
+    public Lease leaseIfFree(long timeoutMs) {
+        Lease lease = shelf.takeFree(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
+        if (lease != null) {
+            lease.noteUse(leaks == null ? null : new Throwable("the handle was taken here"));
+        }
         return lease;
     }
 
@@ -390,6 +405,28 @@ public final class Factory implements AutoCloseable {
             Native.factoryClose(number);
             Housekeeper.remove(watched);
         }
+    }
+
+    /**
+     * The database that connections select.
+     *
+     * @return its number
+     */
+    public int database() {
+        return database;
+    }
+
+    /**
+     * The version of the protocol with the nodes.
+     *
+     * @return 2 or 3
+     */
+    public int protocol() {
+        return protocol;
+    }
+
+    long getTimeoutMs() {
+        return getTimeoutMs;
     }
 
     Shelf shelf() {

@@ -6,6 +6,7 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * One connection of a factory, as a stream of bytes, for adapters that give another client library a socket.
@@ -44,6 +45,9 @@ public final class Lease {
     /** What commands are written into and replies are read from; grows when it has to. */
     private static final int MEMORY = 16 << 10;
 
+    /** So long is waited for what no descriptor tells, before it is looked at again. */
+    private static final long TURN_MS = 5;
+
     /** No more is kept for the next user. */
     private static final int KEPT = 1 << 20;
 
@@ -72,6 +76,9 @@ public final class Lease {
 
     /** Whether anything was done on it since it was taken. */
     private boolean used;
+
+    /** Whose turn it is at the handle, while two threads share it; null otherwise. */
+    private volatile ReentrantLock turn;
 
     Lease(Factory factory) {
         this.factory = factory;
@@ -171,6 +178,7 @@ public final class Lease {
     public void release() {
         if (used) {
             used = false;
+            turn = null;
             if (Native.handleIsClean(handle) == 0) {
                 close();
                 attachment = null;
@@ -209,6 +217,28 @@ public final class Lease {
     }
 
     /**
+     * From now until the release, one thread may wait for what comes while another one sends: for connections
+     * that are subscribed. The one that waits does so outside the native library, so a message takes some
+     * microseconds longer.
+     */
+    public void share() {
+        if (turn == null) {
+            turn = new ReentrantLock();
+        }
+    }
+
+    /**
+     * Lets go of the connection, and takes another one: for an adapter whose user wants to begin anew. What was
+     * under way is given up. Blocks for a connection, at most for {@code get_timeout}.
+     *
+     * @throws SwitchmasterException as {@link Factory#get()}; the lease is still to be released then
+     */
+    public void renew() {
+        close();
+        open(factory.getTimeoutMs());
+    }
+
+    /**
      * The factory it belongs to.
      *
      * @return the factory
@@ -241,6 +271,22 @@ public final class Lease {
     public void send(byte[] bytes, int from, int length) {
         Objects.checkFromIndexSize(from, length, bytes.length);
         used = true;
+        ReentrantLock shared = turn;
+        if (shared == null) {
+            sendAlone(bytes, from, length);
+            return;
+        }
+        shared.lock();
+        try {
+            sendAlone(bytes, from, length);
+        } finally {
+            shared.unlock();
+            // Whoever waits may have to wait in another way, or on another connection.
+            sleeper.nudge();
+        }
+    }
+
+    private void sendAlone(byte[] bytes, int from, int length) {
         int status = Threads.isVirtual() && sendWaits(length)
                 ? SlowLane.call(() -> Native.handleSend(handle, bytes, from, length, err))
                 : Native.handleSend(handle, bytes, from, length, err);
@@ -270,6 +316,10 @@ public final class Lease {
     public int receive(byte[] into, int from, int length) {
         Objects.checkFromIndexSize(from, length, into.length);
         used = true;
+        ReentrantLock shared = turn;
+        if (shared != null) {
+            return receiveShared(shared, into, from, length);
+        }
         int received = Threads.isVirtual() && receiveWaits()
                 ? SlowLane.call(() -> Native.handleReceive(handle, into, from, length, err))
                 : Native.handleReceive(handle, into, from, length, err);
@@ -277,6 +327,32 @@ public final class Lease {
             throw fault.exception();
         }
         return received;
+    }
+
+    /** As {@link #receive}, while another thread may send: it waits with nothing held. */
+    private int receiveShared(ReentrantLock shared, byte[] into, int from, int length) {
+        boolean readable = false;
+        while (true) {
+            long waits;
+            boolean armed;
+            shared.lock();
+            try {
+                waits = Native.handleReceiveWaits(handle, err);
+                // Behind the fence, what has come waits in the native for the fence to end.
+                if (waits <= 0 || (waits == 1 && readable)) {
+                    int received = Native.handleReceive(handle, into, from, length, err);
+                    if (received < 0) {
+                        throw fault.exception();
+                    }
+                    return received;
+                }
+                armed = sleeper.arm(Native.handleDescriptor(handle));
+            } finally {
+                shared.unlock();
+            }
+            long millis = waits == 1 || !armed ? TURN_MS : waits - 1;
+            readable = sleeper.sleep(millis);
+        }
     }
 
     /**

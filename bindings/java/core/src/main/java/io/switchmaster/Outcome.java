@@ -12,15 +12,33 @@ public enum Outcome {
     private static final Outcome[] BY_NUMBER = values();
 
     /**
+     * What Jedis throws for an error reply, which has no cause. By its name, for the core is used without
+     * Jedis, too.
+     */
+    private static final String JEDIS_REPLY = "redis.clients.jedis.exceptions.JedisDataException";
+
+    /**
      * The outcome that an exception of this library tells, or one that another library made from it: its
-     * causes are looked through.
+     * causes are looked through. What Jedis throws for an error reply (JedisDataException) is
+     * {@link #REPLIED}.
      *
      * @param failure what a call threw
      * @return the outcome; {@link #UNKNOWN} when nothing in it tells
      */
     public static Outcome of(Throwable failure) {
         SwitchmasterException found = SwitchmasterException.in(failure);
-        return found == null ? UNKNOWN : found.outcome();
+        if (found != null) {
+            return found.outcome();
+        }
+        return isReplyOfJedis(failure) ? REPLIED : UNKNOWN;
+    }
+
+    private static boolean isReplyOfJedis(Throwable failure) {
+        Class<?> type = failure == null ? Object.class : failure.getClass();
+        while (type != null && !type.getName().equals(JEDIS_REPLY)) {
+            type = type.getSuperclass();
+        }
+        return type != null;
     }
 
     static Outcome of(int number) {

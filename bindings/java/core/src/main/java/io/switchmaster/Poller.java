@@ -45,7 +45,11 @@ final class Poller {
     static final class Sleeper {
         private final Long token = TOKENS.incrementAndGet();
         private volatile boolean woken;
+        private volatile boolean nudged;
         private volatile Thread thread;
+
+        /** Who wakes it; its own thread's alone. */
+        private Poller armed;
 
         private void wake() {
             woken = true;
@@ -58,20 +62,43 @@ final class Poller {
          * @return false when no poller can be had, and the caller has to wait in another way
          */
         boolean await(int descriptor, long millis) {
+            if (!arm(descriptor)) {
+                return false;
+            }
+            sleep(millis);
+            return true;
+        }
+
+        /**
+         * Has itself woken when the descriptor is readable; {@link #sleep} waits for that.
+         *
+         * @return false when no poller can be had
+         */
+        boolean arm(int descriptor) {
+            woken = false;
+            nudged = false;
+            // Known before anybody can wake it.
+            thread = Thread.currentThread();
             Poller poller = poller();
             if (poller == null) {
                 return false;
             }
-            woken = false;
-            thread = Thread.currentThread();
             poller.sleepers.putIfAbsent(token, this);
-            if (!poller.arm(descriptor, token)) {
-                return false;
-            }
+            armed = poller;
+            return poller.arm(descriptor, token);
+        }
+
+        /**
+         * Waits until the descriptor is readable or somebody nudges it, at most for so long. It may return early.
+         *
+         * @return whether the descriptor is readable, or there is no poller to tell
+         */
+        boolean sleep(long millis) {
+            Poller poller = armed;
             long nanos = millis >= Long.MAX_VALUE / 1_000_000 ? Long.MAX_VALUE : millis * 1_000_000;
             long begun = System.nanoTime();
             boolean interrupted = false;
-            while (!woken && !poller.closed) {
+            while (!woken && !nudged && !(poller != null && poller.closed)) {
                 long left = nanos - (System.nanoTime() - begun);
                 if (left <= 0) {
                     break;
@@ -82,10 +109,17 @@ final class Poller {
                 interrupted |= Thread.interrupted();
             }
             thread = null;
+            armed = null;
             if (interrupted) {
                 Thread.currentThread().interrupt();
             }
-            return true;
+            return woken || poller == null;
+        }
+
+        /** Ends its sleep, if it sleeps or is about to. */
+        void nudge() {
+            nudged = true;
+            LockSupport.unpark(thread);
         }
 
         /** It waits no more. */

@@ -71,6 +71,12 @@ final class Shelf {
         return await(timeoutMs);
     }
 
+    /** As {@link #take}, or null when all are in use. Blocks at most for so long, for a connection. */
+    Lease takeFree(long timeoutMs) {
+        Lease lease = waiting.get() == 0 ? find() : null;
+        return lease == null || lease.isOpen() ? lease : open(lease, timeoutMs);
+    }
+
     /** Any that nobody uses, one with a connection first. */
     private Lease find() {
         if (closed) {

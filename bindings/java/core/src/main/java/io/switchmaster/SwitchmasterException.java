@@ -17,7 +17,15 @@ public class SwitchmasterException extends RuntimeException {
         this(kind, outcome, message, null);
     }
 
-    SwitchmasterException(ErrorKind kind, Outcome outcome, String message, Throwable cause) {
+    /**
+     * For adapters, which have failures of their own.
+     *
+     * @param kind why it failed
+     * @param outcome whether the command may have run
+     * @param message one line for people
+     * @param cause what led to it, or null
+     */
+    public SwitchmasterException(ErrorKind kind, Outcome outcome, String message, Throwable cause) {
         super(message, cause);
         this.kind = kind;
         this.outcome = outcome;

@@ -23,6 +23,7 @@ public final class Demo {
      *
      * @param arguments none
      */
+    @SuppressWarnings("deprecation") // It is what many services have.
     public static void main(String[] arguments) {
         System.out.println("Starting a master, two replicas and three sentinels on loopback.");
         try (Sandbox sandbox = Sandbox.start()) {

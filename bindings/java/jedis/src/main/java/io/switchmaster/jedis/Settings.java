@@ -1,0 +1,156 @@
+package io.switchmaster.jedis;
+
+import io.switchmaster.Builder;
+import io.switchmaster.Factory;
+import io.switchmaster.SwitchmasterException;
+import java.time.Duration;
+import java.util.Set;
+import java.util.function.Supplier;
+import org.apache.commons.pool2.impl.GenericObjectPoolConfig;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import redis.clients.jedis.DefaultRedisCredentialsProvider;
+import redis.clients.jedis.HostAndPort;
+import redis.clients.jedis.Jedis;
+import redis.clients.jedis.JedisClientConfig;
+import redis.clients.jedis.RedisCredentials;
+
+/** What a JedisSentinelPool is configured with, as the settings of a factory. */
+final class Settings {
+    private static final Logger LOG = LoggerFactory.getLogger(SwitchmasterPool.class);
+
+    /** Jedis's 0, for ever: a factory's waits all end, and no switch or failure of a node waits for this. */
+    static final Duration FOR_EVER = Duration.ofHours(1);
+
+    /** Jedis's negative maxTotal: as many as you like. */
+    static final int UNLIMITED = 1024;
+
+    /** What a factory takes from its start to a master by default; it is longer where one dial may be. */
+    private static final Duration CONNECT = Duration.ofSeconds(5);
+
+    private static final String[][] UNMAPPED = {
+        {"getSslSocketFactory", "sslSocketFactory", "TLS is the native library's: say ssl(true), and name"
+            + " certificates by Factory.builder().option(\"tls_ca\", ...), \"tls_cert\" and \"tls_key\""},
+        {"getSslParameters", "sslParameters", "TLS is the native library's: say ssl(true), and see the tls_ options"
+            + " of Factory.builder()"},
+        {"getSslOptions", "sslOptions", "TLS is the native library's: say ssl(true), and name certificates by"
+            + " Factory.builder().option(\"tls_ca\", ...), \"tls_cert\" and \"tls_key\""},
+        {"getHostnameVerifier", "hostnameVerifier", "TLS is the native library's, which checks the name: see the"
+            + " tls_ options of Factory.builder()"},
+        {"getHostAndPortMapper", "hostAndPortMapper", "say Factory.builder().addressMap(from, to) for each address"},
+        {"getAuthXManager", "authXManager", "credentials are those that the factory was opened with: use user and"
+            + " password"},
+    };
+
+    private Settings() {}
+
+    /** Opens the factory that such a pool stands for. */
+    static Factory open(
+            String service,
+            Set<HostAndPort> sentinels,
+            GenericObjectPoolConfig<Jedis> pool,
+            JedisClientConfig master,
+            JedisClientConfig sentinel) {
+        try {
+            Builder builder = Factory.builder().service(service);
+            for (HostAndPort address : sentinels) {
+                builder.sentinel(text(address));
+            }
+            pool(builder, pool);
+            master(builder, master);
+            sentinel(builder, sentinel);
+            Duration dial = dialTimeout(master);
+            builder.connectTimeout(dial.compareTo(CONNECT) > 0 ? dial.multipliedBy(2) : CONNECT);
+            return builder.build();
+        } catch (SwitchmasterException failed) {
+            throw Failures.ofPool("Could not open a pool for " + service, failed);
+        }
+    }
+
+    private static String text(HostAndPort address) {
+        String host = address.getHost();
+        boolean bare = host.indexOf(':') >= 0 && !host.startsWith("[");
+        return (bare ? "[" + host + "]" : host) + ":" + address.getPort();
+    }
+
+    private static void pool(Builder builder, GenericObjectPoolConfig<Jedis> pool) {
+        int most = pool.getMaxTotal() < 0 ? UNLIMITED : pool.getMaxTotal();
+        builder.maxSize(most).minIdle(Math.max(0, Math.min(pool.getMinIdle(), most)));
+        Duration wait = pool.getMaxWaitDuration();
+        if (!wait.isNegative() && !wait.isZero()) {
+            builder.getTimeout(atLeastAMilli(wait));
+        }
+    }
+
+    private static void master(Builder builder, JedisClientConfig config) {
+        refuseWhatCannotBe("the master", config);
+        RedisCredentials credentials = credentials("the master", config);
+        if (credentials != null && credentials.getPassword() != null) {
+            if (credentials.getUser() != null) {
+                builder.username(credentials.getUser());
+            }
+            builder.password(new String(credentials.getPassword()));
+        }
+        builder.db(config.getDatabase());
+        if (config.getClientName() != null) {
+            builder.clientName(config.getClientName());
+        }
+        builder.tls(config.isSsl());
+        Object protocol = Versions.get(config, "getRedisProtocol");
+        builder.protocol(protocol != null && protocol.toString().equals("RESP3") ? 3 : 2);
+        builder.dialTimeout(dialTimeout(config));
+        int reply = config.getSocketTimeoutMillis();
+        builder.commandTimeout(reply == 0 ? FOR_EVER : Duration.ofMillis(reply));
+        if (config.getBlockingSocketTimeoutMillis() > 0) {
+            LOG.warn("blockingSocketTimeoutMillis={} is not used: a blocking command waits for its own timeout and"
+                    + " socketTimeoutMillis={} on top of it, or until the master is replaced",
+                    config.getBlockingSocketTimeoutMillis(), reply);
+        }
+    }
+
+    private static Duration dialTimeout(JedisClientConfig config) {
+        int millis = config.getConnectionTimeoutMillis();
+        return millis == 0 ? FOR_EVER : Duration.ofMillis(millis);
+    }
+
+    private static void sentinel(Builder builder, JedisClientConfig config) {
+        refuseWhatCannotBe("the sentinels", config);
+        RedisCredentials credentials = credentials("the sentinels", config);
+        if (credentials != null && credentials.getPassword() != null) {
+            if (credentials.getUser() != null) {
+                builder.sentinelUsername(credentials.getUser());
+            }
+            builder.sentinelPassword(new String(credentials.getPassword()));
+        }
+        builder.sentinelTls(config.isSsl());
+        if (config.getClientName() != null) {
+            LOG.info("the client name {} on the sentinels is not used: the links to them have a name of their own",
+                    config.getClientName());
+        }
+    }
+
+    private static void refuseWhatCannotBe(String where, JedisClientConfig config) {
+        for (String[] option : UNMAPPED) {
+            if (Versions.get(config, option[0]) != null) {
+                throw new IllegalArgumentException(
+                        option[1] + " for " + where + " cannot be used with SwitchmasterPool: " + option[2]);
+            }
+        }
+    }
+
+    private static RedisCredentials credentials(String where, JedisClientConfig config) {
+        Supplier<RedisCredentials> provider = config.getCredentialsProvider();
+        if (provider == null) {
+            return null;
+        }
+        if (provider instanceof DefaultRedisCredentialsProvider) {
+            return provider.get();
+        }
+        throw new IllegalArgumentException("credentialsProvider for " + where + " cannot be used with SwitchmasterPool:"
+                + " credentials are those that the factory was opened with: use user and password");
+    }
+
+    private static Duration atLeastAMilli(Duration time) {
+        return time.toMillis() == 0 ? Duration.ofMillis(1) : time;
+    }
+}

@@ -1,0 +1,104 @@
+package io.switchmaster.jedis;
+
+import io.switchmaster.Factory;
+import io.switchmaster.SwitchmasterException;
+import java.util.Collections;
+import java.util.Map;
+import redis.clients.jedis.CommandArguments;
+import redis.clients.jedis.Connection;
+import redis.clients.jedis.exceptions.JedisException;
+import redis.clients.jedis.providers.ConnectionProvider;
+
+/**
+ * Connections of a {@link Factory} for Jedis's unified client:
+ *
+ * <pre>{@code
+ * RedisClient redis = RedisClient.builder().connectionProvider(new SwitchmasterConnectionProvider(factory)).build();
+ * }</pre>
+ *
+ * <p>Waits and errors are those of {@link SwitchmasterPool}. All settings of connections are the factory's; what the
+ * client's own configuration says of them has no effect. {@code RedisClient.getPool()} is not supported, for there
+ * is no such pool.
+ *
+ * <p><b>Threads.</b> Any, as many at once as you like.
+ */
+public class SwitchmasterConnectionProvider implements ConnectionProvider {
+    private final Factory factory;
+    private final boolean closesFactory;
+
+    /**
+     * A provider over a factory, which is not closed with it.
+     *
+     * @param factory open
+     */
+    public SwitchmasterConnectionProvider(Factory factory) {
+        this(factory, false);
+    }
+
+    /**
+     * A provider over a factory. Others may use the factory, too; they share its connections.
+     *
+     * @param factory open
+     * @param closesFactory whether it is closed with the provider, and so with the client
+     */
+    public SwitchmasterConnectionProvider(Factory factory, boolean closesFactory) {
+        this.factory = factory;
+        this.closesFactory = closesFactory;
+    }
+
+    /**
+     * The factory below.
+     *
+     * @return it
+     */
+    public Factory factory() {
+        return factory;
+    }
+
+    /**
+     * Takes a connection to the current master, to be closed. Blocks until one is free, at most for
+     * {@code get_timeout} (5 s unless set).
+     *
+     * @return the connection
+     * @throws JedisException when none was free in time, no master can be reached, or the factory is closed; the
+     *     cause is a {@link SwitchmasterException}
+     */
+    @Override
+    public Connection getConnection() {
+        try {
+            return LeasedConnection.of(factory.lease(-1));
+        } catch (SwitchmasterException failed) {
+            throw Failures.ofPool("Could not get a resource from the pool", failed);
+        }
+    }
+
+    /** As {@link #getConnection()}: there is one master for all keys. */
+    @Override
+    public Connection getConnection(CommandArguments arguments) {
+        return getConnection();
+    }
+
+    /**
+     * This provider, under the name of its factory: there is no pool to be shown.
+     *
+     * @return one entry
+     */
+    @Override
+    public Map<?, ?> getConnectionMap() {
+        return Collections.singletonMap(factory.name(), this);
+    }
+
+    /** Closes the factory where that was asked for. */
+    @Override
+    public void close() {
+        if (closesFactory) {
+            factory.close();
+        }
+    }
+
+    /** For logs: never a password. */
+    @Override
+    public String toString() {
+        return "SwitchmasterConnectionProvider{" + factory + "}";
+    }
+}
