@@ -42,14 +42,15 @@ public final class Demo {
                 print("kill -9 of the master", before, after, killed, slot(begun));
 
                 sandbox.settle(1);
+                String master = sandbox.master();
                 int planned = slot(begun);
                 sandbox.failover();
-                pause(1_000);
+                Sandbox.await("the sentinels name another master", () -> !master.equals(sandbox.master()));
                 awaitWrites(before, after);
                 print("SENTINEL FAILOVER, as before an upgrade", before, after, planned, slot(begun));
 
-                before.close();
-                after.close();
+                before.stop();
+                after.stop();
                 System.out.printf("%nAcknowledged increments that the server does not have:"
                         + " JedisSentinelPool %d, SwitchmasterPool %d%n",
                         before.acknowledged() - Math.min(before.acknowledged(), before.counted()),

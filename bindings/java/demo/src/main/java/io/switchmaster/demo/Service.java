@@ -56,9 +56,17 @@ final class Service implements AutoCloseable {
             acknowledged.incrementAndGet();
             return true;
         } catch (JedisException failed) {
+            pause();
             return false;
-        } catch (RuntimeException failed) {
-            return false;
+        }
+    }
+
+    /** As services do before they try again; the processors are for the others. */
+    private static void pause() {
+        try {
+            Thread.sleep(5);
+        } catch (InterruptedException interrupted) {
+            throw new IllegalStateException(interrupted);
         }
     }
 
@@ -83,6 +91,11 @@ final class Service implements AutoCloseable {
 
     @Override
     public void close() {
+        stop();
+    }
+
+    /** Ends the threads. */
+    void stop() {
         ended.set(true);
         for (Thread thread : threads) {
             try {
