@@ -415,6 +415,9 @@ pub unsafe extern "C" fn swm_handle_send_readiness(
     unsafe {
         guard::guard(err, || {
             let out = guard::result("readiness", readiness)?;
+            if len > isize::MAX as usize {
+                return Err(Failure::argument(format!("len: no memory is {len} bytes long")));
+            }
             let mut held = ALL.get(handle)?;
             let (readiness, _) = told(held.get().handle()?.readiness_to_send(len));
             out.set(readiness as c_int);
