@@ -176,13 +176,20 @@ public final class Sandbox implements AutoCloseable {
                 () -> ask(sentinels().get(0), "SENTINEL", "FAILOVER", service()).startsWith("+OK"));
     }
 
+    /** As {@link #settle(int)}, for two replicas. */
+    public void settle() {
+        settle(2);
+    }
+
     /**
-     * Waits until the master sends both replicas all that is written: right after their first synchronisation
+     * Waits until the master sends its replicas all that is written: right after their first synchronisation
      * it holds the stream back until they have said that they are ready, up to a second, and a failover loses
      * what it holds.
+     *
+     * @param replicas how many there are
      */
-    public void settle() {
-        await("both replicas get what is written", () -> {
+    public void settle(int replicas) {
+        await("the replicas get what is written", () -> {
             String master = master();
             ask(master, "SET", "settled", "1");
             String said = ask(master, "INFO", "replication");
@@ -192,7 +199,7 @@ public final class Sandbox implements AutoCloseable {
             while (online.find()) {
                 good += Long.parseLong(online.group(1)) > 0 ? 1 : 0;
             }
-            return offset.find() && good == 2;
+            return offset.find() && good == replicas;
         });
     }
 
