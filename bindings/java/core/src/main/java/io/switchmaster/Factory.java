@@ -426,6 +426,7 @@ public final class Factory implements AutoCloseable {
             }
             shelf.close();
             Native.factoryClose(number);
+            events.end();
             Housekeeper.remove(watched);
             LOG.info("Factory{{}} is closed", name);
         }

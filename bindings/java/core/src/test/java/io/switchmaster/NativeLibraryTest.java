@@ -231,6 +231,8 @@ final class NativeLibraryTest {
             for (int at = 0; at < 3; at++) {
                 loaders.add(visited(sandbox.url()));
             }
+            assertTrue(Thread.getAllStackTraces().keySet().stream()
+                    .noneMatch(thread -> thread.getName().equals("switchmaster-events-visitor")), "closed means ended");
             Sandbox.await("no thread of ours is left", () -> Thread.getAllStackTraces().keySet().stream()
                     .noneMatch(thread -> thread.getName().startsWith("switchmaster-")));
             Sandbox.await("they are collected", () -> {
