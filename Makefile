@@ -42,12 +42,12 @@ C_LIBS = -lpthread -ldl -lm -lgcc_s
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl compilers demo capi install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-languages bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl compilers java demo capi install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: redis openssl compilers ## Get what is missing: Redis, OpenSSL's headers and compilers (Debian, Ubuntu), and Valkey (pip)
+setup: redis openssl compilers java ## Get what is missing: Redis, OpenSSL's headers, compilers, a JDK and Maven (Debian, Ubuntu), and Valkey (pip)
 	@tests/servers valkey-9.1 >/dev/null
 
 redis:
@@ -58,6 +58,9 @@ openssl:
 
 compilers:
 	@tests/setup c
+
+java:
+	@tests/setup java
 
 demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)
@@ -118,7 +121,13 @@ bench-failover: redis ## Measure failovers in each way to switch, and hold them 
 
 bench-languages: setup capi ## Measure how soon other languages write again after a failover (RUNS=20)
 	$(CC) $(C_FLAGS) -o target/capi/writer benches/c/writer.c target/capi/dist/libswitchmaster.a $(C_LIBS)
-	$(CARGO) bench --bench languages -- $(RUNS) c=target/capi/writer
+	@$(MAKE) -C bindings/java contender
+	$(CARGO) bench --bench languages -- $(RUNS) c=target/capi/writer \
+		"java=java -cp bindings/java/bench/target/classes:bindings/java/bench/target/lib/* io.switchmaster.bench.Writer core" \
+		"jedis=java -cp bindings/java/bench/target/classes:bindings/java/bench/target/lib/* io.switchmaster.bench.Writer jedis"
+
+bench-java: setup ## Measure what a command and a checkout cost in Java, by JMH, beside stock Jedis
+	@$(MAKE) -C bindings/java bench
 
 recordings: setup ## Record real failovers anew for the tests (CASES="kill freeze": only these)
 	$(CARGO) run --example record -- $(CASES)
@@ -134,7 +143,7 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
 	for script in .ci/run packaging/install tests/fuzz tests/hiredis tests/matrix tests/msrv tests/run \
-		tests/sanitize tests/servers tests/setup tests/tsan; do \
+		tests/java tests/sanitize tests/servers tests/setup tests/tsan bindings/java/native/build; do \
 		bash -n $$script || exit 1; done
 
 msrv: openssl ## Check that the oldest Rust that Cargo.toml promises is enough

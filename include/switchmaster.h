@@ -650,6 +650,12 @@ uint64_t swm_handle_generation(const swm_handle *handle);
 /// handle moves.
 int swm_handle_fd(const swm_handle *handle);
 
+/// swm_handle_is_clean tells whether whoever uses the handle next finds nothing of what was done on it: 1
+/// when its connection holds no state (a transaction, another database, a subscription), nothing is under
+/// way, and every reply of a pipeline was taken; 0 when not, and when `handle` is none or in use. For a
+/// pool of handles above this one: what is not clean is to be released.
+int swm_handle_is_clean(swm_handle *handle);
+
 /// swm_handle_release gives the handle back to its factory. Replies stay. Replies of a pipeline that were
 /// not taken are dropped. NULL, a handle that was released, and one that another thread is using, are
 /// left alone. Blocks never.

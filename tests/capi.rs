@@ -22,7 +22,7 @@ use driver::Servers;
 
 /// The program that has all functions, but for those about hiredis, which are one of their own.
 fn program() -> &'static Path {
-    const SOURCES: [&str; 13] = [
+    const SOURCES: [&str; 14] = [
         "check",
         "commands",
         "events",
@@ -34,6 +34,7 @@ fn program() -> &'static Path {
         "options",
         "pipelines",
         "replies",
+        "streams",
         "subscriptions",
         "threads",
     ];
@@ -122,7 +123,14 @@ mod in_c {
             a_real_server_answers_in_both_protocols
             replies_are_read_and_freed_by_other_threads_after_everything_ended
 
+            a_stream_passes_in_pieces_of_any_size
+            a_caller_waits_at_the_descriptor_and_not_in_the_call
+            the_time_that_is_left_is_told_and_over_then
+            nothing_is_received_where_nothing_is_to_come
+            a_handle_with_state_is_not_clean
+
             options_are_set_by_name_and_value
+            options_are_told_as_they_are_set
             a_factory_opens_without_any_url
             values_that_are_not_allowed_are_quoted_unless_they_are_secret
             urls_that_cannot_be_read_are_quoted_without_the_password

@@ -213,7 +213,7 @@ impl Decoder {
     fn advance(&mut self) -> Result<Option<Value>, ProtocolError> {
         loop {
             if self.bulk.is_none() {
-                self.fill_list();
+                self.fill();
                 match self.head()? {
                     None => return Ok(None),
                     Some(Head::Value(value)) => {
@@ -253,17 +253,39 @@ impl Decoder {
         Some(value)
     }
 
-    /// Takes plain elements of a list, up to the last but one: the same fast path for MGET and LRANGE.
+    /// Takes plain elements of an aggregate, up to the last but one: the same fast path for MGET and
+    /// LRANGE, for HGETALL, and for what sentinels tell of an instance.
     #[inline]
-    fn fill_list(&mut self) {
-        let Some(Level::List { left, items, .. }) = self.stack.last_mut() else { return };
-        while *left > 1
-            && let Some((value, end)) = line::plain(&self.buffer[self.start..], &self.limits)
-        {
-            items.push(value);
-            *left -= 1;
-            self.start += end;
-            self.searched = 0;
+    fn fill(&mut self) {
+        match self.stack.last_mut() {
+            Some(Level::List { left, items, .. }) => {
+                while *left > 1
+                    && let Some((value, end)) =
+                        line::plain(&self.buffer[self.start..], &self.limits)
+                {
+                    items.push(value);
+                    *left -= 1;
+                    self.start += end;
+                    self.searched = 0;
+                }
+            }
+            Some(Level::Pairs { left, key, pairs, .. }) => {
+                while *left > 1
+                    && let Some((value, end)) =
+                        line::plain(&self.buffer[self.start..], &self.limits)
+                {
+                    match key.take() {
+                        None => *key = Some(value),
+                        Some(key) => {
+                            pairs.push((key, value));
+                            *left -= 1;
+                        }
+                    }
+                    self.start += end;
+                    self.searched = 0;
+                }
+            }
+            Some(Level::Attributed { .. }) | None => {}
         }
     }
 

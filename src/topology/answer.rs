@@ -1,5 +1,7 @@
 //! What a sentinel answers to one query.
 
+use std::borrow::Cow;
+
 use redis::Value;
 
 use crate::address::Address;
@@ -134,7 +136,10 @@ impl MasterFields {
             address: fields.address("ip", "port")?,
             run_id: fields.id("runid"),
             flags: fields.flags(),
-            failover_state: fields.text("failover-state").filter(|state| state != "none"),
+            failover_state: fields
+                .text("failover-state")
+                .filter(|state| state != "none")
+                .map(Cow::into_owned),
             quorum: fields.number("quorum"),
             down_after: fields.number("down-after-milliseconds"),
             failover_timeout: fields.number("failover-timeout"),
@@ -197,30 +202,40 @@ fn entries<T>(value: &Value, read: impl Fn(&Fields<'_>) -> Option<T>) -> Option<
     Some(items.iter().filter_map(|item| read(&Fields::of(item)?)).collect())
 }
 
-/// An instance's fields: a map in RESP3, names and values in turn in RESP2.
-struct Fields<'a>(Vec<(&'a Value, &'a Value)>);
+/// An instance's fields: a map in RESP3, names and values in turn in RESP2. They are read where they
+/// lie: a copy of each name looked at would be most of the work when hundreds of services fail over.
+enum Fields<'a> {
+    Map(&'a [(Value, Value)]),
+    Flat(&'a [Value]),
+}
 
 impl<'a> Fields<'a> {
     fn of(value: &'a Value) -> Option<Fields<'a>> {
         match plain(value) {
-            Value::Map(pairs) => {
-                Some(Fields(pairs.iter().map(|(name, value)| (name, value)).collect()))
-            }
-            Value::Array(items) => {
-                Some(Fields(items.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect()))
-            }
+            Value::Map(pairs) => Some(Fields::Map(pairs)),
+            Value::Array(items) => Some(Fields::Flat(items)),
             _ => None,
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
-        let (_, value) = self.0.iter().find(|(own, _)| text(own).is_some_and(|own| own == name))?;
-        text(value)
+    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        let is_it = |own: &Value| match own {
+            Value::BulkString(bytes) => bytes == name.as_bytes(),
+            own => text(own).is_some_and(|own| own == name),
+        };
+        let value = match self {
+            Fields::Map(pairs) => pairs.iter().find(|(own, _)| is_it(own)).map(|(_, value)| value),
+            Fields::Flat(items) => {
+                items.chunks_exact(2).find(|pair| is_it(&pair[0])).map(|pair| &pair[1])
+            }
+        };
+        text(value?)
     }
 
     /// A run id; Sentinel sends an empty one, or `?`, for one that it does not know.
     fn id(&self, name: &str) -> Option<String> {
-        self.text(name).filter(|id| !id.is_empty() && id != "?")
+        let id = self.text(name).filter(|id| !id.is_empty() && id != "?")?;
+        Some(id.into_owned())
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -245,12 +260,12 @@ fn plain(value: &Value) -> &Value {
     value
 }
 
-fn text(value: &Value) -> Option<String> {
+fn text(value: &Value) -> Option<Cow<'_, str>> {
     match plain(value) {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Okay => Some("OK".to_owned()),
+        Value::BulkString(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.into()),
+        Value::Int(number) => Some(number.to_string().into()),
+        Value::Okay => Some("OK".into()),
         _ => None,
     }
 }

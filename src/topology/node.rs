@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use crate::{
     address::Address,
     event::{Event, Source},
+    policy::SwitchOn,
 };
 
 use super::{
@@ -28,6 +29,9 @@ pub(super) struct Node {
     pub(super) fact: Option<Instant>,
     /// It became a master without its connections being cut.
     pub(super) quiet: bool,
+    /// The sentinels were asked when its link ended, and not again since it has said that it is a
+    /// master: those answers may be enough.
+    unasked: bool,
     /// What the proof that it is the one to follow lacks, as it was reported.
     lack: Option<Lack>,
 }
@@ -191,10 +195,14 @@ impl Machine {
                 node.fact = Some(recent.unwrap_or(now));
                 node.quiet = gone.is_none() && was_replica;
                 node.lack = None;
+                node.unasked = recent.is_some() && self.rules.switch_on == SwitchOn::Promotion;
+                let asked_then = node.unasked;
                 let node = address.clone();
                 let source = Source::Node(node.clone());
                 actions.push(Action::Report(Event::Promoted { at: now, source, node }));
-                self.pull(now);
+                if !asked_then {
+                    self.pull(now);
+                }
             }
             Standing::Master => {}
             Standing::Replica { .. } => {
@@ -265,6 +273,16 @@ impl Machine {
                 !self.is_served(address) && !self.nodes.quarantine.contains_key(address)
             })
             .collect()
+    }
+
+    /// A promotion is not proven by what the sentinels answered since the link to the node ended: asks
+    /// again, now that it speaks. Where two hundred services fail over at once, half of the questions
+    /// are not asked, for most promotions are proven by the first answers.
+    pub(super) fn ask_since_it_spoke(&mut self, now: Instant, address: &Address, lack: Lack) {
+        let Some(node) = self.nodes.watched.get_mut(address) else { return };
+        if lack != Lack::Answer && std::mem::take(&mut node.unasked) {
+            self.pull(now);
+        }
     }
 
     /// Reports why a promotion is not followed before the sentinels name it, once it is clear.

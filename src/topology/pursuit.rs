@@ -48,6 +48,7 @@ impl Machine {
                 }
                 Verdict::Open(lack) => {
                     self.not_proven(now, &address, lack, actions);
+                    self.ask_since_it_spoke(now, &address, lack);
                     continue;
                 }
             };

@@ -242,23 +242,27 @@ impl Roster {
     /// One entry for each process that is known, the one that says most, and whether it counts: a
     /// sentinel that does not monitor the service has no voice in it.
     pub(super) fn members(&self) -> Vec<&Sentinel> {
-        let mut groups: Vec<Vec<&Sentinel>> = Vec::new();
-        for sentinel in &self.sentinels {
-            if self.is_only_a_name(sentinel) {
-                continue;
-            }
-            match groups.iter_mut().find(|group| group.iter().any(|own| self.same(own, sentinel))) {
-                Some(group) => group.push(sentinel),
-                None => groups.push(vec![sentinel]),
-            }
+        let voice = |own: &Sentinel| (own.view.is_some(), own.is_up(), own.answered);
+        // Each entry that was looked at, with the index of its process.
+        let mut seen: Vec<(&Sentinel, usize)> = Vec::with_capacity(self.sentinels.len());
+        let mut members: Vec<&Sentinel> = Vec::with_capacity(self.sentinels.len());
+        for sentinel in self.sentinels.iter().filter(|own| !self.is_only_a_name(own)) {
+            let same = seen.iter().filter(|(own, _)| self.same(own, sentinel));
+            let index = match same.map(|(_, index)| *index).min() {
+                Some(index) => {
+                    if voice(sentinel) > voice(members[index]) {
+                        members[index] = sentinel;
+                    }
+                    index
+                }
+                None => {
+                    members.push(sentinel);
+                    members.len() - 1
+                }
+            };
+            seen.push((sentinel, index));
         }
-        let most = |group: &Vec<&Sentinel>| -> usize {
-            let voice = |own: &Sentinel| (own.view.is_some(), own.is_up(), own.answered);
-            (1..group.len()).fold(0, |best, index| {
-                if voice(group[index]) > voice(group[best]) { index } else { best }
-            })
-        };
-        groups.iter().map(|group| group[most(group)]).collect()
+        members
     }
 
     pub(super) fn voters(&self) -> impl Iterator<Item = &Sentinel> {

@@ -29,6 +29,7 @@ extern const struct test lifetime_tests[];
 extern const struct test option_tests[];
 extern const struct test pipeline_tests[];
 extern const struct test reply_tests[];
+extern const struct test stream_tests[];
 extern const struct test subscription_tests[];
 extern const struct test thread_tests[];
 

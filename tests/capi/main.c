@@ -7,7 +7,8 @@ static const struct test *const files[] = {
     hiredis_tests,
 #else
     command_tests, event_tests,    factory_tests, failover_tests,     fork_tests,   lifetime_tests,
-    option_tests,  pipeline_tests, reply_tests,   subscription_tests, thread_tests,
+    option_tests,  pipeline_tests, reply_tests,   stream_tests,       subscription_tests,
+    thread_tests,
 #endif
 };
 

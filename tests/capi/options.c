@@ -43,6 +43,34 @@ static void options_are_set_by_name_and_value(const char *url)
     swm_factory_close(second);
 }
 
+static void told(swm_options *options, const char *name, const char *expected)
+{
+    char *value = NULL;
+    OK(swm_options_get(options, name, &value, &err));
+    TEXT(value, expected);
+    swm_string_free(value);
+}
+
+static void options_are_told_as_they_are_set(const char *url)
+{
+    swm_options *options = NULL;
+    char *value = NULL;
+    (void)url;
+    OK(swm_options_new("redis+sentinel://:hunter2@h/told?get_timeout=1500ms", &options, &err));
+    OK(swm_options_set(options, "max_size", "12", &err));
+    told(options, "service", "told");
+    told(options, "max_size", "12");
+    told(options, "get_timeout", "1500ms");
+    told(options, "dial_timeout", "500ms");
+    told(options, "leak_after", "none");
+    FAILS(swm_options_get(options, "password", &value, &err), SWM_E_NOTHING);
+    FAILS(swm_options_get(options, "client_name", &value, &err), SWM_E_NOTHING);
+    FAILS(swm_options_get(options, "max_sise", &value, &err), SWM_E_INVALID_CONFIG);
+    CHECK(strstr(err.message, "max_size") && !value);
+    swm_options_free(options);
+    FAILS(swm_options_get(options, "max_size", &value, &err), SWM_E_DEAD);
+}
+
 static void a_factory_opens_without_any_url(const char *url)
 {
     swm_options *options = NULL;
@@ -148,6 +176,7 @@ static void the_versions_are_told(const char *url)
 
 const struct test option_tests[] = {
     {"options_are_set_by_name_and_value", options_are_set_by_name_and_value},
+    {"options_are_told_as_they_are_set", options_are_told_as_they_are_set},
     {"a_factory_opens_without_any_url", a_factory_opens_without_any_url},
     {"values_that_are_not_allowed_are_quoted_unless_they_are_secret",
      values_that_are_not_allowed_are_quoted_unless_they_are_secret},

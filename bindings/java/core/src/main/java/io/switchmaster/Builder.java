@@ -1,6 +1,5 @@
 package io.switchmaster;
 
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Objects;
 
@@ -11,7 +10,6 @@ import java.util.Objects;
  * a time.
  */
 public final class Builder {
-    /** Options are kept in the native library, and freed when the builder is built or forgotten. */
     private final Options options;
 
     private String name;
@@ -317,16 +315,5 @@ public final class Builder {
 
     private static String text(Duration time) {
         return time.toMillis() + "ms";
-    }
-
-    /** The text of a name or value that goes into the native library. */
-    static byte[] bytes(String what, String text) {
-        if (text == null) {
-            throw SwitchmasterException.argument(what + " is null");
-        }
-        if (text.indexOf('\0') >= 0) {
-            throw SwitchmasterException.argument(what + " has a NUL in it");
-        }
-        return text.getBytes(StandardCharsets.UTF_8);
     }
 }

@@ -94,14 +94,7 @@ public final class Factory implements AutoCloseable {
     static Factory open(Options options, String name) {
         // Leaks are found up here: the native library would take what stands on the shelf for one.
         long leakAfterMs = options.millis("leak_after");
-        options.set("leak_after", "none");
-        long number;
-        try {
-            number = options.open();
-        } finally {
-            options.set("leak_after", leakAfterMs == 0 ? "none" : leakAfterMs + "ms");
-        }
-        return new Factory(number, options, name, leakAfterMs);
+        return new Factory(options.openWithout("leak_after"), options, name, leakAfterMs);
     }
 
     /**

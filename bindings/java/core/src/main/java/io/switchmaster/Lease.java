@@ -34,8 +34,9 @@ public final class Lease {
 
     static {
         try {
-            STATE = MethodHandles.lookup().findVarHandle(Lease.class, "state", int.class);
-            USES = MethodHandles.lookup().findVarHandle(Lease.class, "uses", long.class);
+            MethodHandles.Lookup lookup = MethodHandles.lookup();
+            STATE = lookup.findVarHandle(Lease.class, "state", int.class);
+            USES = lookup.findVarHandle(Lease.class, "uses", long.class);
         } catch (ReflectiveOperationException impossible) {
             throw new ExceptionInInitializerError(impossible);
         }
@@ -63,11 +64,11 @@ public final class Lease {
     /** The number of the handle in the native library; 0 while there is none. */
     private volatile long handle;
 
-    /** How often it was taken. Written by whoever has it. */
-    private volatile long uses;
+    /** How often it was taken. Written by whoever has it, without the fence that a volatile write is. */
+    private long uses;
 
     /** Where it was taken, when leaks are looked for. */
-    private volatile Throwable taken;
+    private Throwable taken;
 
     private ByteBuffer memory;
     private long address;
@@ -104,14 +105,14 @@ public final class Lease {
 
     /** With no fence: whoever looks for leaks may see it a moment later. */
     void noteUse(Throwable place) {
-        USES.setRelease(this, (long) USES.get(this) + 1);
         if (place != null) {
             taken = place;
         }
+        USES.setRelease(this, uses + 1);
     }
 
     long uses() {
-        return uses;
+        return (long) USES.getAcquire(this);
     }
 
     Throwable place() {

@@ -1,78 +1,114 @@
 package io.switchmaster;
 
-import java.lang.ref.Cleaner;
-import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.LongFunction;
 
-/** Options in the native library. */
+/**
+ * Settings, by name and value. The native library, which knows what is allowed, has them only for the length
+ * of a call, so there is nothing to free.
+ */
 final class Options {
-    private static final Cleaner CLEANER = Cleaner.create();
-
-    private final Fault fault = new Fault();
-    private final long number;
+    private final byte[] url;
+    private final List<byte[][]> given = new ArrayList<>();
 
     Options(String url) {
-        number = Native.optionsNew(url == null ? null : Builder.bytes("the URL", url), fault.address());
-        if (number == 0) {
-            throw fault.exception();
-        }
-        long freed = number;
-        CLEANER.register(this, () -> Native.optionsFree(freed));
+        this.url = url == null ? null : text("the URL", url);
+        with(options -> null);
     }
 
+    /** Sets one, when all of them together can be read. */
     void set(String name, String value) {
-        byte[] given = Builder.bytes(name, value);
-        int status = Native.optionsSet(number, Builder.bytes("the name of an option", name), given, fault.address());
-        Reference.reachabilityFence(this);
-        if (status != 0) {
-            throw fault.exception();
+        given.add(new byte[][] {text("the name of an option", name), text(name, value)});
+        try {
+            with(options -> null);
+        } catch (SwitchmasterException wrong) {
+            given.remove(given.size() - 1);
+            throw wrong;
         }
     }
 
     /** What an option is set to; null when it has no value. */
     String get(String name) {
-        byte[] value = Native.optionsGet(number, Builder.bytes("the name of an option", name), fault.address());
-        Reference.reachabilityFence(this);
+        Fault fault = new Fault();
+        byte[] value = with(options -> Native.optionsGet(options, text("the name", name), fault.address()));
         if (value == null && fault.kind() != ErrorKind.NOTHING) {
             throw fault.exception();
         }
         return value == null ? null : new String(value, StandardCharsets.UTF_8);
     }
 
-    /** A time in milliseconds; 0 when there is none. */
+    /** A time in milliseconds, as it is printed: a whole number and its unit. 0 when there is none. */
     long millis(String name) {
         String time = get(name);
         if (time == null || time.equals("none")) {
             return 0;
         }
         int unit = 0;
-        while (unit < time.length() && (Character.isDigit(time.charAt(unit)) || time.charAt(unit) == '.')) {
+        while (Character.isDigit(time.charAt(unit))) {
             unit++;
         }
-        double number = Double.parseDouble(time.substring(0, unit));
+        long number = Long.parseLong(time.substring(0, unit));
         switch (time.substring(unit)) {
-            case "ms":
-                return Math.round(number);
-            case "s":
-                return Math.round(number * 1_000);
-            case "m":
-            case "min":
-                return Math.round(number * 60_000);
+            case "d":
+                return number * 86_400_000;
             case "h":
-                return Math.round(number * 3_600_000);
+                return number * 3_600_000;
+            case "m":
+                return number * 60_000;
+            case "s":
+                return number * 1_000;
+            case "ms":
+                return number;
             case "us":
-                return Math.max(1, Math.round(number / 1_000));
+                return Math.max(1, number / 1_000);
+            case "ns":
+                return Math.max(1, number / 1_000_000);
             default:
                 throw new IllegalStateException(name + " is printed as " + time);
         }
     }
 
-    long open() {
-        long factory = Native.factoryOpen(number, fault.address());
-        Reference.reachabilityFence(this);
+    /** The number of a factory with these settings, but for one, a time, which is none. */
+    long openWithout(String name) {
+        Fault fault = new Fault();
+        byte[] none = "none".getBytes(StandardCharsets.UTF_8);
+        long factory = with(options -> {
+            Native.optionsSet(options, text("the name", name), none, fault.address());
+            return Native.factoryOpen(options, fault.address());
+        });
         if (factory == 0) {
             throw fault.exception();
         }
         return factory;
+    }
+
+    private <T> T with(LongFunction<T> call) {
+        Fault fault = new Fault();
+        long options = Native.optionsNew(url, fault.address());
+        if (options == 0) {
+            throw fault.exception();
+        }
+        try {
+            for (byte[][] option : given) {
+                if (Native.optionsSet(options, option[0], option[1], fault.address()) != 0) {
+                    throw fault.exception();
+                }
+            }
+            return call.apply(options);
+        } finally {
+            Native.optionsFree(options);
+        }
+    }
+
+    private static byte[] text(String what, String text) {
+        if (text == null) {
+            throw SwitchmasterException.argument(what + " is null");
+        }
+        if (text.indexOf('\0') >= 0) {
+            throw SwitchmasterException.argument(what + " has a NUL in it");
+        }
+        return text.getBytes(StandardCharsets.UTF_8);
     }
 }

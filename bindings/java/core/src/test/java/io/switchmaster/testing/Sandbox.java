@@ -2,6 +2,7 @@ package io.switchmaster.testing;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
@@ -175,24 +176,30 @@ public final class Sandbox implements AutoCloseable {
                 () -> ask(sentinels().get(0), "SENTINEL", "FAILOVER", service()).startsWith("+OK"));
     }
 
-    /**
-     * Waits until a failover would succeed: every sentinel sees two replicas that follow the master.
-     */
+    /** As {@link #settle(int)}, for two replicas. */
     public void settle() {
-        await("every sentinel sees the replicas of the master", () -> {
+        settle(2);
+    }
+
+    /**
+     * Waits until the master sends its replicas all that is written: right after their first synchronisation
+     * it holds the stream back until they have said that they are ready, up to a second, and a failover loses
+     * what it holds.
+     *
+     * @param replicas how many there are
+     */
+    public void settle(int replicas) {
+        await("the replicas get what is written", () -> {
             String master = master();
-            for (String sentinel : sentinels()) {
-                String replicas = ask(sentinel, "SENTINEL", "REPLICAS", service());
-                int good = 0;
-                for (String replica : replicas.split("master-link-status\r\n")) {
-                    good += replica.startsWith("$2\r\nok") ? 1 : 0;
-                }
-                if (good < 2 || !ask(master, "ROLE").contains("master")
-                        || replicas.contains("disconnected")) {
-                    return false;
-                }
+            ask(master, "SET", "settled", "1");
+            String said = ask(master, "INFO", "replication");
+            Matcher offset = Pattern.compile("master_repl_offset:(\\d+)").matcher(said);
+            Matcher online = Pattern.compile("state=online,offset=(\\d+)").matcher(said);
+            int good = 0;
+            while (online.find()) {
+                good += Long.parseLong(online.group(1)) > 0 ? 1 : 0;
             }
-            return true;
+            return offset.find() && good == replicas;
         });
     }
 
@@ -228,13 +235,36 @@ public final class Sandbox implements AutoCloseable {
                 command.append("$").append(word.getBytes(StandardCharsets.UTF_8).length).append("\r\n")
                         .append(word).append("\r\n");
             }
-            command.append("*1\r\n$4\r\nQUIT\r\n");
             OutputStream out = socket.getOutputStream();
             out.write(command.toString().getBytes(StandardCharsets.UTF_8));
             out.flush();
-            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            StringBuilder reply = new StringBuilder();
+            read(socket.getInputStream(), reply);
+            return reply.toString();
         } catch (IOException unreachable) {
             return "";
+        }
+    }
+
+    /** One reply, with all that is in it. */
+    private static void read(InputStream in, StringBuilder into) throws IOException {
+        int begin = into.length();
+        while (into.length() < begin + 2 || into.charAt(into.length() - 1) != '\n') {
+            int next = in.read();
+            if (next < 0) {
+                throw new IOException("it ended");
+            }
+            into.append((char) next);
+        }
+        char kind = into.charAt(begin);
+        if (kind == '$' || kind == '*') {
+            int count = Integer.parseInt(into.substring(begin + 1, into.length() - 2));
+            if (kind == '$' && count >= 0) {
+                into.append(new String(in.readNBytes(count + 2), StandardCharsets.UTF_8));
+            }
+            for (int at = 0; kind == '*' && at < count; at++) {
+                read(in, into);
+            }
         }
     }
 
