@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -71,6 +72,14 @@ final class FailoverTest {
                 thread.join(Math.max(1, TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime())));
                 assertFalse(thread.isAlive(), "stuck: " + List.of(thread.getStackTrace()));
             }
+        }
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertTrue(latch.await(30, TimeUnit.SECONDS));
+        } catch (InterruptedException interrupted) {
+            throw new IllegalStateException(interrupted);
         }
     }
 
@@ -140,12 +149,20 @@ final class FailoverTest {
                     blocked.incrementAndGet();
                 }
             }, "silence"));
-            Sandbox.await("they block", () -> blocked.get() == 5
+            CountDownLatch frozen = new CountDownLatch(1);
+            for (int at = 0; at < 4; at++) {
+                crowd.add(pool, jedis -> {
+                    // It has its connection before.
+                    jedis.ping();
+                    blocked.incrementAndGet();
+                    await(frozen);
+                    jedis.get("key");
+                });
+            }
+            Sandbox.await("they block", () -> blocked.get() == 9
                     && sandbox.ask(first, "INFO", "clients").contains("blocked_clients:4"));
             sandbox.freeze(first);
-            for (int at = 0; at < 4; at++) {
-                crowd.add(pool, jedis -> jedis.get("key"));
-            }
+            frozen.countDown();
             crowd.join();
             assertEquals(9, crowd.failures.size(), crowd.failures.toString());
             crowd.failures.forEach(FailoverTest::assertSwitched);
@@ -158,6 +175,7 @@ final class FailoverTest {
     void waiters_of_an_exhausted_pool_are_served_by_the_new_master() throws InterruptedException {
         try (SwitchmasterPool pool = open("&max_size=2")) {
             String first = pool.getCurrentHostMaster().toString();
+            pool.addObjects(2);
             sandbox.freeze(first);
             Crowd readers = new Crowd();
             readers.add(pool, jedis -> jedis.get("key"));
@@ -205,6 +223,7 @@ final class FailoverTest {
             large.watch("watched");
             Sandbox.await("it blocks", () -> sandbox.ask(first, "INFO", "clients").contains("blocked_clients:1"));
 
+            sandbox.settle();
             sandbox.failover();
             Sandbox.await("the switch", () -> pool.factory().generation() == 2);
 
