@@ -126,7 +126,7 @@ public final class Builder {
     /**
      * The version of the protocol with the nodes.
      *
-     * @param resp 2 or 3; 2 unless set
+     * @param resp 2 or 3; 3 unless set
      * @return this builder
      */
     public Builder protocol(int resp) {

@@ -105,6 +105,7 @@ public final class Lease {
         return handle != 0;
     }
 
+    /** With no fence: whoever looks for leaks may see it a moment later. */
     void noteUse(Throwable place) {
         if (place != null) {
             taken = place;

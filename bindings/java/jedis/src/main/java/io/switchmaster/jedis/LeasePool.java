@@ -30,7 +30,7 @@ abstract class LeasePool extends Pool<Jedis> {
     private final boolean waits;
 
     LeasePool(Factory factory, boolean waits, GenericObjectPoolConfig<Jedis> config) {
-        super(plain(factory, config), new NoObjects());
+        super(plain(Versions.checked(factory), config), new NoObjects());
         this.factory = factory;
         this.waits = waits;
     }

@@ -40,9 +40,10 @@ public class SwitchmasterConnectionProvider implements ConnectionProvider {
      *
      * @param factory open
      * @param closesFactory whether it is closed with the provider, and so with the client
+     * @throws IllegalArgumentException when it speaks RESP3, and this version of Jedis does not
      */
     public SwitchmasterConnectionProvider(Factory factory, boolean closesFactory) {
-        this.factory = factory;
+        this.factory = Versions.checked(factory);
         this.closesFactory = closesFactory;
     }
 

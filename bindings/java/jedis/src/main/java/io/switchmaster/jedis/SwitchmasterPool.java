@@ -70,6 +70,7 @@ public class SwitchmasterPool extends LeasePool {
      *
      * @param factory open
      * @param closesFactory whether it is closed with the pool
+     * @throws IllegalArgumentException when it speaks RESP3, and this version of Jedis does not
      */
     public SwitchmasterPool(Factory factory, boolean closesFactory) {
         this(factory, closesFactory, true, new GenericObjectPoolConfig<>());

@@ -1,5 +1,6 @@
 package io.switchmaster.jedis;
 
+import io.switchmaster.Factory;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
@@ -40,6 +41,15 @@ final class Versions {
         }
     }
 
+    /** Refuses a factory whose protocol this version does not know. */
+    static Factory checked(Factory factory) {
+        if (factory.protocol() == 3 && !KNOW_PROTOCOLS) {
+            throw new IllegalArgumentException("this version of Jedis knows no RESP3, which the factory speaks; open it"
+                    + " with protocol(2), or protocol=2 in its URL");
+        }
+        return factory;
+    }
+
     /**
      * Lets a Jedis read replies as RESP3 has them. It learns that only from a handshake of its own, or here, from
      * its field.
@@ -51,7 +61,7 @@ final class Versions {
             field.set(jedis, resp3());
         } catch (ReflectiveOperationException | RuntimeException refused) {
             throw new IllegalArgumentException("a Jedis of this version, on this virtual machine, cannot be told to"
-                    + " speak RESP3; set protocol to RESP2, or use RedisClient over a"
+                    + " speak RESP3; open the factory with protocol(2), or use RedisClient over a"
                     + " SwitchmasterConnectionProvider", refused);
         }
     }
