@@ -340,8 +340,10 @@ final class PoolTest {
     @Test
     void resp3_is_spoken_where_it_is_asked_for() {
         if (!Versions.KNOW_PROTOCOLS) {
-            assertThrows(IllegalArgumentException.class, () -> new SwitchmasterPool(
-                    Factory.open(sandbox.url() + "?protocol=3"), true));
+            try (Factory third = Factory.open(sandbox.url() + "?protocol=3")) {
+                assertThrows(IllegalArgumentException.class, () -> new SwitchmasterPool(third));
+                assertThrows(IllegalArgumentException.class, () -> new SwitchmasterConnectionProvider(third));
+            }
             return;
         }
         try (SwitchmasterPool third = new SwitchmasterPool(Factory.open(sandbox.url() + "?protocol=3"), true);

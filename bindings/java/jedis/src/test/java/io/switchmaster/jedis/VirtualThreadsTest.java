@@ -8,6 +8,7 @@ import io.switchmaster.ErrorKind;
 import io.switchmaster.Factory;
 import io.switchmaster.SwitchmasterException;
 import io.switchmaster.testing.Sandbox;
+import io.switchmaster.testing.VirtualThreads;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
@@ -26,12 +27,9 @@ final class VirtualThreadsTest {
     private static final int THREADS = 200;
 
     private static Thread start(Runnable work) {
-        try {
-            // By its name, for these tests are compiled for Java 17.
-            return (Thread) Thread.class.getMethod("startVirtualThread", Runnable.class).invoke(null, work);
-        } catch (ReflectiveOperationException missing) {
-            throw new AssertionError(missing);
-        }
+        Thread thread = VirtualThreads.factory().newThread(work);
+        thread.start();
+        return thread;
     }
 
     private static void join(List<Thread> threads) throws InterruptedException {
