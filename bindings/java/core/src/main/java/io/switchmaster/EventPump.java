@@ -41,8 +41,8 @@ final class EventPump {
     }
 
     /**
-     * Waits for the end of the thread, once the factory is closed: its class loader may go next. A listener that
-     * takes long is not waited for to the end, nor one that closes the factory itself.
+     * Waits for the end of the thread, once the factory is closed: its class loader may go next. A listener
+     * that takes long is not waited for to the end, nor one that closes the factory itself.
      */
     void end() {
         Thread ending;

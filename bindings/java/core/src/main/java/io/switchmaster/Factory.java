@@ -25,9 +25,9 @@ import org.slf4j.LoggerFactory;
  * virtual machine knows nothing; in Java there is one, which looks after the pools, one for virtual threads
  * once those have waited, and one for each factory that logs or has listeners.
  *
- * <p><b>Log.</b> The logger is {@code io.switchmaster.Factory} (SLF4J). What happens to the service goes there: a
- * switch at INFO, a sentinel that is lost at WARN, what matters to nobody but us at DEBUG. A factory logs when
- * WARN is enabled as it is opened; otherwise it has no thread for that.
+ * <p><b>Log.</b> The logger is {@code io.switchmaster.Factory} (SLF4J). What happens to the service goes there:
+ * a switch at INFO, a sentinel that is lost at WARN, details at DEBUG. A factory logs when WARN is enabled as
+ * it is opened; otherwise it has no thread for that.
  */
 public final class Factory implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Factory.class);
@@ -478,7 +478,8 @@ public final class Factory implements AutoCloseable {
     /** For logs: name, master and generation, never a password. Blocks never. */
     @Override
     public String toString() {
-        return "Factory{" + name + (name.equals(service) ? "" : ", service " + service) + ", " + state() + "}";
+        String of = name.equals(service) ? "" : ", service " + service;
+        return "Factory{" + name + of + ", " + state() + "}";
     }
 
     private String state() {

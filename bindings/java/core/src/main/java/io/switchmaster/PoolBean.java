@@ -13,8 +13,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A factory's bean. The server of beans keeps it, so it has its factory weakly: one that nobody has any more is
- * to be found.
+ * A factory's bean. The server of beans keeps it, so it has its factory weakly: one that nobody has any more
+ * is to be found.
  */
 final class PoolBean implements PoolMXBean {
     private static final Logger LOG = LoggerFactory.getLogger(Factory.class);
@@ -55,7 +55,8 @@ final class PoolBean implements PoolMXBean {
 
     /** As the name's value: quoted where it has letters that mean something there. */
     private static String quoted(String name) {
-        boolean plain = !name.isEmpty() && name.chars().noneMatch(letter -> ",=:\"*?\n\\".indexOf(letter) >= 0);
+        String special = ",=:\"*?\n\\";
+        boolean plain = !name.isEmpty() && name.chars().noneMatch(letter -> special.indexOf(letter) >= 0);
         return plain ? name : ObjectName.quote(name);
     }
 

@@ -3,8 +3,8 @@ package io.switchmaster;
 /**
  * A factory's pool as JMX shows it: see {@link Builder#registerMBean}. The first four attributes and the
  * operation have HikariCP's names and meaning, so that what watches a pool of that watches this one. No
- * attribute blocks longer than some microseconds. There is no suspend and no resume: the fence does that, when
- * the master is being replaced.
+ * attribute blocks longer than some microseconds. There is no suspend and no resume: the fence does that,
+ * when the master is being replaced.
  */
 public interface PoolMXBean {
     /**
@@ -190,8 +190,8 @@ public interface PoolMXBean {
     long getOverruledCommands();
 
     /**
-     * Gives the connections that stand idle in Java back to the native pool, which looks at each before it hands
-     * it out again, and has the sentinels asked now. Handles that are out keep theirs. It need not be
+     * Gives the connections that stand idle in Java back to the native pool, which looks at each before it
+     * hands it out again, and has the sentinels asked now. Handles that are out keep theirs. It need not be
      * called: connections of a master that was replaced are gone at the switch by themselves.
      */
     void softEvictConnections();

@@ -101,14 +101,16 @@ final class NativeLibraryTest {
         assertRefused(load("-Dswitchmaster.native.path=" + text),
                 "-Dswitchmaster.native.path", text.toString(), NativeLibrary.platform());
         Path missing = folder.resolve("missing.so");
-        assertRefused(load("-Dswitchmaster.native.path=" + missing), "-Dswitchmaster.native.path", missing.toString());
+        assertRefused(load("-Dswitchmaster.native.path=" + missing),
+                "-Dswitchmaster.native.path", missing.toString());
     }
 
     @Test
     void the_library_of_the_system_is_loaded_when_that_is_wanted() {
         String wanted = "-Dswitchmaster.native.systemlib=true";
         assertLoaded(load(wanted, "-Djava.library.path=" + library().getParent()));
-        assertRefused(load(wanted, "-Djava.library.path=" + folder), name(), "java.library.path", folder.toString());
+        assertRefused(load(wanted, "-Djava.library.path=" + folder),
+                name(), "java.library.path", folder.toString());
     }
 
     @Test
@@ -132,7 +134,8 @@ final class NativeLibraryTest {
 
     @Test
     void a_platform_without_a_library_is_named_with_what_to_do() {
-        assertRefused(load("-Dos.arch=riscv64"), "no native library for ", "-riscv64", "-Dswitchmaster.native.path=FILE");
+        assertRefused(load("-Dos.arch=riscv64"),
+                "no native library for ", "-riscv64", "-Dswitchmaster.native.path=FILE");
     }
 
     @Test
@@ -157,7 +160,7 @@ final class NativeLibraryTest {
     }
 
     @Test
-    void a_library_of_another_version_is_refused_before_it_is_used() throws IOException, InterruptedException {
+    void a_library_of_another_version_is_refused() throws IOException, InterruptedException {
         Path old = compiled("int Java_io_switchmaster_Native_abiVersion(void *env, void *c) { return 0; }\n"
                 + "int Java_io_switchmaster_Native_errorSize(void *env, void *c) { return 288; }\n");
         assertRefused(load("-Dswitchmaster.native.path=" + old),
@@ -177,7 +180,9 @@ final class NativeLibraryTest {
 
     @Test
     void two_class_loaders_load_it_at_once() throws Exception {
-        try (URLClassLoader one = loader(); URLClassLoader other = loader(); Workers workers = new Workers()) {
+        try (URLClassLoader one = loader();
+                URLClassLoader other = loader();
+                Workers workers = new Workers()) {
             CountDownLatch together = new CountDownLatch(2);
             List<Class<?>> natives = new ArrayList<>();
             for (URLClassLoader loader : List.of(one, other)) {
@@ -212,7 +217,8 @@ final class NativeLibraryTest {
     @Test
     void the_core_needs_no_micrometer() throws Exception {
         Path classes = Loaders.of(Factory.class);
-        try (URLClassLoader loader = loader(); Stream<Path> files = Files.list(classes.resolve("io/switchmaster"))) {
+        try (URLClassLoader loader = loader();
+                Stream<Path> files = Files.list(classes.resolve("io/switchmaster"))) {
             List<String> names = files.map(file -> file.getFileName().toString())
                     .filter(name -> name.endsWith(".class")).map(name -> name.replace(".class", "")).toList();
             assertTrue(names.contains("Factory"), names.toString());
@@ -232,7 +238,7 @@ final class NativeLibraryTest {
                 loaders.add(visited(sandbox.url()));
             }
             assertTrue(Thread.getAllStackTraces().keySet().stream()
-                    .noneMatch(thread -> thread.getName().equals("switchmaster-events-visitor")), "closed means ended");
+                    .noneMatch(thread -> thread.getName().equals("switchmaster-events-visitor")));
             Sandbox.await("no thread of ours is left", () -> Thread.getAllStackTraces().keySet().stream()
                     .noneMatch(thread -> thread.getName().startsWith("switchmaster-")));
             Sandbox.await("they are collected", () -> {

@@ -110,7 +110,7 @@ final class ObservabilityTest {
     }
 
     @Test
-    void a_name_that_jmx_has_to_quote_is_quoted_and_without_the_setting_there_is_no_bean() throws JMException {
+    void a_bean_is_there_when_it_is_wanted_and_its_name_is_quoted_where_jmx_has_to() throws JMException {
         try (Factory odd = beaned("a=b,c"); Factory unseen = Factory.open(sandbox.url())) {
             ObjectName bean = new ObjectName("io.switchmaster:type=Pool,name=" + ObjectName.quote("a=b,c"));
             assertEquals(odd.generation(), attribute(bean, "Generation"));
@@ -133,21 +133,26 @@ final class ObservabilityTest {
         return registry.get(name).tags(tags).functionCounter().count();
     }
 
+    private static double gauged(MeterRegistry registry, String name, String... tags) {
+        return registry.get(name).tags(tags).gauge().value();
+    }
+
     @Test
     void micrometer_reads_what_the_factory_counts() {
         MeterRegistry registry = new SimpleMeterRegistry();
-        Factory factory = Factory.builder(sandbox.url() + "?max_size=1&get_timeout=50ms").name("measured").build();
+        String url = sandbox.url() + "?max_size=1&get_timeout=50ms";
+        Factory factory = Factory.builder(url).name("measured").build();
         try (factory; SwitchmasterMetrics metrics = new SwitchmasterMetrics(factory, Tags.of("zone", "a"))) {
             metrics.bindTo(registry);
             try (Handle redis = factory.get()) {
                 redis.command("PING");
                 assertTrue(factory.tryGet().isEmpty());
-                assertEquals(1, registry.get("switchmaster.connections.active").tag("pool", "measured").gauge().value());
-                assertEquals(1, registry.get("switchmaster.connections.max").tag("zone", "a").gauge().value());
+                assertEquals(1, gauged(registry, "switchmaster.connections.active", "pool", "measured"));
+                assertEquals(1, gauged(registry, "switchmaster.connections.max", "zone", "a"));
                 assertEquals(1, counted(registry, "switchmaster.connections.timeout"));
             }
-            assertEquals(0, registry.get("switchmaster.connections.active").gauge().value());
-            assertEquals(0, registry.get("switchmaster.connections.pending").gauge().value());
+            assertEquals(0, gauged(registry, "switchmaster.connections.active"));
+            assertEquals(0, gauged(registry, "switchmaster.connections.pending"));
             assertEquals(0, counted(registry, "switchmaster.failovers"));
             assertEquals(0, counted(registry, "switchmaster.commands.errors", "outcome", "unknown"));
             assertEquals(0, counted(registry, "switchmaster.commands.moved"));
@@ -155,7 +160,7 @@ final class ObservabilityTest {
             assertEquals(2, acquire.count());
             assertTrue(acquire.totalTime(TimeUnit.MICROSECONDS) >= 0);
             factory.close();
-            assertTrue(Double.isNaN(registry.get("switchmaster.connections.active").gauge().value()));
+            assertTrue(Double.isNaN(gauged(registry, "switchmaster.connections.active")));
             assertEquals(1, counted(registry, "switchmaster.connections.timeout"));
             FunctionCounter other = registry.get("switchmaster.commands.errors").tag("outcome", "not_sent")
                     .functionCounter();
@@ -186,6 +191,11 @@ final class ObservabilityTest {
         }
 
         @Override
+        public String toString() {
+            return lines.toString();
+        }
+
+        @Override
         public void close() {
             stop();
             LOG.detachAppender(this);
@@ -203,14 +213,15 @@ final class ObservabilityTest {
         try (Lines log = new Lines(Level.INFO); Sandbox cluster = Sandbox.start()) {
             String before = cluster.firstMaster();
             try (Factory factory = Factory.builder(cluster.url()).name("logged").build()) {
-                assertTrue(log.has("INFO", "logged", "is open", before, "generation 1"), log.lines.toString());
+                assertTrue(log.has("INFO", "logged", "is open", before, "generation 1"), log.toString());
                 cluster.failover();
                 assertTrue(factory.waitForGeneration(1, Duration.ofSeconds(30)).isPresent());
                 String after = factory.master().orElseThrow();
                 assertNotEquals(before, after);
                 Sandbox.await("the switch is logged", () -> log.has("INFO logged: ", before, after));
                 Sandbox.await("the end of the fence is logged", () -> log.has("INFO logged: ", "fence"));
-                assertTrue(factory.toString().contains("master " + after + ", generation 2"), factory.toString());
+                String said = factory.toString();
+                assertTrue(said.contains("master " + after + ", generation 2"), said);
                 try (Handle redis = factory.get()) {
                     assertEquals("Handle{logged, generation 2}", redis.toString());
                 }
@@ -218,7 +229,7 @@ final class ObservabilityTest {
                 cluster.kill(sentinel);
                 Sandbox.await("a lost sentinel is a warning", () -> log.has("WARN logged: ", sentinel));
             }
-            assertTrue(log.has("INFO", "logged", "closed"), log.lines.toString());
+            assertTrue(log.has("INFO", "logged", "closed"), log.toString());
         }
     }
 

@@ -44,7 +44,8 @@ import java.util.function.ToLongFunction;
  * <tr><td>{@code switchmaster.dial.failures}</td><td>dials of a node that failed</td></tr>
  * <tr><td>{@code switchmaster.generation}</td><td>how many masters were served</td></tr>
  * <tr><td>{@code switchmaster.failovers}</td><td>switches from a master to another</td></tr>
- * <tr><td>{@code switchmaster.commands.moved}</td><td>commands that moved to a new connection, unsent</td></tr>
+ * <tr><td>{@code switchmaster.commands.moved}</td><td>commands that moved to a new connection,
+ * unsent</td></tr>
  * <tr><td>{@code switchmaster.commands.errors}</td><td>commands that failed; tag {@code outcome}:
  *     {@code not_sent} or {@code unknown}</td></tr>
  * <tr><td>{@code switchmaster.commands.fenced}</td><td>commands that waited behind the fence</td></tr>
@@ -99,8 +100,9 @@ public final class SwitchmasterMetrics implements MeterBinder, AutoCloseable {
         Last micros = new Last(Stats::waitMicros);
         keep(registry, FunctionTimer.builder("switchmaster.connections.acquire", factory,
                         it -> (long) calls.applyAsDouble(it), micros, TimeUnit.MICROSECONDS)
-                .description("Calls for a connection, and how long they waited").tags(tags).register(registry));
-        counter(registry, "connections.timeout", "Calls for a connection that waited in vain", Stats::timeouts);
+                .description("Calls for a connection, and how long they waited")
+                .tags(tags).register(registry));
+        counter(registry, "connections.timeout", "Calls that waited in vain", Stats::timeouts);
         counter(registry, "connections.created", "Connections made", Stats::connectionsCreated);
         counter(registry, "connections.broken", "Connections that broke in use", Stats::connectionsBroken);
         counter(registry, "connections.leaked", "Handles out for longer than leak_after", Stats::leaks);

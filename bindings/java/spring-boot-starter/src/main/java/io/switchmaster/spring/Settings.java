@@ -20,7 +20,8 @@ final class Settings {
         boolean hasSentinels = from.sentinels() != null && !from.sentinels().isEmpty();
         if (from.url() == null && (!hasSentinels || from.service() == null)) {
             throw new InvalidConfigurationPropertyValueException("switchmaster.url", null,
-                    "Set it, or switchmaster.sentinels and switchmaster.service; or switchmaster.enabled=false");
+                    "Set it, or switchmaster.sentinels and switchmaster.service;"
+                            + " or switchmaster.enabled=false");
         }
         Builder builder = from.url() == null ? Factory.builder() : Factory.builder(from.url());
         Settings settings = new Settings(builder);

@@ -20,8 +20,8 @@ public class SwitchmasterHealthAutoConfiguration {
     public SwitchmasterHealthAutoConfiguration() {}
 
     /**
-     * UP while there is a master that most sentinels can reach, DOWN otherwise, with master, generation, agreement
-     * of the sentinels and fence. It asks nobody, and blocks for some microseconds.
+     * UP while there is a master that most sentinels can reach, DOWN otherwise, with master, generation,
+     * agreement of the sentinels and fence. It asks nobody, and blocks for some microseconds.
      *
      * @param factory that of the application
      * @return the indicator

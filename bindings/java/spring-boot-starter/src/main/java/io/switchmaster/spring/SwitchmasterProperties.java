@@ -43,7 +43,8 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
  * @param getTimeout How long a call waits for a handle; 5 s unless set.
  * @param commandTimeout How long a command waits for its reply; 2 s unless set.
  * @param switchOn At what evidence handles are led to another master; promotion unless set.
- * @param confirmWithin How long the sentinels may take to name a master after its promotion; 1.5 s unless set.
+ * @param confirmWithin How long the sentinels may take to name a master after its promotion; 1.5 s unless
+ *     set.
  * @param fence Whether commands wait while the master is being replaced; true unless set.
  * @param fenceTimeout How long they wait at most; 3 s unless set.
  * @param onLostMajority What is done when most sentinels are lost: serve, or fence:1s with the time to wait

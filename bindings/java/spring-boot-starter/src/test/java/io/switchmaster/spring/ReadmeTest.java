@@ -66,7 +66,8 @@ final class ReadmeTest {
         int from = page.indexOf("\n## " + heading + "\n");
         assertTrue(from > 0, heading);
         int to = page.indexOf("\n## ", from + 1);
-        String rows = Pattern.compile("^\\| (`[^|]*) \\|", Pattern.MULTILINE).matcher(page.substring(from, to))
+        String rows = Pattern.compile("^\\| (`[^|]*) \\|", Pattern.MULTILINE)
+                .matcher(page.substring(from, to))
                 .results().map(row -> row.group(1)).collect(Collectors.joining(" "));
         return Pattern.compile("`([^`]+)`").matcher(rows).results().map(name -> name.group(1))
                 .collect(Collectors.toCollection(TreeSet::new));

@@ -143,11 +143,13 @@ final class StarterTest {
     void every_option_of_the_library_is_a_property() throws IOException {
         Set<String> properties = Arrays.stream(SwitchmasterProperties.class.getRecordComponents())
                 .map(RecordComponent::getName).collect(Collectors.toSet());
-        List<String> options = Pattern.compile("(?:row!\\(|Row \\{\\s+name: \"|^ +name: \")(\\w+)", Pattern.MULTILINE)
+        List<String> options = Pattern
+                .compile("(?:row!\\(|Row \\{\\s+name: \"|^ +name: \")(\\w+)", Pattern.MULTILINE)
                 .matcher(Files.readString(Path.of("../../../src/options.rs")))
                 .results().map(option -> option.group(1))
                 .filter(option -> !option.equals("sentinel") && !option.equals("name")).toList();
-        assertTrue(options.containsAll(List.of("sentinels", "address_map", "max_size", "max_lag")), options.toString());
+        List<String> some = List.of("sentinels", "address_map", "max_size", "max_lag");
+        assertTrue(options.containsAll(some), options.toString());
         for (String option : options) {
             assertTrue(properties.contains(camel(option)), option);
         }
@@ -170,7 +172,8 @@ final class StarterTest {
                 String name = property.getName().replaceAll("([A-Z])", "-$1").toLowerCase();
                 int at = metadata.indexOf("\"switchmaster." + name + "\"");
                 assertTrue(at >= 0, name);
-                assertTrue(metadata.substring(at, metadata.indexOf('}', at)).contains("\"description\""), name);
+                String entry = metadata.substring(at, metadata.indexOf('}', at));
+                assertTrue(entry.contains("\"description\""), name);
             }
         }
     }
@@ -258,21 +261,24 @@ final class StarterTest {
         try (ConfigurableApplicationContext context = run(sentinels("switchmaster.name=metered"))) {
             MeterRegistry registry = context.getBean(MeterRegistry.class);
             context.getBean(Factory.class).run(redis -> redis.command("PING"));
-            assertEquals(8, registry.get("switchmaster.connections.max").tag("pool", "metered").gauge().value());
+            double max = registry.get("switchmaster.connections.max").tag("pool", "metered").gauge().value();
+            assertEquals(8, max);
             assertEquals(1, registry.get("switchmaster.connections.acquire").functionTimer().count());
         }
     }
 
     /** The status that the indicator tells, and its details. The lines of Boot have packages of their own. */
     private static String health(ApplicationContext context) {
-        Object health = ReflectionTestUtils.invokeMethod(context.getBean("switchmasterHealthIndicator"), "health");
+        Object indicator = context.getBean("switchmasterHealthIndicator");
+        Object health = ReflectionTestUtils.invokeMethod(indicator, "health");
         return health.toString();
     }
 
     @Test
     void health_tells_master_generation_agreement_and_fence() {
         try (ConfigurableApplicationContext context = run(sentinels())) {
-            Sandbox.await("all sentinels agree", () -> health(context).contains("agreement=3 of 3 sentinels"));
+            Sandbox.await("all sentinels agree",
+                    () -> health(context).contains("agreement=3 of 3 sentinels"));
             String health = health(context);
             assertTrue(health.startsWith("UP "), health);
             assertTrue(health.contains("master=" + sandbox.firstMaster()), health);
