@@ -18,12 +18,20 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Reads the replies to `INFO` for the sections of [`ORIGIN`]. What they do not tell is absent.
-    pub(crate) fn read(replies: &[Value]) -> Origin {
+    /// Reads the replies to `INFO` for the sections of [`ORIGIN`], of a node that has said whether it is
+    /// a master. What they do not tell is absent; and so is the history of a node that was promoted or
+    /// demoted since, which is not the one of what it said that it is.
+    pub(crate) fn read(replies: &[Value], is_master: bool) -> Origin {
         let field = |name| replies.iter().find_map(|reply| field(reply, name));
         // Zeros stand for none.
         let id = |name| field(name).filter(|id| id.bytes().any(|byte| byte != b'0'));
-        Origin { run_id: id("run_id"), replid: id("master_replid"), former: id("master_replid2") }
+        let same = field("role").is_none_or(|role| (role == "master") == is_master);
+        let history = |name| id(name).filter(|_| same);
+        Origin {
+            run_id: id("run_id"),
+            replid: history("master_replid"),
+            former: history("master_replid2"),
+        }
     }
 }
 
@@ -49,14 +57,31 @@ mod tests {
             "# Replication\r\nrole:master\r\nmaster_replid:5e1f\r\n\
              master_replid2:0000000000000000000000000000000000000000\r\nsecond_repl_offset:-1\r\n",
         );
-        let origin = Origin::read(&[replication, bulk("# Server\r\nrun_id:ab12\r\n")]);
+        let origin = Origin::read(&[replication, bulk("# Server\r\nrun_id:ab12\r\n")], true);
         let id = |text: &str| Some(text.to_owned());
         assert_eq!(origin, Origin { run_id: id("ab12"), replid: id("5e1f"), former: None });
         let promoted = Value::VerbatimString {
             format: redis::VerbatimFormat::Text,
             text: "master_replid:77\nmaster_replid2:5e1f\n".to_owned(),
         };
-        assert_eq!(Origin::read(&[promoted]).former, id("5e1f"));
-        assert_eq!(Origin::read(&[Value::Nil, Value::Int(3)]), Origin::default());
+        assert_eq!(Origin::read(&[promoted], true).former, id("5e1f"));
+        assert_eq!(Origin::read(&[Value::Nil, Value::Int(3)], false), Origin::default());
+    }
+
+    #[test]
+    fn the_history_of_a_node_that_changed_its_role_meanwhile_is_not_read() {
+        let master =
+            Value::BulkString(b"role:master\r\nmaster_replid:77\r\nrun_id:ab\r\n".to_vec());
+        let replica =
+            Value::BulkString(b"role:slave\r\nmaster_replid:5e\r\nrun_id:ab\r\n".to_vec());
+        for (reply, is_master, replid) in [
+            (&master, true, Some("77")),
+            (&master, false, None),
+            (&replica, false, Some("5e")),
+            (&replica, true, None),
+        ] {
+            let origin = Origin::read(std::slice::from_ref(reply), is_master);
+            assert_eq!((origin.run_id.as_deref(), origin.replid.as_deref()), (Some("ab"), replid));
+        }
     }
 }

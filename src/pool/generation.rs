@@ -123,7 +123,7 @@ impl Candidate {
         let replies =
             live.connection.request_many(&packed, 0, ORIGIN.len(), Some(deadline))?.values;
         self.manager.lay_in(live);
-        Ok(Origin::read(&replies))
+        Ok(Origin::read(&replies, true))
     }
 
     /// The generation of this number. r2d2 takes the connection that was laid in, and dials more
@@ -163,7 +163,11 @@ impl Candidate {
             pool,
             births,
         };
-        generation.grow();
+        // Else r2d2 has begun to. Once more would be a dial for each service that fails over, in the
+        // moment of the switch.
+        if settings.min_idle == 0 {
+            generation.grow();
+        }
         Arc::new(generation)
     }
 

@@ -278,7 +278,8 @@ impl PromotionLink {
                     self.awaited.push_front(Question::Origin { standing, replies });
                 } else {
                     self.reach.proven();
-                    let identity = Identity { standing, origin: Origin::read(&replies) };
+                    let origin = Origin::read(&replies, standing == Standing::Master);
+                    let identity = Identity { standing, origin };
                     news.push(News::Report(Report::Says(identity)));
                 }
                 Ok(())
