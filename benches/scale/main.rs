@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench scale` lets a second process play three sentinels and two nodes
 //! ([`stage`]), so that threads, memory and processor time are those of the factories alone. It
-//! prints figures and judges nothing.
+//! prints figures and judges nothing. `cargo bench --bench scale -- services` is one part of it alone:
+//! `starts`, `idle` or `services`.
 
 #[path = "../../tests/common/many.rs"]
 #[allow(dead_code, reason = "a test uses the rest")]
@@ -41,8 +42,11 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
         [] => measure(),
+        ["starts"] => starts(),
+        ["idle"] => idle(),
+        ["services"] => services(),
         ["stage", services] => services.parse().map_err(Fault::from).and_then(stage::play),
-        _ => Err("there are no options".into()),
+        _ => Err("it takes the name of a part, or nothing".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

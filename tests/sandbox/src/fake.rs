@@ -123,6 +123,8 @@ pub(crate) struct Session {
     authenticated: bool,
     channels: BTreeSet<String>,
     patterns: BTreeSet<String>,
+    /// Replies that have not been written.
+    unwritten: Vec<u8>,
 }
 
 impl Session {
@@ -462,8 +464,8 @@ impl Fake {
 
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
         for peer in self.shared.peers() {
-            let _session = peer.session.lock();
-            peer.write(bytes);
+            peer.session.lock().unwritten.extend_from_slice(bytes);
+            peer.flush();
         }
     }
 
@@ -472,10 +474,14 @@ impl Fake {
             return 0;
         }
         let deliver = |peer: Arc<Peer>| {
-            let session = peer.session.lock();
-            let mut out = Vec::new();
-            let count = session.deliver(channel, payload, &mut out);
-            peer.write(&out);
+            let count = {
+                let mut session = peer.session.lock();
+                let mut out = std::mem::take(&mut session.unwritten);
+                let count = session.deliver(channel, payload, &mut out);
+                session.unwritten = out;
+                count
+            };
+            peer.flush();
             count
         };
         self.shared.peers().into_iter().map(deliver).sum()
@@ -506,6 +512,7 @@ impl Shared {
             authenticated: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            unwritten: Vec::new(),
         };
         let peer =
             Arc::new(Peer { stream, ended: AtomicBool::new(false), session: Mutex::new(session) });
@@ -518,9 +525,10 @@ impl Shared {
         }
     }
 
+    /// Like a server, writes the replies to a pipeline in one piece.
     fn serve(&self, peer: &Peer) {
         let mut unread = Vec::new();
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = [0; 4 * 1024];
         loop {
             match Frame::decode(&unread) {
                 Ok(Some((frame, length))) => {
@@ -529,17 +537,21 @@ impl Shared {
                         break;
                     }
                 }
-                Ok(None) => match (&peer.stream).read(&mut chunk) {
-                    Ok(0) | Err(_) => break,
-                    Ok(count) => unread.extend_from_slice(&chunk[..count]),
-                },
+                Ok(None) => {
+                    peer.flush();
+                    match (&peer.stream).read(&mut chunk) {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => unread.extend_from_slice(&chunk[..count]),
+                    }
+                }
                 Err(error) => {
-                    let _session = peer.session.lock();
-                    peer.write(format!("-ERR Protocol error: {error}\r\n").as_bytes());
+                    let error = format!("-ERR Protocol error: {error}\r\n");
+                    peer.session.lock().unwritten.extend_from_slice(error.as_bytes());
                     break;
                 }
             }
         }
+        peer.flush();
         peer.end();
     }
 
@@ -582,7 +594,7 @@ impl Shared {
             out
         });
         if !end {
-            peer.write(&out);
+            session.unwritten.extend_from_slice(&out);
         }
         !end
     }
@@ -590,6 +602,9 @@ impl Shared {
 
 /// What is ordered for a command with its subcommand, or else for the command.
 fn look_up<T: Clone>(orders: &BTreeMap<String, T>, words: &Words) -> Option<T> {
+    if orders.is_empty() {
+        return None;
+    }
     let both = format!("{} {}", words.name, words.upper(1));
     orders.get(&both).or_else(|| orders.get(&words.name)).cloned()
 }
@@ -605,6 +620,9 @@ impl Peer {
     /// `false` when the connection has ended meanwhile.
     fn wait(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
+        if !time.is_zero() {
+            self.flush();
+        }
         while !self.ended.load(Ordering::SeqCst) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -615,11 +633,13 @@ impl Peer {
         false
     }
 
-    /// Writes, with the session held. A client that cannot be written to is disconnected.
-    fn write(&self, bytes: &[u8]) {
-        if (&self.stream).write_all(bytes).is_err() {
+    /// Writes what is there. A client that cannot be written to is disconnected.
+    fn flush(&self) {
+        let mut session = self.session.lock();
+        if (&self.stream).write_all(&session.unwritten).is_err() {
             self.end();
         }
+        session.unwritten.clear();
     }
 
     fn end(&self) {
