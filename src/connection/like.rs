@@ -29,7 +29,10 @@ impl ConnectionLike for Connection {
     }
 
     fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
-        let reply = self.req_packed_command(&command.get_packed_command())?;
+        if command.args_iter().len() == 0 {
+            return Err(RedisError::from((redis::ErrorKind::Client, "empty command")));
+        }
+        let reply = self.request_command(command)?;
         // Such a command is answered nevertheless. redis-rs leaves the answer lying there, to be
         // taken for the answer to something else.
         Ok(if command.is_no_response() { Value::Nil } else { reply })

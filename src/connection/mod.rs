@@ -11,6 +11,7 @@
 mod command;
 mod converse;
 mod dial;
+pub(crate) mod encode;
 mod flow;
 mod gate;
 mod handshake;
@@ -27,12 +28,13 @@ mod tests;
 mod wire;
 
 use std::{
+    mem,
     os::fd::{AsFd, AsRawFd, RawFd},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use redis::Value;
+use redis::{Cmd, Value};
 
 #[cfg(test)]
 use self::inbox::Inbox;
@@ -67,6 +69,9 @@ use crate::{
     error::{Error, ErrorKind, Outcome},
 };
 
+/// Memory for commands up to this is kept for the next ones.
+const KEPT: usize = 32 << 10;
+
 /// An open, greeted connection to one server.
 pub(crate) struct Connection {
     link: Link,
@@ -79,6 +84,8 @@ pub(crate) struct Connection {
     command_timeout: Duration,
     distress: Option<Distress>,
     limits: Limits,
+    /// Where commands are encoded.
+    packed: Vec<u8>,
     /// Once bytes have passed through as a stream.
     flow: Option<Box<Flow>>,
     /// False from the first byte of a command to the last of its reply, so that a panic or an
@@ -174,6 +181,7 @@ impl Connection {
             command_timeout: settings.command_timeout,
             distress: None,
             limits: settings.limits,
+            packed: Vec::new(),
             flow: None,
             clean: true,
         })
@@ -246,8 +254,24 @@ impl Connection {
         packed: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Value, Error> {
+        self.request_value(Request { count: Some(1), deadline, ..Request::all(packed) })
+    }
+
+    /// As [`Connection::request`], of a command of redis-rs.
+    pub(crate) fn request_command(&mut self, command: &Cmd) -> Result<Value, Error> {
+        let mut packed = mem::take(&mut self.packed);
+        packed.clear();
+        encode::command(&mut packed, command);
+        let reply = self.request_value(Request::one(&packed));
+        if packed.capacity() <= KEPT {
+            self.packed = packed;
+        }
+        reply
+    }
+
+    fn request_value(&mut self, request: Request<'_>) -> Result<Value, Error> {
         let mut reply = None;
-        self.exchange(&mut Values, packed, 0, Some(1), deadline, |_, value| reply = Some(value))?;
+        self.exchange(&mut Values, request, |_, value| reply = Some(value))?;
         // The exchange succeeds with as many replies as were asked for.
         reply.ok_or_else(|| self.broken(Fault::Closed, Outcome::Unknown, Instant::now()))
     }
@@ -269,7 +293,8 @@ impl Connection {
             _ if index < offset => {}
             value => replies.values.push(value),
         };
-        self.exchange(&mut Values, packed, offset, Some(count), deadline, take)?;
+        let request = Request { offset, count: Some(count), deadline, ..Request::all(packed) };
+        self.exchange(&mut Values, request, take)?;
         Ok(replies)
     }
 
@@ -280,20 +305,27 @@ impl Connection {
         packed: &[u8],
         replies: &mut RawReplies,
     ) -> Result<(), Error> {
-        self.exchange(replies, packed, 0, None, None, |_, _| {})
+        self.exchange(replies, Request::all(packed), |_, _| {})
+    }
+
+    /// As [`Connection::request_raw`], of a command that was encoded for this call.
+    #[cfg(feature = "capi")]
+    pub(crate) fn request_raw_one(
+        &mut self,
+        packed: &[u8],
+        replies: &mut RawReplies,
+    ) -> Result<(), Error> {
+        self.exchange(replies, Request::one(packed), |_, _| {})
     }
 
     fn exchange<F: Form>(
         &mut self,
         form: &mut F,
-        packed: &[u8],
-        offset: usize,
-        count: Option<usize>,
-        deadline: Option<Instant>,
+        request: Request<'_>,
         mut take: impl FnMut(usize, F::Reply<'_>),
     ) -> Result<(), Error> {
         loop {
-            match self.attempt(form, packed, offset, count, deadline, &mut take)? {
+            match self.attempt(form, request, &mut take)? {
                 Attempt::Answered => return Ok(()),
                 // The fence stands: the next attempt waits behind it.
                 Attempt::CalledBack => {}
@@ -304,17 +336,15 @@ impl Connection {
     fn attempt<F: Form>(
         &mut self,
         form: &mut F,
-        packed: &[u8],
-        offset: usize,
-        count: Option<usize>,
-        deadline: Option<Instant>,
+        request: Request<'_>,
         take: &mut impl FnMut(usize, F::Reply<'_>),
     ) -> Result<Attempt, Error> {
+        let Request { packed, offset, count, deadline, .. } = request;
         if !self.clean {
             return Err(self.unusable());
         }
         let started = Instant::now();
-        let facts = Facts::of(packed, self.state);
+        let facts = request.facts(self.state);
         let total = count.map_or(facts.commands, |count| offset.saturating_add(count));
         if !facts.are_followable(total) {
             return Err(self.unfollowable(&facts, total));
@@ -570,6 +600,37 @@ impl Connection {
 /// What was answered so long before a server was replaced has reached its replicas, as surely as
 /// what was answered before anybody thought of replacing it.
 const REPLICATED: Duration = Duration::from_millis(20);
+
+/// What is to be sent, and which replies are wanted.
+#[derive(Clone, Copy)]
+struct Request<'p> {
+    packed: &'p [u8],
+    /// It is a single command, which was encoded for this call.
+    one: bool,
+    /// So many commands come before those whose replies are wanted.
+    offset: usize,
+    /// How many replies are wanted; as many as there are commands if nothing is said.
+    count: Option<usize>,
+    /// Until when; the command timeout holds if nothing is said.
+    deadline: Option<Instant>,
+}
+
+impl<'p> Request<'p> {
+    #[inline]
+    fn one(packed: &'p [u8]) -> Request<'p> {
+        Request { one: true, count: Some(1), ..Request::all(packed) }
+    }
+
+    #[inline]
+    fn all(packed: &'p [u8]) -> Request<'p> {
+        Request { packed, one: false, offset: 0, count: None, deadline: None }
+    }
+
+    #[inline]
+    fn facts(&self, state: State) -> Facts {
+        if self.one { Facts::of_one(self.packed, state) } else { Facts::of(self.packed, state) }
+    }
+}
 
 /// How a command that was sent ended without an error.
 enum Attempt {

@@ -15,7 +15,10 @@ use super::{
     slots::{Slots, Spare},
     status::{swm_error, swm_status},
 };
-use crate::{connection::RawReplies, pool::Handle};
+use crate::{
+    connection::{RawReplies, encode},
+    pool::Handle,
+};
 
 /// One connection to the master, or to a replica, that was taken from a factory.
 ///
@@ -111,7 +114,7 @@ impl Held {
 /// # Safety
 /// `argv` has `argc` pointers, each to `argvlen[i]` bytes, or to a C string where that is NULL.
 #[inline]
-unsafe fn encode(
+unsafe fn pack(
     into: &mut Vec<u8>,
     argc: usize,
     argv: *const *const c_char,
@@ -126,8 +129,7 @@ unsafe fn encode(
     if argc > i32::MAX as usize {
         return Err(Failure::argument(format!("argc is {argc}, more than a server takes")));
     }
-    into.push(b'*');
-    push_number(into, argc);
+    encode::begin(into, argc);
     for index in 0..argc {
         // SAFETY: there are `argc` of them, as this function demands.
         let arg = unsafe { *argv.add(index) };
@@ -142,33 +144,10 @@ unsafe fn encode(
             unsafe { guard::bytes("an argument", arg, *argvlen.add(index)) }
                 .map_err(|failure| failure.about(&format!("argv[{index}]")))?
         };
-        into.reserve(arg.len() + FRAMING);
-        into.extend_from_slice(b"\r\n$");
-        push_number(into, arg.len());
-        into.extend_from_slice(b"\r\n");
-        into.extend_from_slice(arg);
+        encode::word(into, arg);
     }
-    into.extend_from_slice(b"\r\n");
+    encode::end(into);
     Ok(())
-}
-
-/// More than an argument has around it.
-const FRAMING: usize = 32;
-
-/// Appends a number in decimal. Most have one digit or two, which are not worth a copy.
-#[inline]
-fn push_number(into: &mut Vec<u8>, number: usize) {
-    match number {
-        0..10 => into.push(b'0' + number as u8),
-        10..100 => {
-            into.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8])
-        }
-        _ => {
-            push_number(into, number / 100);
-            let rest = number % 100;
-            into.extend_from_slice(&[b'0' + (rest / 10) as u8, b'0' + (rest % 10) as u8]);
-        }
-    }
 }
 
 /// swm_handle_command_argv sends one command and waits for its reply. `argv` are its words, the command's
@@ -205,12 +184,12 @@ pub unsafe extern "C" fn swm_handle_command_argv(
             held.check_no_pipeline()?;
             held.used = true;
             held.request.clear();
-            encode(&mut held.request, argc, argv, argvlen)?;
+            pack(&mut held.request, argc, argv, argvlen)?;
             let mut block = Block::take();
             let Held { handle: Some(handle), request, .. } = held else {
                 return Err(Failure::internal("a handle that was found is gone"));
             };
-            handle.exchange(request, block.raw())?;
+            handle.exchange_one(request, block.raw())?;
             out.set(reply::single(block)?);
             Ok(())
         })
@@ -235,7 +214,7 @@ pub unsafe extern "C" fn swm_handle_append_argv(
             held.used = true;
             let appended = &mut held.appended;
             let before = appended.len();
-            let encoded = encode(appended, argc, argv, argvlen);
+            let encoded = pack(appended, argc, argv, argvlen);
             if encoded.is_err() {
                 appended.truncate(before);
             }

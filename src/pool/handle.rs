@@ -112,6 +112,16 @@ impl Handle {
         self.carry_out_whole(|connection| connection.request_raw(commands, replies))
     }
 
+    /// As [`Handle::exchange`], of a single command that was encoded for this call.
+    #[cfg(feature = "capi")]
+    pub(crate) fn exchange_one(
+        &mut self,
+        command: &[u8],
+        replies: &mut RawReplies,
+    ) -> Result<(), Error> {
+        self.carry_out_whole(|connection| connection.request_raw_one(command, replies))
+    }
+
     /// Sends a part of a stream of commands (RESP), in pieces of any size: for a client that brings its
     /// own codec and buffers and wants a socket. [`Handle::receive`] gives what comes back.
     ///
@@ -400,7 +410,7 @@ impl ConnectionLike for Handle {
     }
 
     fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
-        let reply = self.req_packed_command(&command.get_packed_command())?;
+        let reply = self.carry_out_whole(|connection| connection.request_command(command))?;
         // Such a command is answered nevertheless, and its answer was read.
         Ok(if command.is_no_response() { Value::Nil } else { reply })
     }

@@ -198,9 +198,8 @@ fn a_panic_while_a_reply_is_awaited_ends_the_connection() {
     });
     let mut connection = open(&address, &settings());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        connection.exchange(&mut Values, &packed(&["PING"]), 0, Some(1), None, |_, _| {
-            panic!("on purpose")
-        })
+        connection
+            .exchange(&mut Values, Request::all(&packed(&["PING"])), |_, _| panic!("on purpose"))
     }));
     assert!(panicked.is_err());
     assert!(!connection.is_open());
