@@ -99,8 +99,17 @@ impl Channel {
 
     /// Sends bytes, now or as soon as the socket takes them.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.outbox.extend_from_slice(bytes);
+        self.queue(bytes);
         self.flush()
+    }
+
+    /// Has bytes sent by the next [`Channel::flush`].
+    pub(crate) fn queue(&mut self, bytes: &[u8]) {
+        self.outbox.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     /// The socket is ready for something: goes on with whatever is under way and gathers what came.
@@ -139,7 +148,8 @@ impl Channel {
         };
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
+    /// Sends what the socket takes; the rest follows when it takes more.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if matches!(self.phase, Phase::Connecting(_) | Phase::Securing(_)) {
             return Ok(());
         }

@@ -128,6 +128,17 @@ impl Driver {
             if begun.elapsed() >= sleep {
                 self.survive(Driver::tick);
             }
+            self.survive(Driver::flush);
+        }
+    }
+
+    /// Sends what the sentinels are to be asked. When hundreds of services fail over at once, that is
+    /// one system call for many questions, and one answer in one piece.
+    fn flush(&mut self) {
+        let unsent = self.links.iter().filter(|(_, link)| link.has_unsent());
+        let unsent: Vec<Address> = unsent.map(|(sentinel, _)| sentinel.clone()).collect();
+        for sentinel in unsent {
+            self.with_link(&sentinel, |link, now, _, news| link.flush(now, news));
         }
     }
 

@@ -426,8 +426,19 @@ impl Link {
             news.push(News::Asks);
         }
         self.awaited.push_back(Awaited { what, since: now, told });
-        let sent = self.ask.as_mut().map(|channel| channel.send(packed));
-        if let Some(Err(error)) = sent {
+        if let Some(ask) = &mut self.ask {
+            ask.queue(packed);
+        }
+    }
+
+    /// Whether there are questions that [`Link::flush`] is to send.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.ask.as_ref().is_some_and(Channel::has_unsent)
+    }
+
+    /// Sends the questions of this turn in one piece.
+    pub(crate) fn flush(&mut self, now: Instant, news: &mut Vec<News>) {
+        if let Some(Err(error)) = self.ask.as_mut().map(Channel::flush) {
             self.down(error.to_string(), now, news);
         }
     }

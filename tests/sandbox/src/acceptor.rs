@@ -96,9 +96,7 @@ impl Acceptor {
         {
             let mut listener = self.shared.listener.lock();
             match listener.as_ref() {
-                Some(listener) => {
-                    let _ = SockRef::from(&**listener).listen(BACKLOG);
-                }
+                Some(listener) => widen(listener),
                 None => *listener = Some(limited(ports::listen_at(self.address)?)?),
             }
         }
@@ -161,11 +159,18 @@ impl Shared {
     }
 }
 
+/// Has hundreds of connects at once find room, as with a real server. The standard library's backlog
+/// drops some of them, and those connects take a second more.
+fn widen(listener: &TcpListener) {
+    let _ = SockRef::from(listener).listen(BACKLOG);
+}
+
 /// The limit of a blocking read is that of accept, too.
 fn limited(listener: TcpListener) -> Result<Arc<TcpListener>> {
     SockRef::from(&listener)
         .set_read_timeout(Some(SLICE))
         .map_err(|error| Error::io("limit the time of an accept", &error))?;
+    widen(&listener);
     Ok(Arc::new(listener))
 }
 
