@@ -80,7 +80,16 @@ pub(crate) struct Crowd(Arc<AtomicU32>);
 
 impl Crowd {
     fn pause(&self) -> Duration {
-        CLOSELY.max(ASK_GAP * self.0.load(Ordering::Relaxed))
+        CLOSELY.max(self.gap())
+    }
+
+    /// How long a link that ended waits for the others to be heard before it is made again.
+    fn patience(&self) -> Duration {
+        Some(self.gap()).filter(|gap| *gap > CLOSELY).unwrap_or_default()
+    }
+
+    fn gap(&self) -> Duration {
+        ASK_GAP * self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -367,12 +376,13 @@ impl PromotionLink {
     }
 
     /// It stood and ended, so whatever the node is now is to be known at once; or it never stood.
+    /// Where many end at once, what verifies the nodes for their switches goes first.
     fn down(&mut self, now: Instant, news: &mut Vec<News>) {
         self.channel = None;
         self.awaited.clear();
         if self.standing.take().is_some() {
             if now >= self.since + SETTLED {
-                self.reach.again(now);
+                self.reach.again(now + self.crowd.patience());
             } else {
                 self.reach.lost(now);
             }

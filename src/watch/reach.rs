@@ -160,9 +160,9 @@ impl Reach {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// It ended, and whether it can be had again is to be known at once.
-    pub(crate) fn again(&mut self, now: Instant) {
-        self.state = State::Paused { until: now };
+    /// It ended, and whether it can be had again is to be known as soon as that.
+    pub(crate) fn again(&mut self, at: Instant) {
+        self.state = State::Paused { until: at };
     }
 
     /// It is wanted more than before: a pause ends now, and the next ones are short again.
