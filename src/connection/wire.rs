@@ -257,25 +257,22 @@ impl Decoder {
     /// LRANGE, for HGETALL, and for what sentinels tell of an instance.
     #[inline]
     fn fill(&mut self) {
-        let Decoder { limits, buffer, start, searched, stack, .. } = self;
-        let mut next = || {
-            let (value, end) = line::plain(&buffer[*start..], limits)?;
-            *start += end;
-            *searched = 0;
-            Some(value)
-        };
-        match stack.last_mut() {
+        match self.stack.last_mut() {
             Some(Level::List { left, items, .. }) => {
                 while *left > 1
-                    && let Some(value) = next()
+                    && let Some((value, end)) =
+                        line::plain(&self.buffer[self.start..], &self.limits)
                 {
                     items.push(value);
                     *left -= 1;
+                    self.start += end;
+                    self.searched = 0;
                 }
             }
             Some(Level::Pairs { left, key, pairs, .. }) => {
                 while *left > 1
-                    && let Some(value) = next()
+                    && let Some((value, end)) =
+                        line::plain(&self.buffer[self.start..], &self.limits)
                 {
                     match key.take() {
                         None => *key = Some(value),
@@ -284,6 +281,8 @@ impl Decoder {
                             *left -= 1;
                         }
                     }
+                    self.start += end;
+                    self.searched = 0;
                 }
             }
             Some(Level::Attributed { .. }) | None => {}
