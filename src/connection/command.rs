@@ -147,7 +147,7 @@ impl Facts {
 
     /// As [`Facts::of`], of a single command that is known to be whole, because it was encoded for
     /// this call: its arguments are not looked at unless its name says that they matter. That saves
-    /// 7 µs of an MGET of 1000 keys.
+    /// 5 ns of a GET, and 5 µs of an MGET of 1000 keys.
     #[inline]
     pub(crate) fn of_one(packed: &[u8], state: State) -> Facts {
         let mut facts = Facts::none(state);
@@ -407,7 +407,13 @@ mod tests {
     }
 
     fn facts(text: &str) -> Facts {
-        Facts::of(&packed(text), State::new(0))
+        let (packed, state) = (packed(text), State::new(0));
+        let facts = Facts::of(&packed, state);
+        // A single one that is known to be whole is read no differently.
+        if facts.commands == 1 {
+            assert_eq!(Facts::of_one(&packed, state), facts, "{text}");
+        }
+        facts
     }
 
     #[test]

@@ -45,20 +45,24 @@ pub(super) fn command(into: &mut Vec<u8>, command: &Cmd) {
     end(into);
 }
 
-/// Appends a number in decimal. Most have one digit or two, which are not worth a copy.
+/// Appends a number in decimal. Most have one digit or two, which are not worth a call.
 #[inline]
 fn push_number(into: &mut Vec<u8>, number: usize) {
     match number {
         0..10 => into.push(b'0' + number as u8),
-        10..100 => {
-            into.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8])
-        }
-        _ => {
-            push_number(into, number / 100);
-            let rest = number % 100;
-            into.extend_from_slice(&[b'0' + (rest / 10) as u8, b'0' + (rest % 10) as u8]);
-        }
+        10..100 => push_pair(into, number),
+        _ => push_long(into, number),
     }
+}
+
+fn push_long(into: &mut Vec<u8>, number: usize) {
+    push_number(into, number / 100);
+    push_pair(into, number % 100);
+}
+
+#[inline]
+fn push_pair(into: &mut Vec<u8>, number: usize) {
+    into.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
 }
 
 #[cfg(test)]
