@@ -146,8 +146,8 @@ impl Facts {
     }
 
     /// As [`Facts::of`], of a single command that is known to be whole, because it was encoded for
-    /// this call: its arguments are not looked at unless its name says that they matter. That saves
-    /// 5 ns of a GET, and 5 µs of an MGET of 1000 keys.
+    /// this call: its arguments are not looked at unless its name says that they matter. An MGET of 1000
+    /// keys is 5 µs faster by that and by being encoded in one pass.
     #[inline]
     pub(crate) fn of_one(packed: &[u8], state: State) -> Facts {
         let mut facts = Facts::none(state);

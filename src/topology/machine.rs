@@ -268,8 +268,10 @@ impl Machine {
         sentinel.moving = 0;
         sentinel.view = None;
         sentinel.view_asked = None;
+        let mut first = None;
         match answer {
             Answer::Names(view) => {
+                first = self.master.is_none().then(|| view.address.clone());
                 sentinel.said = Said::Names;
                 sentinel.take(*view, asked);
             }
@@ -295,6 +297,10 @@ impl Machine {
             } else {
                 sentinel.ask_soon(now);
             }
+        }
+        // At the start its connection is made while the others answer: one of them may be slow.
+        if let Some(address) = first {
+            self.verify_early(now, &address, actions);
         }
     }
 

@@ -276,8 +276,8 @@ impl Machine {
     }
 
     /// A promotion is not proven by what the sentinels answered since the link to the node ended: asks
-    /// again, now that it speaks. Where two hundred services fail over at once, half of the questions
-    /// are not asked, for most promotions are proven by the first answers.
+    /// again, now that it speaks. Most are proven by the first answers, which spares up to half of the
+    /// questions where hundreds of services fail over at once.
     pub(super) fn ask_since_it_spoke(&mut self, now: Instant, address: &Address, lack: Lack) {
         let Some(node) = self.nodes.watched.get_mut(address) else { return };
         if lack != Lack::Answer && std::mem::take(&mut node.unasked) {
