@@ -4,6 +4,7 @@ package io.switchmaster;
 public final class ServerException extends SwitchmasterException {
     private static final long serialVersionUID = 1L;
 
+    /** The first word. */
     private final String code;
 
     ServerException(String message) {

@@ -10,7 +10,10 @@ public class SwitchmasterException extends RuntimeException {
     /** Causes are followed so far, for there are exceptions that cause themselves. */
     private static final int DEEP = 32;
 
+    /** Why it failed. */
     private final ErrorKind kind;
+
+    /** Whether the command may have run. */
     private final Outcome outcome;
 
     SwitchmasterException(ErrorKind kind, Outcome outcome, String message) {
