@@ -296,6 +296,13 @@ impl Facts {
     }
 }
 
+/// How long the command at the front is, if all of it is there.
+pub(crate) fn whole(packed: &[u8]) -> Option<usize> {
+    let (left, rest) = length(b'*', packed)?;
+    let after = Args { left, rest }.skip()?;
+    (left > 0).then(|| packed.len() - after.len())
+}
+
 /// The arguments that are left of one command.
 #[derive(Clone)]
 struct Args<'p> {

@@ -54,6 +54,11 @@ impl Skim {
         self.line_len == 0 && self.string == 0 && self.nesting.is_at_start()
     }
 
+    /// So many bytes at least are to come for the string that is under way.
+    pub(in crate::connection) fn to_come(&self) -> usize {
+        self.string
+    }
+
     /// Looks at bytes that came, and tells each reply that they complete.
     pub(in crate::connection) fn pass(
         &mut self,
@@ -63,6 +68,18 @@ impl Skim {
         while let Some(&next) = bytes.first() {
             if self.is_at_start() {
                 self.first = next;
+            }
+            // Short strings that are all there, as most are, on their own or inside of others.
+            if self.line_len == 0
+                && self.string == 0
+                && let Some(len) = line::plain_len(bytes, &self.limits)
+            {
+                bytes = &bytes[len..];
+                if self.nesting.completes() {
+                    each(Skimmed { first: self.first, error: None });
+                    self.nesting.take_values();
+                }
+                continue;
             }
             if self.string > 0 {
                 let taken = self.string.min(bytes.len());

@@ -63,9 +63,9 @@ public final class Handle implements AutoCloseable {
     public Reply command(String... words) {
         begin();
         try {
-            RespWriter writer = new RespWriter(lease);
+            RespWriter writer = lease.writer();
             writer.write(words);
-            return single(writer.length());
+            return single(writer);
         } finally {
             end();
         }
@@ -82,16 +82,16 @@ public final class Handle implements AutoCloseable {
     public Reply command(byte[]... words) {
         begin();
         try {
-            RespWriter writer = new RespWriter(lease);
+            RespWriter writer = lease.writer();
             writer.write(words);
-            return single(writer.length());
+            return single(writer);
         } finally {
             end();
         }
     }
 
-    private Reply single(int length) {
-        Reply reply = new RespReader(lease.exchange(length, 1)).next();
+    private Reply single(RespWriter commands) {
+        Reply reply = lease.exchange(commands, 1).next();
         if (reply.isError()) {
             throw reply.error();
         }
@@ -107,20 +107,12 @@ public final class Handle implements AutoCloseable {
         return new Pipeline(this);
     }
 
-    List<Reply> execute(List<Object> commands) {
+    List<Reply> execute(RespWriter commands, int count) {
         begin();
         try {
-            RespWriter writer = new RespWriter(lease);
-            for (Object command : commands) {
-                if (command instanceof String[]) {
-                    writer.write((String[]) command);
-                } else {
-                    writer.write((byte[][]) command);
-                }
-            }
-            RespReader reader = new RespReader(lease.exchange(writer.length(), commands.size()));
-            List<Reply> replies = new ArrayList<>(commands.size());
-            for (int at = 0; at < commands.size(); at++) {
+            RespReader reader = lease.exchange(commands, count);
+            List<Reply> replies = new ArrayList<>(count);
+            for (int at = 0; at < count; at++) {
                 replies.add(reader.next());
             }
             return replies;

@@ -70,6 +70,8 @@ public final class Lease {
     /** Where it was taken, when leaks are looked for. */
     private Throwable taken;
 
+    private RespWriter writer;
+    private RespReader reader;
     private ByteBuffer memory;
     private long address;
     private Object attachment;
@@ -165,6 +167,8 @@ public final class Lease {
     void end() {
         close();
         sleeper.forget();
+        writer = null;
+        reader = null;
         memory = null;
         attachment = null;
     }
@@ -375,47 +379,53 @@ public final class Lease {
 
     // The codec's.
 
-    /** Where commands are written, with room for some; empty. */
-    ByteBuffer memory() {
-        ByteBuffer direct = memory;
-        if (direct == null) {
-            direct = renew(MEMORY);
+    /** For the commands of a call; empty. */
+    RespWriter writer() {
+        RespWriter commands = writer;
+        if (commands == null) {
+            commands = new RespWriter(512);
+            writer = commands;
         }
-        return direct.clear();
+        commands.reset(MEMORY);
+        return commands;
     }
 
-    /** More room, with what was written so far. */
-    ByteBuffer grow(int atLeast) {
+    /** Memory outside of the heap, for at least so many bytes; what it has stays. */
+    private ByteBuffer memory(int size) {
         ByteBuffer old = memory;
-        int size = Math.max(atLeast, (int) Math.min(2L * old.capacity(), Integer.MAX_VALUE - 8));
-        return renew(size).put(old.flip());
-    }
-
-    private ByteBuffer renew(int size) {
-        memory = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder());
-        address = Native.address(memory);
+        if (old == null || old.capacity() < size) {
+            memory = ByteBuffer.allocateDirect(Math.max(size, MEMORY)).order(ByteOrder.nativeOrder());
+            address = Native.address(memory);
+            if (old != null) {
+                memory.put(old.flip());
+            }
+        }
         return memory;
     }
 
-    /** Sends the commands that were written to {@link #memory}, and gives their replies, to be read now. */
-    ByteBuffer exchange(int length, int replies) {
+    /** Sends commands, and gives their replies, to be read before the next call. */
+    RespReader exchange(RespWriter commands, int replies) {
         used = true;
-        if (Threads.isVirtual()) {
-            return exchangeInParts(length, replies);
+        int length = commands.length();
+        ByteBuffer direct = memory(length).clear().put(commands.bytes(), 0, length);
+        if (reader == null) {
+            reader = new RespReader();
         }
-        ByteBuffer direct = memory;
+        if (Threads.isVirtual()) {
+            return reader.of(exchangeInParts(length, replies));
+        }
         long received = Native.handleExchange(handle, address, length, address, direct.capacity(), err);
         Reference.reachabilityFence(direct);
         if (received < 0) {
             throw fault.exception();
         }
         if (received <= direct.capacity()) {
-            return direct.clear().limit((int) received);
+            return reader.of(direct.clear().limit((int) received));
         }
         if (received > Integer.MAX_VALUE) {
             throw tooLong(received);
         }
-        return Native.view(direct.getLong(0), received).order(ByteOrder.nativeOrder());
+        return reader.of(Native.view(direct.getLong(0), received));
     }
 
     /** The same, for a virtual thread, which waits here and not in the native. */
@@ -433,7 +443,7 @@ public final class Lease {
                 if (direct.capacity() == Integer.MAX_VALUE - 8) {
                     throw tooLong(Integer.MAX_VALUE);
                 }
-                direct = grow(0);
+                direct = memory((int) Math.min(2L * direct.capacity(), Integer.MAX_VALUE - 8));
             }
             long into = address + direct.position();
             int room = direct.remaining();

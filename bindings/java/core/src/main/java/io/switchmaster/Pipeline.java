@@ -8,8 +8,12 @@ import java.util.List;
  * connection, so to one master; a failure is that of all of them. One thread at a time.
  */
 public final class Pipeline {
+    /** So much memory is kept for the next use. */
+    private static final int KEPT = 64 << 10;
+
     private final Handle handle;
-    private List<Object> commands = new ArrayList<>();
+    private final RespWriter commands = new RespWriter(512);
+    private int count;
 
     Pipeline(Handle handle) {
         this.handle = handle;
@@ -22,7 +26,8 @@ public final class Pipeline {
      * @return this pipeline
      */
     public Pipeline command(String... words) {
-        commands.add(words.clone());
+        commands.write(words);
+        count++;
         return this;
     }
 
@@ -33,7 +38,8 @@ public final class Pipeline {
      * @return this pipeline
      */
     public Pipeline command(byte[]... words) {
-        commands.add(words.clone());
+        commands.write(words);
+        count++;
         return this;
     }
 
@@ -43,7 +49,7 @@ public final class Pipeline {
      * @return the number
      */
     public int size() {
-        return commands.size();
+        return count;
     }
 
     /**
@@ -55,8 +61,12 @@ public final class Pipeline {
      * @throws SwitchmasterException when it fails; the outcome is that of all commands
      */
     public List<Reply> execute() {
-        List<Object> sent = commands;
-        commands = new ArrayList<>();
-        return sent.isEmpty() ? new ArrayList<>() : handle.execute(sent);
+        int sent = count;
+        count = 0;
+        try {
+            return sent == 0 ? new ArrayList<>() : handle.execute(commands, sent);
+        } finally {
+            commands.reset(KEPT);
+        }
     }
 }

@@ -8,20 +8,59 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Reads replies (RESP2 and RESP3) from a buffer that has them whole. The native library has checked them
- * on their way: lengths, nesting, line ends.
+ * Reads replies (RESP2 and RESP3) from a direct buffer that has them whole. The native library has checked
+ * them on their way: lengths, nesting, line ends.
+ *
+ * <p>They are read by way of an array, a window at a time, for a look into an array costs a third of one into
+ * a direct buffer; strings that are longer than the window go straight to their place.
  */
 final class RespReader {
-    private final ByteBuffer in;
+    /** How much is copied at once. */
+    static final int WINDOW = 16 << 10;
 
-    RespReader(ByteBuffer in) {
-        this.in = in;
+    private final byte[] window;
+    private ByteBuffer in;
+
+    /** What of the window is to be read. */
+    private int at;
+
+    private int end;
+
+    RespReader() {
+        window = new byte[WINDOW];
+    }
+
+    /** Begins with another buffer. */
+    RespReader of(ByteBuffer replies) {
+        in = replies;
+        at = 0;
+        end = 0;
+        return this;
+    }
+
+    /** The next byte. */
+    private byte take() {
+        if (at == end) {
+            fill();
+        }
+        return window[at++];
+    }
+
+    /** Copies the next window. */
+    private void fill() {
+        at = 0;
+        end = Math.min(in.remaining(), WINDOW);
+        if (end == 0) {
+            throw new SwitchmasterException(
+                    ErrorKind.PROTOCOL, Outcome.REPLIED, "a reply ends in its midst, which was whole before");
+        }
+        in.get(window, 0, end);
     }
 
     /** The next reply. Attributes are passed over, and so is what the server sent unasked. */
     Reply next() {
         while (true) {
-            byte kind = in.get();
+            byte kind = take();
             switch (kind) {
                 case '$':
                     return string();
@@ -43,7 +82,7 @@ final class RespReader {
                 case ',':
                     return new Reply(Reply.Type.DOUBLE, toDouble(text(line())));
                 case '#':
-                    return new Reply(Reply.Type.BOOLEAN, line()[0] == 't');
+                    return new Reply(Reply.Type.BOOLEAN, "t".equals(text(line())));
                 case '(':
                     return new Reply(Reply.Type.BIG_NUMBER, new BigInteger(text(line())));
                 case '!':
@@ -71,9 +110,8 @@ final class RespReader {
     }
 
     private Reply status() {
-        int at = in.position();
-        if (in.get(at) == 'O' && in.get(at + 1) == 'K' && in.get(at + 2) == '\r') {
-            in.position(at + 4);
+        if (end - at >= 4 && window[at] == 'O' && window[at + 1] == 'K' && window[at + 2] == '\r') {
+            at += 4;
             return Reply.OK;
         }
         return new Reply(Reply.Type.STATUS, line());
@@ -86,7 +124,7 @@ final class RespReader {
         }
         int replies = Math.toIntExact(count * each);
         // No reply is shorter than three bytes, whatever the server says of their number.
-        List<Reply> list = new ArrayList<>(Math.min(replies, in.remaining() / 3 + 1));
+        List<Reply> list = new ArrayList<>(Math.min(replies, (end - at + in.remaining()) / 3 + 1));
         for (int at = 0; at < replies; at++) {
             list.add(next());
         }
@@ -94,40 +132,49 @@ final class RespReader {
     }
 
     private byte[] bytes(int length) {
-        byte[] bytes = new byte[length];
-        in.get(bytes);
-        in.position(in.position() + 2);
+        byte[] bytes;
+        if (end - at >= length) {
+            bytes = Arrays.copyOfRange(window, at, at + length);
+            at += length;
+        } else {
+            bytes = new byte[length];
+            int first = end - at;
+            System.arraycopy(window, at, bytes, 0, first);
+            at = end;
+            in.get(bytes, first, length - first);
+        }
+        if (end - at >= 2) {
+            at += 2;
+        } else {
+            take();
+            take();
+        }
         return bytes;
     }
 
     private long number() {
-        ByteBuffer from = in;
-        int at = from.position();
-        boolean negative = false;
-        byte first = from.get(at);
-        if (first == '-' || first == '+') {
-            negative = first == '-';
-            at++;
-        }
+        byte first = take();
+        boolean negative = first == '-';
         // Towards the negative, which has room for one more.
-        long number = 0;
-        for (byte digit = from.get(at++); digit != '\r'; digit = from.get(at++)) {
+        long number = negative || first == '+' ? 0 : -(first - '0');
+        for (byte digit = take(); digit != '\r'; digit = take()) {
             number = number * 10 - (digit - '0');
         }
-        from.position(at + 1);
+        take();
         return negative ? number : -number;
     }
 
     private byte[] line() {
-        int begin = in.position();
-        int end = begin;
-        while (in.get(end) != '\r') {
-            end++;
+        byte[] line = new byte[32];
+        int length = 0;
+        for (byte next = take(); next != '\r'; next = take()) {
+            if (length == line.length) {
+                line = Arrays.copyOf(line, 2 * length);
+            }
+            line[length++] = next;
         }
-        byte[] line = new byte[end - begin];
-        in.get(line);
-        in.position(end + 2);
-        return line;
+        take();
+        return Arrays.copyOf(line, length);
     }
 
     private static String text(byte[] bytes) {

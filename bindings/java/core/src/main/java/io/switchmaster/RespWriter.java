@@ -1,40 +1,62 @@
 package io.switchmaster;
 
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
-/** Writes commands (RESP) into the memory of a lease. */
+/** Writes commands (RESP), one behind the other. */
 final class RespWriter {
     /** A number of 32 bits, with what stands around it. */
     private static final int FRAMING = 16;
 
-    private final Lease lease;
-    private ByteBuffer out;
+    private byte[] out;
+    private int at;
 
-    RespWriter(Lease lease) {
-        this.lease = lease;
-        this.out = lease.memory();
+    RespWriter(int size) {
+        out = new byte[size];
     }
 
-    /** How long what was written is. */
-    int length() {
-        return out.position();
-    }
-
-    void write(String[] words) {
-        begin(words.length);
-        for (String word : words) {
-            write(word);
+    /** Begins anew, and keeps memory up to so many bytes. */
+    void reset(int kept) {
+        at = 0;
+        if (out.length > kept) {
+            out = new byte[kept];
         }
     }
 
-    void write(byte[][] words) {
-        begin(words.length);
-        for (byte[] word : words) {
-            if (word == null) {
-                throw SwitchmasterException.argument("a word of a command is null");
+    /** What was written, up to {@link #length}. */
+    byte[] bytes() {
+        return out;
+    }
+
+    int length() {
+        return at;
+    }
+
+    /** Writes a command; nothing of it when it cannot be written. */
+    void write(String[] words) {
+        int before = at;
+        try {
+            begin(words.length);
+            for (String word : words) {
+                write(word);
             }
-            write(word);
+        } catch (SwitchmasterException refused) {
+            at = before;
+            throw refused;
+        }
+    }
+
+    /** Writes a command; nothing of it when it cannot be written. */
+    void write(byte[][] words) {
+        int before = at;
+        try {
+            begin(words.length);
+            for (byte[] word : words) {
+                write(word);
+            }
+        } catch (SwitchmasterException refused) {
+            at = before;
+            throw refused;
         }
     }
 
@@ -47,9 +69,14 @@ final class RespWriter {
     }
 
     private void write(byte[] word) {
-        reserve(word.length + 2 * FRAMING);
+        if (word == null) {
+            throw SwitchmasterException.argument("a word of a command is null");
+        }
+        reserve(word.length + 2L * FRAMING);
         head('$', word.length);
-        out.put(word).put((byte) '\r').put((byte) '\n');
+        System.arraycopy(word, 0, out, at, word.length);
+        at += word.length;
+        lineEnd();
     }
 
     /** Text of ASCII goes straight to its place. */
@@ -58,56 +85,60 @@ final class RespWriter {
             throw SwitchmasterException.argument("a word of a command is null");
         }
         int length = word.length();
-        reserve(length + 2 * FRAMING);
-        int before = out.position();
+        reserve(length + 2L * FRAMING);
+        int before = at;
         head('$', length);
-        ByteBuffer to = out;
-        int at = to.position();
+        byte[] to = out;
+        int place = at;
         for (int index = 0; index < length; index++) {
             char letter = word.charAt(index);
             if (letter >= 0x80) {
-                to.position(before);
+                at = before;
                 write(word.getBytes(StandardCharsets.UTF_8));
                 return;
             }
-            to.put(at + index, (byte) letter);
+            to[place++] = (byte) letter;
         }
-        to.position(at + length);
-        to.put((byte) '\r').put((byte) '\n');
+        at = place;
+        lineEnd();
     }
 
     private void head(char kind, int number) {
-        ByteBuffer to = out;
-        to.put((byte) kind);
+        out[at++] = (byte) kind;
         if (number < 10) {
-            to.put((byte) ('0' + number));
+            out[at++] = (byte) ('0' + number);
         } else {
-            decimal(to, number);
+            decimal(number);
         }
-        to.put((byte) '\r').put((byte) '\n');
+        lineEnd();
     }
 
-    private static void decimal(ByteBuffer to, int number) {
+    private void decimal(int number) {
         int digits = 1;
         for (int rest = number; rest >= 10; rest /= 10) {
             digits++;
         }
-        int at = to.position() + digits;
-        to.position(at);
+        at += digits;
+        int place = at;
         for (int rest = number; digits > 0; digits--) {
-            to.put(--at, (byte) ('0' + rest % 10));
+            out[--place] = (byte) ('0' + rest % 10);
             rest /= 10;
         }
     }
 
-    private void reserve(int bytes) {
-        if (out.remaining() < bytes) {
-            long wanted = (long) out.position() + bytes;
-            if (wanted < 0 || wanted > Integer.MAX_VALUE - 8) {
+    private void lineEnd() {
+        out[at++] = '\r';
+        out[at++] = '\n';
+    }
+
+    private void reserve(long bytes) {
+        if (out.length - at < bytes) {
+            long wanted = at + bytes;
+            if (wanted > Integer.MAX_VALUE - 8) {
                 throw SwitchmasterException.argument(
                         "commands of " + wanted + " bytes are longer than a buffer of Java can be");
             }
-            out = lease.grow((int) wanted);
+            out = Arrays.copyOf(out, (int) Math.max(wanted, Math.min(2L * out.length, Integer.MAX_VALUE - 8)));
         }
     }
 }

@@ -135,17 +135,25 @@ final class VirtualThreadsTest {
         }
     }
 
+    /**
+     * A reply that its thread reads long after the fence went up counts for nothing, and on two carriers it may
+     * come to that; so some may end as unknown.
+     */
     @Test
-    void a_planned_failover_shows_them_no_error() {
+    void a_planned_failover_loses_nothing_of_theirs() {
         try (Sandbox sandbox = Sandbox.start();
                 Factory factory = Factory.open(sandbox.url());
                 Workers workers = new Workers(VirtualThreads.factory())) {
             AtomicInteger acknowledged = new AtomicInteger();
+            AtomicInteger unknown = new AtomicInteger();
             for (int writer = 0; writer < 4; writer++) {
                 workers.repeat(() -> {
                     try (Handle redis = factory.get()) {
                         redis.command("INCR", "count");
                         acknowledged.incrementAndGet();
+                    } catch (SwitchmasterException failure) {
+                        assertEquals(Outcome.UNKNOWN, failure.outcome(), failure.getMessage());
+                        unknown.incrementAndGet();
                     }
                 });
             }
@@ -157,7 +165,9 @@ final class VirtualThreadsTest {
             Sandbox.await("they write on the new master", () -> acknowledged.get() > then + 100);
             workers.stop();
             try (Handle redis = factory.get()) {
-                assertEquals(acknowledged.get(), redis.command("GET", "count").asLong());
+                long counted = redis.command("GET", "count").asLong();
+                assertTrue(counted >= acknowledged.get() && counted <= acknowledged.get() + unknown.get(),
+                        counted + " counted, " + acknowledged + " acknowledged, " + unknown + " unknown");
             }
         }
     }
