@@ -13,6 +13,7 @@ public final class Builder {
     private final Options options;
 
     private String name;
+    private boolean bean;
 
     Builder(String url) {
         options = new Options(url);
@@ -297,6 +298,19 @@ public final class Builder {
     }
 
     /**
+     * Whether the pool is to be seen by JMX, as {@code io.switchmaster:type=Pool,name=NAME}: see
+     * {@link PoolMXBean}. It is gone when the factory is closed. A second factory of that name gets
+     * {@code ,instance=2} behind it, and so on.
+     *
+     * @param register false unless set
+     * @return this builder
+     */
+    public Builder registerMBean(boolean register) {
+        this.bean = register;
+        return this;
+    }
+
+    /**
      * Opens the factory. Blocks until the master is known and a connection to it stands, at most for
      * {@code connect_timeout}.
      *
@@ -306,7 +320,7 @@ public final class Builder {
      *     {@link ErrorKind#NO_MASTER}
      */
     public Factory build() {
-        return Factory.open(options, name);
+        return Factory.open(options, name).shown(bean);
     }
 
     private static String yes(boolean yes) {

@@ -12,6 +12,8 @@ final class EventPump {
     /** Closing the factory ends the wait at once; this is for a clock that jumps. */
     private static final int TURN_MS = 10_000;
 
+    private static final long END_MS = 1_000;
+
     private final long factory;
     private final List<EventListener> listeners = new CopyOnWriteArrayList<>();
     private final String name;
@@ -36,6 +38,25 @@ final class EventPump {
 
     boolean remove(EventListener listener) {
         return listeners.remove(listener);
+    }
+
+    /**
+     * Waits for the end of the thread, once the factory is closed: its class loader may go next. A listener
+     * that takes long is not waited for to the end, nor one that closes the factory itself.
+     */
+    void end() {
+        Thread ending;
+        synchronized (this) {
+            ending = thread;
+        }
+        if (ending == null || ending == Thread.currentThread()) {
+            return;
+        }
+        try {
+            ending.join(END_MS);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private void run() {

@@ -23,7 +23,11 @@ import org.slf4j.LoggerFactory;
  * <p><b>Threads.</b> Any, as many at once as you like; virtual ones do not hold their carriers. The native
  * library has a constant number of threads of its own for all factories of the process, of which the
  * virtual machine knows nothing; in Java there is one, which looks after the pools, one for virtual threads
- * once those have waited, and one for each factory with listeners.
+ * once those have waited, and one for each factory that logs or has listeners.
+ *
+ * <p><b>Log.</b> The logger is {@code io.switchmaster.Factory} (SLF4J). What happens to the service goes there:
+ * a switch at INFO, a sentinel that is lost at WARN, details at DEBUG. A factory logs when WARN is enabled as
+ * it is opened; otherwise it has no thread for that.
  */
 public final class Factory implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Factory.class);
@@ -40,6 +44,9 @@ public final class Factory implements AutoCloseable {
     private final Leaks leaks;
     private final Housekeeper.Watched watched;
     private final AtomicBoolean closed = new AtomicBoolean();
+
+    /** What JMX shows; null when it shows nothing. */
+    private PoolBean bean;
 
     private Factory(long number, Options options, String name, long leakAfterMs) {
         this.number = number;
@@ -95,6 +102,19 @@ public final class Factory implements AutoCloseable {
         // Leaks are found up here: the native library would take what stands on the shelf for one.
         long leakAfterMs = options.millis("leak_after");
         return new Factory(options.openWithout("leak_after"), options, name, leakAfterMs);
+    }
+
+    /** What is seen of it from outside begins, before anybody has it. */
+    Factory shown(boolean byJmx) {
+        if (byJmx) {
+            bean = PoolBean.register(this);
+            watched.registered(bean);
+        }
+        if (LOG.isWarnEnabled()) {
+            events.add(new EventLog(LOG, name));
+        }
+        LOG.info("{} is open", this);
+        return this;
     }
 
     /**
@@ -334,8 +354,8 @@ public final class Factory implements AutoCloseable {
     }
 
     /**
-     * Has a listener told what happens from now on. The first one starts a daemon thread,
-     * {@code switchmaster-events-NAME}, which ends when the factory is closed.
+     * Has a listener told what happens from now on, by the daemon thread {@code switchmaster-events-NAME}. It
+     * begins with the first listener, the log being one, and ends when the factory is closed.
      *
      * @param listener it
      */
@@ -401,9 +421,14 @@ public final class Factory implements AutoCloseable {
     @Override
     public void close() {
         if (closed.compareAndSet(false, true)) {
+            if (bean != null) {
+                bean.unregister();
+            }
             shelf.close();
             Native.factoryClose(number);
+            events.end();
             Housekeeper.remove(watched);
+            LOG.info("Factory{{}} is closed", name);
         }
     }
 
@@ -450,10 +475,21 @@ public final class Factory implements AutoCloseable {
         return new SwitchmasterException(ErrorKind.CLOSED, Outcome.NOT_SENT, "the factory is closed");
     }
 
-    /** For logs: never a password. */
+    /** For logs: name, master and generation, never a password. Blocks never. */
     @Override
     public String toString() {
-        return "Factory{" + name + (name.equals(service) ? "" : ", service " + service)
-                + (closed.get() ? ", closed" : "") + "}";
+        String of = name.equals(service) ? "" : ", service " + service;
+        return "Factory{" + name + of + ", " + state() + "}";
+    }
+
+    private String state() {
+        if (!closed.get()) {
+            try {
+                return "master " + master().orElse("unknown") + ", generation " + generation();
+            } catch (SwitchmasterException meanwhile) {
+                return "closed";
+            }
+        }
+        return "closed";
     }
 }

@@ -171,11 +171,14 @@ public final class Handle implements AutoCloseable {
                         "this handle is in use by another thread; one thread at a time may use it");
     }
 
-    /** For logs. */
+    /** For logs. Blocks never. */
     @Override
     public String toString() {
         int now = (int) STATE.getVolatile(this);
-        String what = now == CLOSED ? "closed" : now == IN_USE ? "in use" : "free";
-        return "Handle{" + lease.factory + ", " + what + "}";
+        if (now == CLOSED) {
+            return "Handle{" + lease.factory.name() + ", closed}";
+        }
+        return "Handle{" + lease.factory.name() + ", generation " + lease.generation()
+                + (now == IN_USE ? ", in use}" : "}");
     }
 }

@@ -32,11 +32,16 @@ final class Housekeeper {
     static final class Watched extends WeakReference<Factory> {
         private final long number;
         private final String name;
+        private volatile PoolBean bean;
 
         private Watched(Factory factory) {
             super(factory, LOST);
             this.number = factory.number();
-            this.name = factory.toString();
+            this.name = factory.name();
+        }
+
+        void registered(PoolBean bean) {
+            this.bean = bean;
         }
     }
 
@@ -74,7 +79,11 @@ final class Housekeeper {
             }
             for (Reference<?> lost = LOST.poll(); lost != null; lost = LOST.poll()) {
                 Watched watched = (Watched) lost;
-                LOG.warn("{} was never closed, and nobody has it any more; it is closed now", watched.name);
+                LOG.warn("the factory {} was never closed, and nobody has it any more; it is closed now",
+                        watched.name);
+                if (watched.bean != null) {
+                    watched.bean.unregister();
+                }
                 Native.factoryClose(watched.number);
                 remove(watched);
             }

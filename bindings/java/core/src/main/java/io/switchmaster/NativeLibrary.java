@@ -146,13 +146,14 @@ final class NativeLibrary {
 
     /** As {@code os.detected.classifier} calls platforms, with musl told apart. */
     static String platform() {
-        return system() + "-" + architecture(System.getProperty("os.arch", "unknown"));
+        return system(System.getProperty("os.name", "unknown"), isMusl()) + "-"
+                + architecture(System.getProperty("os.arch", "unknown"));
     }
 
-    private static String system() {
-        String name = System.getProperty("os.name", "unknown").toLowerCase(Locale.ROOT);
+    static String system(String given, boolean musl) {
+        String name = given.toLowerCase(Locale.ROOT);
         if (name.startsWith("linux")) {
-            return isMusl() ? "linux-musl" : "linux";
+            return musl ? "linux-musl" : "linux";
         }
         if (name.startsWith("mac") || name.startsWith("darwin")) {
             return "osx";
