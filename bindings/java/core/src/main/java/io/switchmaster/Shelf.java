@@ -15,7 +15,16 @@ import java.util.concurrent.locks.LockSupport;
  * one of them sees the other.
  */
 final class Shelf {
+    /** Of so many threads it is known which lease they had last; of more, two may share that. */
+    private static final int THREADS = 256;
+
     private final Lease[] leases;
+
+    /**
+     * Where each thread looks first: two that met at a lease go different ways afterwards. What is read and
+     * written in a race is a place, whichever.
+     */
+    private final int[] last = new int[THREADS];
 
     private final ConcurrentLinkedQueue<Waiter> queue = new ConcurrentLinkedQueue<>();
     private final AtomicInteger waiting = new AtomicInteger();
@@ -28,6 +37,9 @@ final class Shelf {
         leases = new Lease[size];
         for (int at = 0; at < size; at++) {
             leases[at] = new Lease(factory);
+        }
+        for (int thread = 0; thread < THREADS; thread++) {
+            last[thread] = thread % size;
         }
     }
 
@@ -83,12 +95,16 @@ final class Shelf {
             throw closed();
         }
         Lease[] all = leases;
-        int start = start(all.length);
+        int thread = thread();
+        int start = last[thread];
         for (int state = Lease.IDLE; state <= Lease.EMPTY; state++) {
             int at = start;
             for (int turn = 0; turn < all.length; turn++) {
                 Lease lease = all[at];
                 if (lease.take(state)) {
+                    if (at != start) {
+                        last[thread] = at;
+                    }
                     return lease;
                 }
                 at = at + 1 == all.length ? 0 : at + 1;
@@ -97,11 +113,10 @@ final class Shelf {
         return null;
     }
 
-    /** Threads begin at different places, and each at the same. */
+    /** Where the current thread's place is remembered. */
     @SuppressWarnings("deprecation") // threadId() came with Java 19.
-    private static int start(int places) {
-        int mask = Integer.highestOneBit(places) - 1;
-        return (int) Thread.currentThread().getId() & mask;
+    private static int thread() {
+        return (int) Thread.currentThread().getId() & (THREADS - 1);
     }
 
     private Lease open(Lease lease, long timeoutMs) {

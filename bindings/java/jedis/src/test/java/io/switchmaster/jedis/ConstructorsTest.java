@@ -1,10 +1,12 @@
 package io.switchmaster.jedis;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.switchmaster.Outcome;
 import io.switchmaster.testing.Sandbox;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Modifier;
@@ -32,6 +34,7 @@ import redis.clients.jedis.JedisClientConfig;
 import redis.clients.jedis.JedisFactory;
 import redis.clients.jedis.JedisSentinelPool;
 import redis.clients.jedis.exceptions.JedisConnectionException;
+import redis.clients.jedis.exceptions.JedisException;
 
 /** What a pool is made from, and what of it cannot be. */
 @SuppressWarnings("deprecation") // JedisSentinelPool, whose place is taken.
@@ -215,6 +218,25 @@ final class ConstructorsTest {
             assertEquals(Settings.UNLIMITED, pool.getMaxTotal());
             assertEquals(0, pool.getMinIdle());
         }
+    }
+
+    @Test
+    void tls_is_spoken_where_it_is_asked_for() {
+        JedisClientConfig tls = DefaultJedisClientConfig.builder().ssl(true).build();
+        // The servers do not speak it.
+        JedisException refused = assertThrows(JedisException.class,
+                () -> new SwitchmasterPool(service, addresses, three(), tls, plain()));
+        assertTrue(refused.getMessage().contains("TLS"), refused.getMessage());
+        assertEquals(Outcome.NOT_SENT, Outcome.of(refused));
+    }
+
+    @Test
+    void a_wrong_password_is_told_and_not_shown() {
+        JedisClientConfig wrong = DefaultJedisClientConfig.builder().user("carol").password("secret").build();
+        JedisException refused = assertThrows(JedisException.class,
+                () -> new SwitchmasterPool(service, addresses, three(), plain(), wrong));
+        assertTrue(refused.getMessage().contains("WRONGPASS"), refused.getMessage());
+        assertFalse(refused.getMessage().contains("secret"), refused.getMessage());
     }
 
     @Test

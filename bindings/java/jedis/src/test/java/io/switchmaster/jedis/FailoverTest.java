@@ -24,6 +24,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.JedisPubSub;
@@ -258,6 +259,7 @@ final class FailoverTest {
     }
 
     @Test
+    @Tag("long")
     void ten_failovers_in_a_row_are_followed() throws InterruptedException {
         try (SwitchmasterPool pool = open("")) {
             AtomicBoolean over = new AtomicBoolean();
