@@ -15,7 +15,7 @@ pub use self::readiness::Readiness;
 
 use self::commands::Commands;
 use super::{
-    Blocking, Connection, Facts, Skim, Skimmed,
+    Blocking, Connection, Skim, Skimmed,
     link::Fault,
     replies::Distress,
     stream::{Interest, Peek},
@@ -67,7 +67,7 @@ pub(super) struct Flow {
 pub(crate) fn commands_pass(bytes: &[u8], piece: usize) {
     let mut commands = Commands::default();
     for piece in bytes.chunks(piece) {
-        if commands.pass(piece, |_| {}).is_err() {
+        if commands.pass(piece, super::State::new(0), |_| {}).is_err() {
             return;
         }
     }
@@ -192,13 +192,16 @@ impl Connection {
         let (mut seen, mut replies, mut confirmations, mut state) = (0, 0, 0, self.state);
         let (mut blocking, mut recallable, mut refused) = (None, false, None);
         let (mut selects, mut quits) = (false, false);
-        let passed = flow.out.pass(bytes, |command| {
-            let facts = Facts::of_one(command, state);
+        let passed = flow.out.pass(bytes, state, |facts| {
             state = facts.state;
-            seen += 1;
+            seen += facts.commands;
             match facts.subscription {
-                Some(subscription) if pushes => confirmations += subscription.named.max(1),
-                _ => replies += 1,
+                Some(subscription) if pushes => {
+                    // It is the last of these.
+                    replies += facts.commands - 1;
+                    confirmations += subscription.named.max(1);
+                }
+                _ => replies += facts.commands,
             }
             blocking = match (blocking, facts.blocking) {
                 (Some(one), Some(two)) => Some(Blocking::and(one, two)),
