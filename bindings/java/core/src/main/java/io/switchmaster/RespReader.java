@@ -104,7 +104,23 @@ final class RespReader {
         }
     }
 
+    /** Short strings that the window has whole, as most are, without a look at its end for each byte. */
     private Reply string() {
+        byte[] from = window;
+        int place = at;
+        if (end - place > 4) {
+            int length = from[place] - '0';
+            int next = from[place + 1] - '0';
+            if (next >= 0 && next <= 9) {
+                length = length * 10 + next;
+                place++;
+            }
+            if (length >= 0 && from[place + 1] == '\r' && end - place >= length + 5) {
+                int begin = place + 3;
+                at = begin + length + 2;
+                return new Reply(Reply.Type.STRING, Arrays.copyOfRange(from, begin, begin + length));
+            }
+        }
         long length = number();
         return length < 0 ? Reply.NULL : new Reply(Reply.Type.STRING, bytes((int) length));
     }

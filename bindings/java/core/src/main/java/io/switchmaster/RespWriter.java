@@ -33,102 +33,103 @@ final class RespWriter {
     }
 
     /** Writes a command; nothing of it when it cannot be written. */
-    void write(String[] words) {
-        int before = at;
-        try {
-            begin(words.length);
-            for (String word : words) {
-                write(word);
-            }
-        } catch (SwitchmasterException refused) {
-            at = before;
-            throw refused;
+    void write(byte[][] words) {
+        if (words.length == 0) {
+            throw noWord();
         }
+        long size = FRAMING;
+        for (byte[] word : words) {
+            if (word == null) {
+                throw nullWord();
+            }
+            size += word.length + FRAMING;
+        }
+        reserve(size);
+        byte[] to = out;
+        int place = head(to, at, '*', words.length);
+        for (byte[] word : words) {
+            place = head(to, place, '$', word.length);
+            System.arraycopy(word, 0, to, place, word.length);
+            place = lineEnd(to, place + word.length);
+        }
+        at = place;
     }
 
     /** Writes a command; nothing of it when it cannot be written. */
-    void write(byte[][] words) {
-        int before = at;
-        try {
-            begin(words.length);
-            for (byte[] word : words) {
-                write(word);
+    void write(String[] words) {
+        if (words.length == 0) {
+            throw noWord();
+        }
+        long size = FRAMING;
+        for (String word : words) {
+            if (word == null) {
+                throw nullWord();
             }
-        } catch (SwitchmasterException refused) {
-            at = before;
-            throw refused;
+            size += word.length() + FRAMING;
         }
-    }
-
-    private void begin(int words) {
-        if (words == 0) {
-            throw SwitchmasterException.argument("a command has at least its name, and this one has no word");
-        }
-        reserve(FRAMING);
-        head('*', words);
-    }
-
-    private void write(byte[] word) {
-        if (word == null) {
-            throw SwitchmasterException.argument("a word of a command is null");
-        }
-        reserve(word.length + 2L * FRAMING);
-        head('$', word.length);
-        System.arraycopy(word, 0, out, at, word.length);
-        at += word.length;
-        lineEnd();
-    }
-
-    /** Text of ASCII goes straight to its place. */
-    private void write(String word) {
-        if (word == null) {
-            throw SwitchmasterException.argument("a word of a command is null");
-        }
-        int length = word.length();
-        reserve(length + 2L * FRAMING);
-        int before = at;
-        head('$', length);
+        reserve(size);
         byte[] to = out;
-        int place = at;
-        for (int index = 0; index < length; index++) {
-            char letter = word.charAt(index);
-            if (letter >= 0x80) {
-                at = before;
-                write(word.getBytes(StandardCharsets.UTF_8));
-                return;
+        int place = head(to, at, '*', words.length);
+        for (String word : words) {
+            int length = word.length();
+            place = head(to, place, '$', length);
+            // Text of ASCII goes straight to its place.
+            for (int index = 0; index < length; index++) {
+                char letter = word.charAt(index);
+                if (letter >= 0x80) {
+                    write(encoded(words));
+                    return;
+                }
+                to[place++] = (byte) letter;
             }
-            to[place++] = (byte) letter;
+            place = lineEnd(to, place);
         }
         at = place;
-        lineEnd();
     }
 
-    private void head(char kind, int number) {
-        out[at++] = (byte) kind;
+    private static byte[][] encoded(String[] words) {
+        byte[][] encoded = new byte[words.length][];
+        for (int word = 0; word < words.length; word++) {
+            encoded[word] = words[word].getBytes(StandardCharsets.UTF_8);
+        }
+        return encoded;
+    }
+
+    private static SwitchmasterException noWord() {
+        return SwitchmasterException.argument("a command has at least its name, and this one has no word");
+    }
+
+    private static SwitchmasterException nullWord() {
+        return SwitchmasterException.argument("a word of a command is null");
+    }
+
+    private static int head(byte[] to, int from, char kind, int number) {
+        to[from] = (byte) kind;
+        int place = from + 1;
         if (number < 10) {
-            out[at++] = (byte) ('0' + number);
+            to[place++] = (byte) ('0' + number);
         } else {
-            decimal(number);
+            place = decimal(to, place, number);
         }
-        lineEnd();
+        return lineEnd(to, place);
     }
 
-    private void decimal(int number) {
-        int digits = 1;
-        for (int rest = number; rest >= 10; rest /= 10) {
-            digits++;
+    private static int decimal(byte[] to, int from, int number) {
+        int end = from;
+        for (int rest = number; rest > 0; rest /= 10) {
+            end++;
         }
-        at += digits;
-        int place = at;
-        for (int rest = number; digits > 0; digits--) {
-            out[--place] = (byte) ('0' + rest % 10);
-            rest /= 10;
+        int place = end;
+        for (int rest = number; rest > 0; rest /= 10) {
+            to[--place] = (byte) ('0' + rest % 10);
         }
+        return end;
     }
 
-    private void lineEnd() {
-        out[at++] = '\r';
-        out[at++] = '\n';
+    private static int lineEnd(byte[] to, int place) {
+        to[place] = '\r';
+        to[place + 1] = '\n';
+        return place + 2;
     }
 
     private void reserve(long bytes) {
