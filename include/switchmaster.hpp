@@ -332,6 +332,26 @@ public:
         return received;
     }
 
+    /// What a send of so many bytes would wait for; never SWM_WAITS_FOR_DESCRIPTOR.
+    [[nodiscard]] swm_readiness send_readiness(std::size_t len) const {
+        int readiness = SWM_READY;
+        detail::run([&](swm_error *error) {
+            return swm_handle_send_readiness(handle_.get(), len, &readiness, error);
+        });
+        return static_cast<swm_readiness>(readiness);
+    }
+    /// What a receive would wait for, and with SWM_WAITS_FOR_DESCRIPTOR how many milliseconds at most.
+    [[nodiscard]] std::pair<swm_readiness, std::uint64_t> receive_readiness() const {
+        int readiness = SWM_READY;
+        std::uint64_t timeout_ms = 0;
+        detail::run([&](swm_error *error) {
+            return swm_handle_receive_readiness(handle_.get(), &readiness, &timeout_ms, error);
+        });
+        return {static_cast<swm_readiness>(readiness), timeout_ms};
+    }
+    /// Whether whoever uses it next finds nothing of what was done on it.
+    [[nodiscard]] bool is_clean() const noexcept { return swm_handle_is_clean(handle_.get()) != 0; }
+
     /// The generation that its connection belongs to; 0 when it has none at the moment.
     std::uint64_t generation() const noexcept { return swm_handle_generation(handle_.get()); }
     /// The descriptor of its connection; -1 when it has none at the moment.
@@ -520,6 +540,13 @@ public:
             return swm_options_set(options_.get(), name.c_str(), value.c_str(), error);
         });
         return *this;
+    }
+
+    /// What an option is set to. One that is not set, or a secret, is an error: SWM_E_NOTHING.
+    [[nodiscard]] std::string get(const std::string &name) const {
+        return detail::string([&](char **out, swm_error *error) {
+            return swm_options_get(options_.get(), name.c_str(), out, error);
+        });
     }
 
     explicit operator bool() const noexcept { return options_ != nullptr; }

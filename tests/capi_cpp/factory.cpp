@@ -27,6 +27,8 @@ BEHAVIOUR(options_are_set_one_by_one) {
     const Factory factory(options);
     CHECK_EQ(factory.stats().max, 3u);
     CHECK_EQ(factory.stats().min, 0u);
+    CHECK_EQ(options.get("max_size"), "3");
+    CHECK_EQ(error_of([&] { (void)options.get("client_name"); }).status(), SWM_E_NOTHING);
 }
 
 BEHAVIOUR(an_option_that_is_not_allowed_is_named) {

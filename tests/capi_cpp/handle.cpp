@@ -81,12 +81,16 @@ BEHAVIOUR(resp_passes_through_in_pieces) {
     const Factory factory(stage.url);
     Handle redis = factory.get(5s);
     redis.send("*2\r\n$4\r\nEC");
+    CHECK(!redis.is_clean());
+    CHECK_EQ(redis.send_readiness(12), SWM_READY);
     redis.send("HO\r\n$2\r\nhi\r\n");
     std::string received;
     char buffer[3];
     while (received.size() < 8)
         received.append(buffer, redis.receive(buffer, sizeof buffer));
     CHECK_EQ(received, "$2\r\nhi\r\n");
+    CHECK(redis.is_clean());
+    CHECK_EQ(redis.receive_readiness().first, SWM_READY);
     CHECK_EQ(error_of([&] { redis.receive(buffer, sizeof buffer); }).outcome(), SWM_NOT_SENT);
 }
 

@@ -127,7 +127,7 @@ public final class Factory implements AutoCloseable {
      *     {@link ErrorKind#DISCONNECTED}, {@link ErrorKind#CLOSED}
      */
     public Handle get() {
-        return new Handle(lease(getTimeoutMs), true);
+        return new Handle(lease(getTimeoutMs));
     }
 
     /**
@@ -138,7 +138,7 @@ public final class Factory implements AutoCloseable {
      * @throws SwitchmasterException as {@link #get()}
      */
     public Handle get(Duration timeout) {
-        return new Handle(lease(timeout.toMillis()), true);
+        return new Handle(lease(timeout.toMillis()));
     }
 
     /**
@@ -210,9 +210,9 @@ public final class Factory implements AutoCloseable {
         if (closed.get()) {
             throw closed();
         }
-        Lease lease = new Lease(this);
+        Lease lease = Lease.loose(this);
         lease.openFrom(from);
-        return new Handle(lease, false);
+        return new Handle(lease);
     }
 
     /**
@@ -452,6 +452,11 @@ public final class Factory implements AutoCloseable {
 
     long getTimeoutMs() {
         return getTimeoutMs;
+    }
+
+    /** The generation, or 0 of a factory that is closed. For those who wait, and have a fault of their own. */
+    long latestGeneration() {
+        return Math.max(0, Native.factoryGeneration(number, 0));
     }
 
     Shelf shelf() {

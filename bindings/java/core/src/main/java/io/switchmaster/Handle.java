@@ -41,15 +41,11 @@ public final class Handle implements AutoCloseable {
 
     private final Lease lease;
 
-    /** Whether the lease is of the shelf, or this handle's alone. */
-    private final boolean shelved;
-
     @SuppressWarnings("unused") // By its VarHandle.
     private volatile int state;
 
-    Handle(Lease lease, boolean shelved) {
+    Handle(Lease lease) {
         this.lease = lease;
-        this.shelved = shelved;
     }
 
     /**
@@ -146,11 +142,7 @@ public final class Handle implements AutoCloseable {
         if (!STATE.compareAndSet(this, FREE, CLOSED)) {
             throw unusable();
         }
-        if (shelved) {
-            lease.release();
-        } else {
-            lease.end();
-        }
+        lease.release();
     }
 
     private void begin() {

@@ -52,6 +52,8 @@ public final class Lease {
     private static final int KEPT = 1 << 20;
 
     final Factory factory;
+
+    private final boolean shelved;
     private final Poller.Sleeper sleeper = new Poller.Sleeper();
 
     /** Made with the first connection, for there are leases that never have one. */
@@ -82,8 +84,21 @@ public final class Lease {
     /** Whose turn it is at the handle, while two threads share it; null otherwise. */
     private volatile ReentrantLock turn;
 
-    Lease(Factory factory) {
+    private Lease(Factory factory, boolean shelved) {
         this.factory = factory;
+        this.shelved = shelved;
+    }
+
+    /** One that stands on its factory's shelf between two uses. */
+    static Lease shelved(Factory factory) {
+        return new Lease(factory, true);
+    }
+
+    /** One that ends with its first use. */
+    static Lease loose(Factory factory) {
+        Lease lease = new Lease(factory, false);
+        lease.state = TAKEN;
+        return lease;
     }
 
     // The shelf's.
@@ -191,7 +206,12 @@ public final class Lease {
                 memory = null;
             }
         }
-        factory.shelf().give(this);
+        if (shelved) {
+            factory.shelf().give(this);
+        } else {
+            end();
+            state = EMPTY;
+        }
     }
 
     /**

@@ -18,6 +18,10 @@ final class Shelf {
     /** Of so many threads it is known which lease they had last; of more, two may share that. */
     private static final int THREADS = 256;
 
+    /** So often whoever waits looks whether there was a switch. */
+    private static final long LOOK_NANOS = 20_000_000;
+
+    private final Factory factory;
     private final Lease[] leases;
 
     /**
@@ -34,9 +38,10 @@ final class Shelf {
     private final Counters counters = new Counters();
 
     Shelf(Factory factory, int size) {
+        this.factory = factory;
         leases = new Lease[size];
         for (int at = 0; at < size; at++) {
-            leases[at] = new Lease(factory);
+            leases[at] = Lease.shelved(factory);
         }
         for (int thread = 0; thread < THREADS; thread++) {
             last[thread] = thread % size;
@@ -49,6 +54,7 @@ final class Shelf {
         private long waitNanos;
         private long timeouts;
         private long leaks;
+        private long extras;
 
         private synchronized void waited(long nanos, boolean inVain) {
             waits += inVain ? 0 : 1;
@@ -56,12 +62,16 @@ final class Shelf {
             waitNanos += nanos;
         }
 
+        private synchronized void gaveExtra() {
+            extras++;
+        }
+
         synchronized void leaked() {
             leaks++;
         }
 
         synchronized long[] read() {
-            return new long[] {waits, waitNanos, timeouts, leaks};
+            return new long[] {waits, waitNanos, timeouts, leaks, extras};
         }
     }
 
@@ -74,6 +84,7 @@ final class Shelf {
 
     /** Takes a lease that has a connection. Blocks at most for so long. */
     Lease take(long timeoutMs) {
+        checkOpen();
         if (waiting.get() == 0) {
             Lease lease = find();
             if (lease != null) {
@@ -85,15 +96,19 @@ final class Shelf {
 
     /** As {@link #take}, or null when all are in use. Blocks at most for so long, for a connection. */
     Lease takeFree(long timeoutMs) {
+        checkOpen();
         Lease lease = waiting.get() == 0 ? find() : null;
         return lease == null || lease.isOpen() ? lease : open(lease, timeoutMs);
     }
 
-    /** Any that nobody uses, one with a connection first. */
-    private Lease find() {
+    private void checkOpen() {
         if (closed) {
             throw closed();
         }
+    }
+
+    /** Any that nobody uses, one with a connection first. */
+    private Lease find() {
         Lease[] all = leases;
         int thread = thread();
         int start = last[thread];
@@ -135,15 +150,20 @@ final class Shelf {
         Waiter waiter = new Waiter();
         waiting.incrementAndGet();
         boolean interrupted = false;
+        Lease extra = null;
         try {
             queue.add(waiter);
             serve();
+            long generation = factory.latestGeneration();
             while (waiter.get() == null && !closed) {
                 long left = nanos - (System.nanoTime() - begun);
                 if (left <= 0) {
                     break;
                 }
-                LockSupport.parkNanos(this, left);
+                if (factory.latestGeneration() > generation && (extra = extra()) != null) {
+                    break;
+                }
+                LockSupport.parkNanos(this, Math.min(left, LOOK_NANOS));
                 // As in a native: whoever interrupts sees it afterwards.
                 interrupted |= Thread.interrupted();
             }
@@ -155,7 +175,14 @@ final class Shelf {
         }
         Lease lease = waiter.getAndSet(GONE);
         long waited = System.nanoTime() - begun;
-        counters.waited(waited, lease == null);
+        counters.waited(waited, lease == null && extra == null);
+        if (extra != null) {
+            queue.remove(waiter);
+            if (lease != null) {
+                give(lease);
+            }
+            return extra;
+        }
         if (lease != null) {
             return lease.isOpen() ? lease : open(lease, timeoutMs - waited / 1_000_000);
         }
@@ -168,8 +195,23 @@ final class Shelf {
                 + " close handles sooner, or raise max_size");
     }
 
+    /**
+     * After a switch those who keep handles of the old master stand in nobody's way: the native pool has as many
+     * connections to the new one, and gives this one beside the shelf. Null when there is none at once.
+     */
+    private Lease extra() {
+        Lease extra = Lease.loose(factory);
+        try {
+            extra.open(0);
+            counters.gaveExtra();
+            return extra;
+        } catch (SwitchmasterException none) {
+            return null;
+        }
+    }
+
     /** In the place of a lease: this waiter takes none any more. */
-    private static final Lease GONE = new Lease(null);
+    private static final Lease GONE = Lease.loose(null);
 
     /** Puts a lease back. */
     void give(Lease lease) {

@@ -79,7 +79,7 @@ public record Stats(
         long[] waited = shelf.counters().read();
         return new Stats(
                 of[0], of[1] + standing, Math.max(0, of[2] - standing), of[3] + shelf.waiting(), of[4], of[5],
-                uses, of[7] + waited[0], of[8] + waited[1] / 1_000, of[9] + waited[2], waited[3],
+                uses + waited[4], of[7] + waited[0], of[8] + waited[1] / 1_000, of[9] + waited[2], waited[3],
                 of[11], of[12], of[13], of[14], of[15], of[16], of[17], of[18], of[19], of[20], of[21], of[22]);
     }
 }

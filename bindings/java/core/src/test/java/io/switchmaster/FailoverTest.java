@@ -106,6 +106,29 @@ final class FailoverTest {
     }
 
     @Test
+    void whoever_keeps_handles_of_the_old_master_stands_in_nobodys_way() {
+        try (Sandbox sandbox = Sandbox.start();
+                Factory factory = Factory.open(sandbox.url() + "?max_size=2&get_timeout=60s");
+                Workers workers = new Workers()) {
+            Handle one = factory.get();
+            Handle two = factory.get();
+            AtomicLong served = new AtomicLong();
+            workers.start(() -> {
+                try (Handle handle = factory.get()) {
+                    served.set(handle.generation());
+                }
+            });
+            Sandbox.await("it waits", () -> factory.stats().waiting() == 1);
+            sandbox.failover();
+            awaitSwitch(factory, 1);
+            Sandbox.await("it is served, and nobody has closed a handle", () -> served.get() == 2);
+            one.close();
+            two.close();
+            Sandbox.await("all have come back", () -> factory.stats().inUse() == 0);
+        }
+    }
+
+    @Test
     void a_planned_failover_loses_nothing_and_shows_no_error() {
         try (Sandbox sandbox = Sandbox.start();
                 Factory factory = Factory.open(sandbox.url());
