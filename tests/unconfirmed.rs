@@ -265,6 +265,7 @@ fn a_promoted_replica_that_dies_unconfirmed_is_replaced_by_the_next_choice() {
     let load = Load::begin(&factory, 4);
     let mut story = Story::of(&factory);
     let old = cluster.kill_master().unwrap();
+    let killed = Instant::now();
     let (switched, _) = story.switched(2);
     let promoted = node(&cluster, &to(&switched));
     promoted.kill().unwrap();
@@ -285,7 +286,10 @@ fn a_promoted_replica_that_dies_unconfirmed_is_replaced_by_the_next_choice() {
     let tally = load.end();
     let lost = tally.lost(&cluster.master().unwrap());
     assert!(lost.len() as u64 <= commands, "{} of {commands} commands", tally.describe(&lost));
-    assert!(lost.iter().all(|write| write.generation == 2), "{}", tally.describe(&lost));
+    // Or they were the last ones of a master that died before a replica had them.
+    let last_words = killed - Duration::from_millis(50);
+    let explained = lost.iter().all(|write| write.generation == 2 || write.at >= last_words);
+    assert!(explained, "{}", tally.describe(&lost));
     assert_eq!(factory.stats().overruled_commands, commands);
     assert_fresh(&factory, &cluster);
 }

@@ -297,8 +297,11 @@ impl Facts {
 
     /// For something to come.
     fn waits(&mut self, blocking: Option<Blocking>) {
-        self.recallable |= blocking.is_some() && !self.state.multi;
-        self.blocks(blocking);
+        // In a transaction it does not wait.
+        if !self.state.multi {
+            self.recallable |= blocking.is_some();
+            self.blocks(blocking);
+        }
     }
 
     fn blocks(&mut self, blocking: Option<Blocking>) {

@@ -28,7 +28,8 @@ impl Connection {
         if !self.gate.is_still_open() || (rests && !(self.clean && self.link.decoder.is_empty())) {
             return Readiness::Elsewhere;
         }
-        let fits = (rests && bytes <= ROOM) || self.is_now(Interest::Write);
+        // What is longer may wait in its midst.
+        let fits = bytes <= ROOM && (rests || self.is_now(Interest::Write));
         if fits { Readiness::Ready } else { Readiness::Elsewhere }
     }
 

@@ -51,7 +51,8 @@ impl Poller {
 
     /// Waits for tokens, and writes them there; how many, the bell's not counted.
     fn wait(&self, tokens: &mut [u64], timeout: Timespec) -> Result<usize, Errno> {
-        let mut events = Vec::with_capacity(tokens.len() + 1);
+        // No more than can be told: what has fired once would not fire again.
+        let mut events = Vec::with_capacity(tokens.len());
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout))
         {
             Ok(_) => {}
@@ -64,11 +65,10 @@ impl Poller {
                 BELL => {
                     let _ = read(&self.bell, &mut [0u8; 8]);
                 }
-                token if count < tokens.len() => {
+                token => {
                     tokens[count] = token;
                     count += 1;
                 }
-                _ => {}
             }
         }
         Ok(count)
@@ -157,4 +157,50 @@ extern "system" fn Java_io_switchmaster_Native_pollerClose(
         // SAFETY: `pollerOpen` gave this address, and Java closes it once, and last.
         drop(unsafe { Box::from_raw(number::<Poller>(poller)) });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        io::Write,
+        os::{fd::AsFd, unix::net::UnixStream},
+    };
+
+    use super::*;
+
+    const SOON: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+    #[test]
+    fn each_that_is_ready_is_told_once_however_many_there_are() {
+        let poller = Poller::open().expect("a poller");
+        let mut pairs: Vec<_> = (0..300).map(|_| UnixStream::pair().expect("a pair")).collect();
+        for (token, (ours, theirs)) in pairs.iter_mut().enumerate() {
+            theirs.write_all(b"!").expect("it is written");
+            poller.arm(ours.as_fd(), token as u64).expect("it is armed");
+        }
+        let mut told = Vec::new();
+        while told.len() < pairs.len() {
+            let mut tokens = [0; 256];
+            let count = poller.wait(&mut tokens, SOON).expect("it waits");
+            assert!(count > 0, "only {} of {} were told", told.len(), pairs.len());
+            told.extend_from_slice(&tokens[..count]);
+        }
+        let each: BTreeSet<u64> = told.iter().copied().collect();
+        assert_eq!((each.len(), told.len()), (pairs.len(), pairs.len()));
+        assert_eq!(poller.wait(&mut [0; 1], Timespec { tv_sec: 0, tv_nsec: 0 }), Ok(0), "once");
+    }
+
+    #[test]
+    fn one_that_ended_is_told_and_the_bell_is_no_token() {
+        let poller = Poller::open().expect("a poller");
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        poller.arm(ours.as_fd(), 7).expect("it is armed");
+        write(&poller.bell, &1u64.to_ne_bytes()).expect("it rings");
+        let mut tokens = [0; 4];
+        assert_eq!(poller.wait(&mut tokens, SOON), Ok(0));
+        drop(theirs);
+        assert_eq!(poller.wait(&mut tokens, SOON), Ok(1));
+        assert_eq!(tokens[0], 7);
+    }
 }

@@ -1,7 +1,10 @@
 package io.switchmaster;
 
+import java.lang.ref.Reference;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,10 +32,10 @@ final class EventPump {
         listeners.add(listener);
         if (thread == null) {
             // From here on events are kept.
-            Native.factoryNextEvent(factory, 0, new Fault().address());
-            thread = new Thread(this::run, "switchmaster-events-" + name);
-            thread.setDaemon(true);
-            thread.start();
+            Fault fault = new Fault();
+            Native.factoryNextEvent(factory, 0, fault.address());
+            Reference.reachabilityFence(fault);
+            thread = Daemon.start("switchmaster-events-" + name, this::run);
         }
     }
 
@@ -64,11 +67,21 @@ final class EventPump {
         while (true) {
             byte[] event = Native.factoryNextEvent(factory, TURN_MS, fault.address());
             if (event != null) {
-                tell(Event.read(event));
-            } else if (fault.kind() != ErrorKind.NOTHING) {
-                // The factory is closed.
+                tell(event);
+            } else if (fault.kind() == ErrorKind.CLOSED || fault.kind() == ErrorKind.DEAD) {
                 return;
+            } else if (fault.kind() != ErrorKind.NOTHING) {
+                LOG.warn("the events of {} cannot be fetched", name, fault.exception());
+                LockSupport.parkNanos(TimeUnit.SECONDS.toNanos(1));
             }
+        }
+    }
+
+    private void tell(byte[] bytes) {
+        try {
+            tell(Event.read(bytes));
+        } catch (RuntimeException unreadable) {
+            LOG.warn("an event of {} cannot be read", name, unreadable);
         }
     }
 
@@ -76,7 +89,7 @@ final class EventPump {
         for (EventListener listener : listeners) {
             try {
                 listener.onEvent(event);
-            } catch (RuntimeException failed) {
+            } catch (RuntimeException | AssertionError | LinkageError failed) {
                 LOG.warn("a listener failed at the event {}", event, failed);
             }
         }

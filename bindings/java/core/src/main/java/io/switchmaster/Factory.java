@@ -45,6 +45,9 @@ public final class Factory implements AutoCloseable {
     private final Housekeeper.Watched watched;
     private final AtomicBoolean closed = new AtomicBoolean();
 
+    /** The housekeeper's. */
+    private long servedGeneration;
+
     /** What JMX shows; null when it shows nothing. */
     private PoolBean bean;
 
@@ -166,8 +169,10 @@ public final class Factory implements AutoCloseable {
      * @throws SwitchmasterException as {@link #get()}
      */
     public Lease lease(long timeoutMs) {
+        // Made first: when there is no memory for it, nothing was taken.
+        Throwable place = place();
         Lease lease = shelf.take(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
-        lease.noteUse(leaks == null ? null : new Throwable("the handle was taken here"));
+        lease.noteUse(place);
         return lease;
     }
 
@@ -179,11 +184,16 @@ public final class Factory implements AutoCloseable {
      * @throws SwitchmasterException as {@link #get()}
      */
     public Lease leaseIfFree(long timeoutMs) {
+        Throwable place = place();
         Lease lease = shelf.takeFree(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
         if (lease != null) {
-            lease.noteUse(leaks == null ? null : new Throwable("the handle was taken here"));
+            lease.noteUse(place);
         }
         return lease;
+    }
+
+    private Throwable place() {
+        return leaks == null ? null : new Throwable("the handle was taken here");
     }
 
     /**
@@ -465,6 +475,17 @@ public final class Factory implements AutoCloseable {
 
     long number() {
         return number;
+    }
+
+    /** Once a second. */
+    void lookAfter(boolean returnsIdle) {
+        lookForLeaks();
+        long now = latestGeneration();
+        // What stands there belongs to a master that was replaced, and is counted by nobody.
+        if (returnsIdle || now != servedGeneration) {
+            servedGeneration = now;
+            shelf.returnIdle();
+        }
     }
 
     void lookForLeaks() {

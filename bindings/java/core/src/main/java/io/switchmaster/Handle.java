@@ -166,11 +166,15 @@ public final class Handle implements AutoCloseable {
     /** For logs. Blocks never. */
     @Override
     public String toString() {
-        int now = (int) STATE.getVolatile(this);
-        if (now == CLOSED) {
-            return "Handle{" + lease.factory.name() + ", closed}";
+        String name = "Handle{" + lease.factory.name();
+        // As its user for a moment: to look on while another one uses it would be in that one's way.
+        if (STATE.compareAndSet(this, FREE, IN_USE)) {
+            try {
+                return name + ", generation " + lease.generation() + "}";
+            } finally {
+                end();
+            }
         }
-        return "Handle{" + lease.factory.name() + ", generation " + lease.generation()
-                + (now == IN_USE ? ", in use}" : "}");
+        return name + ((int) STATE.getVolatile(this) == CLOSED ? ", closed}" : ", in use}");
     }
 }

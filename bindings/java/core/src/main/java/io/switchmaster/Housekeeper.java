@@ -50,9 +50,8 @@ final class Housekeeper {
         synchronized (LOCK) {
             FACTORIES.add(watched);
             if (thread == null) {
-                thread = new Thread(Housekeeper::run, "switchmaster-housekeeper");
-                thread.setDaemon(true);
-                thread.start();
+                // It waits for the lock first, and finds itself there.
+                thread = Daemon.start("switchmaster-housekeeper", Housekeeper::run);
             }
         }
         return watched;
@@ -72,20 +71,34 @@ final class Housekeeper {
     private static void run() {
         for (int turn = 1; await(); turn++) {
             for (Factory factory : factories()) {
-                factory.lookForLeaks();
-                if (turn % IDLE_TURNS == 0) {
-                    factory.shelf().returnIdle();
-                }
+                boolean idle = turn % IDLE_TURNS == 0;
+                survive(() -> factory.lookAfter(idle));
             }
             for (Reference<?> lost = LOST.poll(); lost != null; lost = LOST.poll()) {
                 Watched watched = (Watched) lost;
-                LOG.warn("the factory {} was never closed, and nobody has it any more; it is closed now",
-                        watched.name);
-                if (watched.bean != null) {
-                    watched.bean.unregister();
-                }
-                Native.factoryClose(watched.number);
+                survive(() -> close(watched));
                 remove(watched);
+            }
+        }
+    }
+
+    private static void close(Watched watched) {
+        Native.factoryClose(watched.number);
+        LOG.warn("the factory {} was never closed, and nobody has it any more; it is closed now", watched.name);
+        if (watched.bean != null) {
+            watched.bean.unregister();
+        }
+    }
+
+    /** One factory's trouble, a log that fails or no memory, is not that of the others. */
+    private static void survive(Runnable work) {
+        try {
+            work.run();
+        } catch (Throwable failed) {
+            try {
+                LOG.warn("looking after a factory failed", failed);
+            } catch (Throwable logFails) {
+                // There is nobody left to tell.
             }
         }
     }

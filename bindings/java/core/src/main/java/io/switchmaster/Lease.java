@@ -175,7 +175,25 @@ public final class Lease {
     void close() {
         long number = handle;
         handle = 0;
+        // Whoever waits for it is told, and releases it when it is in a native just now.
+        sleeper.nudge();
         Native.handleRelease(number);
+    }
+
+    /**
+     * After a native: a handle that was let go of meanwhile could not be released, for it was in use.
+     *
+     * @param number the handle that was used
+     */
+    private void settle(long number) {
+        if (handle != number) {
+            Native.handleRelease(number);
+        }
+    }
+
+    private SwitchmasterException letGo() {
+        return new SwitchmasterException(ErrorKind.DEAD, Outcome.UNKNOWN,
+                "another thread gave this connection back while a reply was awaited on it");
     }
 
     /** It will not be used again. */
@@ -312,16 +330,18 @@ public final class Lease {
     }
 
     private void sendAlone(byte[] bytes, int from, int length) {
-        int status = Threads.isVirtual() && sendWaits(length)
-                ? SlowLane.call(() -> Native.handleSend(handle, bytes, from, length, err))
-                : Native.handleSend(handle, bytes, from, length, err);
+        long number = handle;
+        int status = Threads.isVirtual() && sendWaits(number, length)
+                ? SlowLane.call(() -> Native.handleSend(number, bytes, from, length, err))
+                : Native.handleSend(number, bytes, from, length, err);
+        settle(number);
         if (status != 0) {
             throw fault.exception();
         }
     }
 
-    private boolean sendWaits(int length) {
-        return Native.handleSendWaits(handle, length, err) != 0;
+    private boolean sendWaits(long number, int length) {
+        return Native.handleSendWaits(number, length, err) != 0;
     }
 
     /**
@@ -345,9 +365,11 @@ public final class Lease {
         if (shared != null) {
             return receiveShared(shared, into, from, length);
         }
-        int received = Threads.isVirtual() && receiveWaits()
-                ? SlowLane.call(() -> Native.handleReceive(handle, into, from, length, err))
-                : Native.handleReceive(handle, into, from, length, err);
+        long number = handle;
+        int received = Threads.isVirtual() && receiveWaits(number)
+                ? SlowLane.call(() -> Native.handleReceive(number, into, from, length, err))
+                : Native.handleReceive(number, into, from, length, err);
+        settle(number);
         if (received < 0) {
             throw fault.exception();
         }
@@ -357,23 +379,29 @@ public final class Lease {
     /** As {@link #receive}, while another thread may send: it waits with nothing held. */
     private int receiveShared(ReentrantLock shared, byte[] into, int from, int length) {
         boolean readable = false;
+        long number = handle;
         while (true) {
             long waits;
             boolean armed;
             shared.lock();
             try {
-                waits = Native.handleReceiveWaits(handle, err);
+                waits = Native.handleReceiveWaits(number, err);
                 // Behind the fence, what has come waits in the native for the fence to end.
                 if (waits <= 0 || (waits == 1 && readable)) {
-                    int received = Native.handleReceive(handle, into, from, length, err);
+                    int received = Native.handleReceive(number, into, from, length, err);
+                    settle(number);
                     if (received < 0) {
                         throw fault.exception();
                     }
                     return received;
                 }
-                armed = sleeper.arm(Native.handleDescriptor(handle));
+                armed = sleeper.arm(Native.handleDescriptor(number));
             } finally {
                 shared.unlock();
+            }
+            // After it is armed: whoever lets go of it later nudges.
+            if (handle != number) {
+                throw letGo();
             }
             long millis = waits == 1 || !armed ? TURN_MS : waits - 1;
             readable = sleeper.sleep(millis);
@@ -385,15 +413,20 @@ public final class Lease {
      *
      * @return whether it has to
      */
-    private boolean receiveWaits() {
+    private boolean receiveWaits(long number) {
         while (true) {
-            long waits = Native.handleReceiveWaits(handle, err);
+            long waits = Native.handleReceiveWaits(number, err);
             if (waits <= 1) {
                 return waits == 1;
             }
-            if (!sleeper.await(Native.handleDescriptor(handle), waits - 1)) {
+            if (!sleeper.arm(Native.handleDescriptor(number))) {
                 return true;
             }
+            // After it is armed: whoever lets go of it later nudges.
+            if (handle != number) {
+                throw letGo();
+            }
+            sleeper.sleep(waits - 1);
         }
     }
 
@@ -434,7 +467,8 @@ public final class Lease {
         if (Threads.isVirtual()) {
             return reader.of(exchangeInParts(length, replies));
         }
-        long received = Native.handleExchange(handle, address, length, address, direct.capacity(), err);
+        long number = handle;
+        long received = Native.handleExchange(number, address, length, address, direct.capacity(), err);
         Reference.reachabilityFence(direct);
         if (received < 0) {
             throw fault.exception();
@@ -448,34 +482,48 @@ public final class Lease {
         return reader.of(Native.view(direct.getLong(0), received));
     }
 
-    /** The same, for a virtual thread, which waits here and not in the native. */
+    /**
+     * The same, for a virtual thread, which waits here and not in the native. What is not read to its end for
+     * want of memory, or of a thread, costs the connection: its rest would be the next command's reply.
+     */
     private ByteBuffer exchangeInParts(int length, int replies) {
-        int status = sendWaits(length)
-                ? SlowLane.call(() -> Native.handleSendDirect(handle, address, length, err))
-                : Native.handleSendDirect(handle, address, length, err);
-        if (status != 0) {
-            throw fault.exception();
-        }
-        RespReader.Frames frames = new RespReader.Frames(replies);
-        ByteBuffer direct = memory.clear();
-        while (!frames.areComplete(direct)) {
-            if (!direct.hasRemaining()) {
-                if (direct.capacity() == Integer.MAX_VALUE - 8) {
-                    throw tooLong(Integer.MAX_VALUE);
+        boolean rests = false;
+        try {
+            long number = handle;
+            int status = sendWaits(number, length)
+                    ? SlowLane.call(() -> Native.handleSendDirect(number, address, length, err))
+                    : Native.handleSendDirect(number, address, length, err);
+            RespReader.Frames frames = new RespReader.Frames(replies);
+            ByteBuffer direct = memory.clear();
+            while (status >= 0 && !frames.areComplete(direct)) {
+                if (!direct.hasRemaining()) {
+                    direct = memory(larger(direct.capacity()));
                 }
-                direct = memory((int) Math.min(2L * direct.capacity(), Integer.MAX_VALUE - 8));
+                long into = address + direct.position();
+                int room = direct.remaining();
+                status = receiveWaits(number)
+                        ? SlowLane.call(() -> Native.handleReceiveDirect(number, into, room, err))
+                        : Native.handleReceiveDirect(number, into, room, err);
+                direct.position(direct.position() + Math.max(0, status));
             }
-            long into = address + direct.position();
-            int room = direct.remaining();
-            int received = receiveWaits()
-                    ? SlowLane.call(() -> Native.handleReceiveDirect(handle, into, room, err))
-                    : Native.handleReceiveDirect(handle, into, room, err);
-            if (received < 0) {
+            // After a failure nothing is under way any more, says the native.
+            rests = true;
+            if (status < 0) {
                 throw fault.exception();
             }
-            direct.position(direct.position() + received);
+            return direct.flip();
+        } finally {
+            if (!rests) {
+                close();
+            }
         }
-        return direct.flip();
+    }
+
+    private static int larger(int capacity) {
+        if (capacity == Integer.MAX_VALUE - 8) {
+            throw tooLong(Integer.MAX_VALUE);
+        }
+        return (int) Math.min(2L * capacity, Integer.MAX_VALUE - 8);
     }
 
     private static SwitchmasterException tooLong(long bytes) {

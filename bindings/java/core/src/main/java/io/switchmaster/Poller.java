@@ -57,19 +57,6 @@ final class Poller {
         }
 
         /**
-         * Waits until the descriptor is readable, at most for so long. It may return early.
-         *
-         * @return false when no poller can be had, and the caller has to wait in another way
-         */
-        boolean await(int descriptor, long millis) {
-            if (!arm(descriptor)) {
-                return false;
-            }
-            sleep(millis);
-            return true;
-        }
-
-        /**
          * Has itself woken when the descriptor is readable; {@link #sleep} waits for that.
          *
          * @return false when no poller can be had
@@ -147,9 +134,7 @@ final class Poller {
                 return null;
             }
             Poller poller = new Poller(number);
-            Thread thread = new Thread(poller::run, "switchmaster-poller");
-            thread.setDaemon(true);
-            thread.start();
+            Daemon.start("switchmaster-poller", poller::run);
             current = poller;
             return poller;
         }

@@ -232,10 +232,11 @@ final class RespReader {
 
         /** Whether so many replies lie before the buffer's position. */
         boolean areComplete(ByteBuffer buffer) {
-            while (replies > 0 && step(buffer)) {
+            while (at < buffer.position() && step(buffer)) {
                 // It has come a frame further.
             }
-            return replies == 0;
+            // What was begun behind the last reply, unasked, is read to its end as well.
+            return replies <= 0 && depth == 0 && at == buffer.position();
         }
 
         private boolean step(ByteBuffer buffer) {

@@ -8,6 +8,8 @@ final class RespWriter {
     /** A number of 32 bits, with what stands around it. */
     private static final int FRAMING = 16;
 
+    private static final String SUBSCRIBE = "SUBSCRIBE";
+
     private byte[] out;
     private int at;
 
@@ -37,6 +39,9 @@ final class RespWriter {
         if (words.length == 0) {
             throw noWord();
         }
+        if (words[0] != null && words[0].length >= SUBSCRIBE.length()) {
+            checkName(new String(words[0], StandardCharsets.ISO_8859_1));
+        }
         long size = FRAMING;
         for (byte[] word : words) {
             if (word == null) {
@@ -59,6 +64,9 @@ final class RespWriter {
     void write(String[] words) {
         if (words.length == 0) {
             throw noWord();
+        }
+        if (words[0] != null && words[0].length() >= SUBSCRIBE.length()) {
+            checkName(words[0]);
         }
         long size = FRAMING;
         for (String word : words) {
@@ -85,6 +93,15 @@ final class RespWriter {
             place = lineEnd(to, place);
         }
         at = place;
+    }
+
+    /** All six commands of subscriptions end so. What answers them is no reply. */
+    private static void checkName(String name) {
+        int before = name.length() - SUBSCRIBE.length();
+        if (before <= 3 && name.regionMatches(true, before, SUBSCRIBE, 0, SUBSCRIBE.length())) {
+            throw SwitchmasterException.argument(
+                    name + " is not for a handle, whose commands have one reply each; subscribe by way of Jedis");
+        }
     }
 
     private static byte[][] encoded(String[] words) {

@@ -21,9 +21,7 @@ final class SlowLane {
     private SlowLane() {}
 
     private static Thread thread(Runnable work) {
-        Thread thread = new Thread(work, "switchmaster-waiter-" + COUNT.incrementAndGet());
-        thread.setDaemon(true);
-        return thread;
+        return Daemon.make("switchmaster-waiter-" + COUNT.incrementAndGet(), work);
     }
 
     /** Runs a call that may block, and waits for its end without holding a carrier. */

@@ -75,7 +75,8 @@ public record Stats(
             uses += lease.uses();
         }
         // What stands on the shelf is out to the native pool, and idle to everybody else.
-        long standing = shelf.count(Lease.IDLE);
+        // What belongs to a master that was replaced is out to nobody.
+        long standing = Math.min(shelf.count(Lease.IDLE), of[2]);
         long[] waited = shelf.counters().read();
         return new Stats(
                 of[0], of[1] + standing, Math.max(0, of[2] - standing), of[3] + shelf.waiting(), of[4], of[5],

@@ -136,6 +136,12 @@ final class MisuseTest {
                     assertThrows(SwitchmasterException.class, () -> redis.command("GET", null)).kind());
             assertEquals(ErrorKind.INVALID_CONFIG,
                     assertThrows(SwitchmasterException.class, () -> redis.command("MONITOR")).kind());
+            for (String name : new String[] {"subscribe", "PSUBSCRIBE", "sunsubscribe"}) {
+                assertEquals(ErrorKind.ARGUMENT,
+                        assertThrows(SwitchmasterException.class, () -> redis.command(name, "x")).kind());
+                assertEquals(ErrorKind.ARGUMENT, assertThrows(SwitchmasterException.class,
+                        () -> redis.pipeline().command(name.getBytes(), "x".getBytes())).kind());
+            }
             assertEquals("PONG", redis.command("PING").asString());
         }
     }

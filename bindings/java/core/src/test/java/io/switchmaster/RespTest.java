@@ -160,6 +160,18 @@ final class RespTest {
     }
 
     @Test
+    void what_begins_behind_the_last_reply_is_awaited_to_its_end() {
+        ByteBuffer coming = ByteBuffer.allocateDirect(100);
+        RespReader.Frames frames = new RespReader.Frames(1);
+        coming.put("+OK\r\n>2\r\n+inva".getBytes(StandardCharsets.UTF_8));
+        assertFalse(frames.areComplete(coming));
+        coming.put("lidate\r\n".getBytes(StandardCharsets.UTF_8));
+        assertFalse(frames.areComplete(coming));
+        coming.put("*0\r\n".getBytes(StandardCharsets.UTF_8));
+        assertTrue(frames.areComplete(coming));
+    }
+
+    @Test
     void commands_are_written_as_servers_read_them() {
         RespWriter writer = new RespWriter(4);
         writer.write(new String[] {"SET", "schlüssel", "v".repeat(123)});

@@ -173,6 +173,33 @@ final class VirtualThreadsTest {
     }
 
     @Test
+    void one_whose_connection_is_given_back_by_another_thread_wakes() {
+        try (Sandbox sandbox = Sandbox.start();
+                Factory factory = Factory.open(sandbox.url());
+                Workers workers = new Workers(VirtualThreads.factory())) {
+            Lease lease = factory.lease(-1);
+            ConcurrentLinkedQueue<SwitchmasterException> woken = new ConcurrentLinkedQueue<>();
+            workers.start(() -> {
+                byte[] command = "*3\r\n$5\r\nBLPOP\r\n$7\r\nnothing\r\n$1\r\n0\r\n".getBytes();
+                lease.send(command, 0, command.length);
+                try {
+                    lease.receive(new byte[10], 0, 10);
+                } catch (SwitchmasterException failure) {
+                    woken.add(failure);
+                }
+            });
+            Sandbox.await("it blocks", () -> sandbox.ask(sandbox.firstMaster(), "INFO", "clients")
+                    .contains("blocked_clients:1"));
+            lease.release();
+            Sandbox.await("it is awake", () -> woken.size() == 1);
+            assertEquals(ErrorKind.DEAD, woken.peek().kind(), woken.peek().getMessage());
+            assertEquals(Outcome.UNKNOWN, woken.peek().outcome());
+            assertEquals("PONG", factory.run(redis -> redis.command("PING")).asString());
+            Sandbox.await("nothing is out", () -> factory.stats().inUse() == 0);
+        }
+    }
+
+    @Test
     void one_that_is_interrupted_gets_its_reply_and_sees_it_afterwards() {
         try (Sandbox sandbox = Sandbox.start();
                 Factory factory = Factory.open(sandbox.url());

@@ -83,11 +83,11 @@ abstract class LeasePool extends Pool<Jedis> {
             throw none(new SwitchmasterException(ErrorKind.POOL_TIMEOUT, Outcome.NOT_SENT, "all " + getMaxTotal()
                     + " connections are in use, and blockWhenExhausted is false", null));
         }
-        LeasedConnection connection = LeasedConnection.of(lease);
         try {
-            return connection.jedis();
-        } catch (RuntimeException failed) {
-            connection.close();
+            return LeasedConnection.of(lease).jedis();
+        } catch (RuntimeException | Error failed) {
+            lease.attach(null);
+            lease.release();
             throw failed;
         }
     }

@@ -86,8 +86,9 @@ final class LeasedConnection extends Connection {
                 || command == SSUBSCRIBE) {
             link.share();
         }
-        super.sendCommand(arguments);
+        // Before, as it may fail in its midst.
         link.sent();
+        super.sendCommand(arguments);
     }
 
     @Override

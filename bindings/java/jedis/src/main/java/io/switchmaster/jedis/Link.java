@@ -6,6 +6,7 @@ import io.switchmaster.Lease;
 import io.switchmaster.SwitchmasterException;
 import java.net.Socket;
 import java.net.SocketException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import redis.clients.jedis.JedisSocketFactory;
 import redis.clients.jedis.exceptions.JedisConnectionException;
 
@@ -17,7 +18,7 @@ final class Link implements JedisSocketFactory {
     private final Lease lease;
 
     /** Whether somebody has it. Written before the lease is given back, and read after it is taken. */
-    private boolean open;
+    private final AtomicBoolean open = new AtomicBoolean();
 
     /** Whether the next socket needs another connection, with nothing of the last one's under way. */
     private boolean anew;
@@ -59,17 +60,17 @@ final class Link implements JedisSocketFactory {
     }
 
     void checkOpen() {
-        if (!open) {
+        if (!open.get()) {
             throw Failures.givenBack();
         }
     }
 
     boolean isOpen() {
-        return open;
+        return open.get();
     }
 
     void open() {
-        open = true;
+        open.set(true);
     }
 
     void sent() {
@@ -107,7 +108,10 @@ final class Link implements JedisSocketFactory {
 
     /** Gives the lease back; with what is on it for the next user, or without when it is not fit for that. */
     void giveBack(boolean broken) {
-        open = false;
+        if (!open.compareAndSet(true, false)) {
+            // Another thread is just doing it.
+            return;
+        }
         if (broken || owed != 0) {
             if (socket != null) {
                 socket.end();
