@@ -191,7 +191,12 @@ public final class Lease {
         }
     }
 
-    private SwitchmasterException letGo() {
+    /** Why a native failed on this handle. */
+    private SwitchmasterException failure(long number) {
+        return handle == number ? fault.exception() : letGo();
+    }
+
+    private static SwitchmasterException letGo() {
         return new SwitchmasterException(ErrorKind.DEAD, Outcome.UNKNOWN,
                 "another thread gave this connection back while a reply was awaited on it");
     }
@@ -336,7 +341,7 @@ public final class Lease {
                 : Native.handleSend(number, bytes, from, length, err);
         settle(number);
         if (status != 0) {
-            throw fault.exception();
+            throw failure(number);
         }
     }
 
@@ -371,7 +376,7 @@ public final class Lease {
                 : Native.handleReceive(number, into, from, length, err);
         settle(number);
         if (received < 0) {
-            throw fault.exception();
+            throw failure(number);
         }
         return received;
     }
@@ -391,7 +396,7 @@ public final class Lease {
                     int received = Native.handleReceive(number, into, from, length, err);
                     settle(number);
                     if (received < 0) {
-                        throw fault.exception();
+                        throw failure(number);
                     }
                     return received;
                 }
@@ -488,8 +493,8 @@ public final class Lease {
      */
     private ByteBuffer exchangeInParts(int length, int replies) {
         boolean rests = false;
+        long number = handle;
         try {
-            long number = handle;
             int status = sendWaits(number, length)
                     ? SlowLane.call(() -> Native.handleSendDirect(number, address, length, err))
                     : Native.handleSendDirect(number, address, length, err);
@@ -509,11 +514,11 @@ public final class Lease {
             // After a failure nothing is under way any more, says the native.
             rests = true;
             if (status < 0) {
-                throw fault.exception();
+                throw failure(number);
             }
             return direct.flip();
         } finally {
-            if (!rests) {
+            if (!rests && handle == number) {
                 close();
             }
         }

@@ -86,7 +86,8 @@ final class LeasedConnection extends Connection {
                 || command == SSUBSCRIBE) {
             link.share();
         }
-        // Before, as it may fail in its midst.
+        // A new socket begins to count anew. Before the command goes, as that may fail in its midst.
+        connect();
         link.sent();
         super.sendCommand(arguments);
     }
