@@ -39,7 +39,7 @@ static int send_readiness(swm_handle *handle, size_t len)
 
 static void a_stream_passes_in_pieces_of_any_size(const char *url)
 {
-    swm_factory *factory = open_with(url, "");
+    swm_factory *factory = open_factory(url);
     swm_handle *handle = get(factory);
     sends(handle, "*2\r\n$4\r\nEC");
     NUMBER(swm_handle_is_clean(handle), 0);
@@ -98,7 +98,7 @@ static void the_time_that_is_left_is_told_and_over_then(const char *url)
 
 static void nothing_is_received_where_nothing_is_to_come(const char *url)
 {
-    swm_factory *factory = open_with(url, "");
+    swm_factory *factory = open_factory(url);
     swm_handle *handle = get(factory);
     uint64_t timeout_ms = 0;
     char byte;
@@ -115,7 +115,7 @@ static void nothing_is_received_where_nothing_is_to_come(const char *url)
 
 static void a_handle_with_state_is_not_clean(const char *url)
 {
-    swm_factory *factory = open_with(url, "");
+    swm_factory *factory = open_factory(url);
     swm_handle *handle = get(factory);
     NUMBER(swm_handle_is_clean(handle), 1);
     run(handle, "SELECT 1");
