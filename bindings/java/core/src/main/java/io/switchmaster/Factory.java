@@ -104,7 +104,14 @@ public final class Factory implements AutoCloseable {
     static Factory open(Options options, String name) {
         // Leaks are found up here: the native library would take what stands on the shelf for one.
         long leakAfterMs = options.millis("leak_after");
-        return new Factory(options.openWithout("leak_after"), options, name, leakAfterMs);
+        long number = options.openWithout("leak_after");
+        try {
+            return new Factory(number, options, name, leakAfterMs);
+        } catch (RuntimeException | Error failed) {
+            // No memory, or no thread: nobody else knows of it.
+            Native.factoryClose(number);
+            throw failed;
+        }
     }
 
     /** What is seen of it from outside begins, before anybody has it. */

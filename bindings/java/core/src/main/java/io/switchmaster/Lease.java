@@ -256,15 +256,6 @@ public final class Lease {
     }
 
     /**
-     * Whether somebody has taken it. What was given back is not to be used.
-     *
-     * @return false between two uses
-     */
-    public boolean isTaken() {
-        return state == TAKEN;
-    }
-
-    /**
      * From now until the release, one thread may wait for what comes while another one sends: for connections
      * that are subscribed. The one that waits does so outside the native library, so a message takes some
      * microseconds longer.

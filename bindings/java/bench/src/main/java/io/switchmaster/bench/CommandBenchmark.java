@@ -51,7 +51,7 @@ public class CommandBenchmark {
         switch (row) {
             case "stock-pool":
                 JedisPool pool = new JedisPool("127.0.0.1", server.port());
-                Consumer<Jedis> work = Rows.jedis(what);
+                Consumer<Jedis> work = Case.jedis(what);
                 operation = () -> {
                     try (Jedis jedis = pool.getResource()) {
                         work.accept(jedis);
@@ -61,7 +61,7 @@ public class CommandBenchmark {
                 break;
             case "stock-client":
                 RedisClient client = RedisClient.create("127.0.0.1", server.port());
-                Consumer<RedisClient> unified = Rows.client(what);
+                Consumer<RedisClient> unified = Case.client(what);
                 operation = () -> unified.accept(client);
                 closes = client;
                 break;

@@ -17,7 +17,7 @@ enum Rows {
     HELD {
         @Override
         List<Runnable> operations(Factory factory, String name, int threads) {
-            Consumer<Handle> work = ours(name);
+            Consumer<Handle> work = Case.ours(name);
             List<Runnable> operations = new ArrayList<>();
             for (int at = 0; work != null && at < threads; at++) {
                 Handle redis = factory.get();
@@ -33,7 +33,7 @@ enum Rows {
             if (name.equals("checkout")) {
                 return Collections.nCopies(threads, () -> factory.get().close());
             }
-            Consumer<Handle> work = ours(name);
+            Consumer<Handle> work = Case.ours(name);
             return work == null ? List.of() : Collections.nCopies(threads, () -> {
                 try (Handle redis = factory.get()) {
                     work.accept(redis);
@@ -45,7 +45,7 @@ enum Rows {
     JEDIS {
         @Override
         List<Runnable> operations(Factory factory, String name, int threads) {
-            Consumer<Jedis> work = jedis(name);
+            Consumer<Jedis> work = Case.jedis(name);
             SwitchmasterPool pool = new SwitchmasterPool(factory);
             List<Runnable> operations = new ArrayList<>();
             for (int at = 0; work != null && at < threads; at++) {
@@ -63,7 +63,7 @@ enum Rows {
             if (name.equals("checkout")) {
                 return Collections.nCopies(threads, () -> pool.getResource().close());
             }
-            Consumer<Jedis> work = jedis(name);
+            Consumer<Jedis> work = Case.jedis(name);
             return work == null ? List.of() : Collections.nCopies(threads, () -> {
                 try (Jedis jedis = pool.getResource()) {
                     work.accept(jedis);
@@ -80,7 +80,7 @@ enum Rows {
                 return Collections.nCopies(threads, () -> provider.getConnection().close());
             }
             RedisClient client = RedisClient.builder().connectionProvider(provider).build();
-            Consumer<RedisClient> work = client(name);
+            Consumer<RedisClient> work = Case.client(name);
             return work == null ? List.of() : Collections.nCopies(threads, () -> work.accept(client));
         }
     };
@@ -107,57 +107,6 @@ enum Rows {
         if (factory != null) {
             factory.close();
             factory = null;
-        }
-    }
-
-    static Consumer<Handle> ours(String name) {
-        switch (name) {
-            case "get":
-                return Work::get;
-            case "set":
-                return Work::set;
-            case "get1m":
-                return Work::getLong;
-            case "mget1000":
-                return Work::mget;
-            case "pipe1000":
-                return Work::pipeline;
-            default:
-                return null;
-        }
-    }
-
-    static Consumer<Jedis> jedis(String name) {
-        switch (name) {
-            case "get":
-                return Work::get;
-            case "set":
-                return Work::set;
-            case "get1m":
-                return Work::getLong;
-            case "mget1000":
-                return Work::mget;
-            case "pipe1000":
-                return Work::pipeline;
-            default:
-                return null;
-        }
-    }
-
-    static Consumer<RedisClient> client(String name) {
-        switch (name) {
-            case "get":
-                return Work::get;
-            case "set":
-                return Work::set;
-            case "get1m":
-                return Work::getLong;
-            case "mget1000":
-                return Work::mget;
-            case "pipe1000":
-                return Work::pipeline;
-            default:
-                return null;
         }
     }
 }
