@@ -84,6 +84,8 @@ struct Entry {
 struct Account {
     /// How many commands ran.
     ran: AtomicU64,
+    /// How many may run now: they are being sent, or their replies are awaited.
+    under_way: AtomicU64,
     /// The client id of the connection while it waits in a blocking command that may be called
     /// back; 0 otherwise.
     blocked: AtomicI64,
@@ -237,6 +239,21 @@ impl Gate {
         registry.ran + present.map(|entry| entry.account.ran.load(Ordering::Relaxed)).sum::<u64>()
     }
 
+    /// How many commands ran, or are on their way in a connection that has not said yet what became
+    /// of them; and whether there are such. After a retirement they soon are no more.
+    pub(crate) fn begun(&self) -> (u64, bool) {
+        let registry = self.registry.lock();
+        let (mut ran, mut under_way, mut leaves) = (registry.ran, 0, false);
+        for Entry { account, socket } in registry.slots.iter().flatten() {
+            // In this order, so that what ends meanwhile is counted twice, and not never.
+            under_way += account.under_way.load(Ordering::Acquire);
+            ran += account.ran.load(Ordering::Relaxed);
+            // The retirement did not meet its owner, and may not know yet what that one wrote.
+            leaves |= socket.strong_count() == 0;
+        }
+        (ran + under_way, under_way > 0 || leaves)
+    }
+
     /// The client ids of the connections that wait in a blocking command now and may be called
     /// back. After [`Gate::raise`] no further one begins to. Each is to be called back before the
     /// fence is lifted; later it would meet another command of the same connection.
@@ -304,10 +321,24 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// So many commands ran. A load and a store, because nobody else writes.
-    pub(crate) fn count(&self, commands: u64) {
+    /// So many commands are about to be sent. Loads and stores, because nobody else writes.
+    pub(crate) fn begins(&self, commands: u64) {
+        let under_way = self.account.under_way.load(Ordering::Relaxed);
+        self.account.under_way.store(under_way + commands, Ordering::Relaxed);
+    }
+
+    /// What was under way ran.
+    pub(crate) fn ends(&self) {
         let ran = self.account.ran.load(Ordering::Relaxed);
-        self.account.ran.store(ran + commands, Ordering::Relaxed);
+        let under_way = self.account.under_way.load(Ordering::Relaxed);
+        self.account.ran.store(ran + under_way, Ordering::Relaxed);
+        self.account.under_way.store(0, Ordering::Release);
+    }
+
+    /// Nobody will hear whether what was under way ran.
+    pub(crate) fn gives_up(&self) {
+        // With what ran before it.
+        self.account.under_way.store(0, Ordering::Release);
     }
 
     /// Waits until a command may be sent: until `deadline`, or without end. True when the gate was
@@ -449,12 +480,18 @@ mod tests {
         let gate = Arc::new(Gate::new());
         let (one, other) = (socket(), socket());
         let (first, second) = (gate.admit(&one).unwrap(), gate.admit(&other).unwrap());
-        first.count(3);
-        second.count(4);
-        second.count(1);
-        assert_eq!(gate.commands(), 8);
+        first.begins(3);
+        assert_eq!((gate.commands(), gate.begun()), (0, (3, true)));
+        first.ends();
+        second.begins(1);
+        second.begins(4);
+        second.ends();
+        assert_eq!((gate.commands(), gate.begun()), (8, (8, false)));
         drop(first);
-        assert_eq!(gate.commands(), 8);
+        second.begins(2);
+        assert_eq!((gate.commands(), gate.begun()), (8, (10, true)));
+        second.gives_up();
+        assert_eq!((gate.commands(), gate.begun()), (8, (8, false)));
     }
 
     #[test]

@@ -381,6 +381,7 @@ impl Connection {
         }
 
         self.clean = false;
+        self.admission.begins(facts.commands as u64);
         let mut sent = 0;
         let mut got = 0;
         let mut failed = false;
@@ -416,13 +417,14 @@ impl Connection {
             return Err(self.broken(fault, outcome, started));
         }
         if called_back {
+            self.admission.gives_up();
             self.clean = true;
             return Ok(Attempt::CalledBack);
         }
         if overlapped || self.gate.is_overdue() {
             self.await_outcome(deadline, started, Instant::now())?;
         }
-        self.admission.count(facts.commands as u64);
+        self.admission.ends();
         self.settle(&facts, failed);
         Ok(Attempt::Answered)
     }
@@ -562,6 +564,7 @@ impl Connection {
     #[cold]
     fn broken(&mut self, fault: Fault, outcome: Outcome, started: Instant) -> Error {
         self.clean = false;
+        self.admission.gives_up();
         self.link.stream.socket().shutdown();
         let next = match outcome {
             Outcome::NotSent => "the command was not sent, send it again on a new handle",

@@ -194,11 +194,13 @@ impl Driver {
         let nodes = self.services.values().flat_map(|s| s.nodes.values());
         let calls = self.services.values().filter_map(Service::next_call);
         let pulses = self.services.values().filter_map(Service::next_pulse);
+        let settlings = self.services.values().filter_map(Service::next_settling);
         links
             .chain(machines)
             .chain(nodes.map(PromotionLink::next_wake))
             .chain(calls)
             .chain(pulses)
+            .chain(settlings)
             .min()
             .map_or(LONGEST_SLEEP, |wake| wake.saturating_duration_since(now))
             .min(LONGEST_SLEEP)
@@ -219,7 +221,8 @@ impl Driver {
                 }
             }
             Command::Leave { id, left } => {
-                if let Some(service) = self.services.remove(&id) {
+                if let Some(mut service) = self.services.remove(&id) {
+                    service.settle_now();
                     service.candidates.values().for_each(|candidate| candidate.abandon());
                     self.tokens.retain(
                         |_, owner| !matches!(owner, Owner::Node { id: own, .. } if *own == id),
@@ -337,6 +340,11 @@ impl Driver {
         }
         for (id, node) in asked {
             self.with_node(id, &node, |link, now, _, news| link.pulse(now, news));
+        }
+        for service in self.services.values_mut() {
+            if service.next_settling().is_some_and(|next| next <= now) {
+                service.settle();
+            }
         }
         let calls = |service: &Service| service.next_call().is_some_and(|next| next <= now);
         let calling: Vec<u64> =

@@ -12,6 +12,7 @@ mod promotion;
 mod reach;
 mod recorder;
 mod service;
+mod settling;
 mod subscriber;
 
 use std::{

@@ -13,7 +13,7 @@ use crate::{
     metrics::Counters,
     pool::{Candidate, Pool, Replicas},
     topology::{Action, Audience, Input, Machine, Report},
-    watch::{Order, Recorder, account::Account, promotion::PromotionLink},
+    watch::{Order, Recorder, account::Account, promotion::PromotionLink, settling::Settling},
 };
 
 /// The first pause between two rounds of calling blocking commands back, and the longest.
@@ -52,6 +52,8 @@ pub(super) struct Service {
     /// When the machine wants to be woken.
     wake: Option<Instant>,
     account: Account,
+    /// The generation before, until it is known what ran on it.
+    settling: Option<Settling>,
 }
 
 /// When all nodes are asked next, the pause after that, and the longest one.
@@ -81,6 +83,7 @@ impl Service {
             recorder: order.recorder,
             wake: None,
             account: Account::default(),
+            settling: None,
         }
     }
 
@@ -293,18 +296,38 @@ impl Service {
         // The machine serves the next one already.
         let successor = self.nodes.keys().find(|node| self.machine.is_served(node));
         let (since, doubted) = account.close(successor, self.machine.majority());
-        let commands = previous.gate().commands().saturating_sub(since);
-        if doubted || commands > 0 {
-            self.counters.doubtful_commands.add(commands);
-            self.counters.overruled_commands.add(commands);
-            self.report(&Event::Overruled {
-                at: Instant::now(),
-                source: Source::Factory,
-                generation: previous.number(),
-                master: previous.address().clone(),
-                commands,
-            });
+        self.settle_now();
+        self.settling = Some(Settling::new(previous, since, doubted));
+        self.settle();
+    }
+
+    /// When it is looked again at what became of the commands of the generation before.
+    pub(super) fn next_settling(&self) -> Option<Instant> {
+        self.settling.as_ref().map(Settling::next)
+    }
+
+    /// Tells what may be lost with the generation before, once it is known.
+    pub(super) fn settle(&mut self) {
+        if let Some(settling) = &mut self.settling
+            && settling.is_settled(Instant::now())
+        {
+            self.settle_now();
         }
+    }
+
+    /// Tells what may be lost with the generation before, also if not all is known yet.
+    pub(super) fn settle_now(&mut self) {
+        let Some(settling) = self.settling.take() else { return };
+        let Some(commands) = settling.overruled() else { return };
+        self.counters.doubtful_commands.add(commands);
+        self.counters.overruled_commands.add(commands);
+        self.report(&Event::Overruled {
+            at: Instant::now(),
+            source: Source::Factory,
+            generation: settling.generation().number(),
+            master: settling.generation().address().clone(),
+            commands,
+        });
     }
 }
 

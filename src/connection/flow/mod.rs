@@ -40,8 +40,7 @@ const AHEAD: usize = 64 << 10;
 pub(super) struct Flow {
     out: Commands,
     back: Skim,
-    /// Commands that went out, and replies that are to come.
-    commands: u64,
+    /// Replies that are to come.
     owed: usize,
     /// Pushes that are to come as the answers to subscriptions, in RESP3.
     confirmations: usize,
@@ -127,7 +126,6 @@ impl Connection {
             Box::new(Flow {
                 out: Commands::default(),
                 back: Skim::new(limits),
-                commands: 0,
                 owed: 0,
                 confirmations: 0,
                 started,
@@ -270,6 +268,7 @@ impl Connection {
         }
 
         self.clean = false;
+        self.admission.begins(seen as u64);
         let mut sent = 0;
         if let Err(fault) = self.pour(flow, bytes, &mut sent) {
             self.admission.unblocks();
@@ -280,7 +279,6 @@ impl Connection {
         self.state = state;
         flow.owed += replies;
         flow.confirmations += confirmations;
-        flow.commands += seen as u64;
         flow.selects |= selects;
         flow.quits |= quits;
         flow.again = recallable.then(|| bytes.to_vec());
@@ -406,7 +404,7 @@ impl Connection {
         }
         flow.early.clear();
         flow.owed = 0;
-        flow.commands = 0;
+        self.admission.gives_up();
         self.rest(flow);
         self.send_in(flow, &again, true, Instant::now())
     }
@@ -472,7 +470,7 @@ impl Connection {
     /// Everything that went out is answered.
     fn rest(&mut self, flow: &mut Flow) {
         self.admission.unblocks();
-        self.admission.count(mem::take(&mut flow.commands));
+        self.admission.ends();
         // What a long reply took is not kept by a connection that is idle.
         if flow.early.capacity() > EARLY {
             flow.early = Vec::new();
@@ -488,6 +486,7 @@ impl Connection {
     /// Ends the connection.
     fn end(&mut self) {
         self.clean = false;
+        self.admission.gives_up();
         self.link.stream.socket().shutdown();
     }
 

@@ -52,19 +52,22 @@ impl Client {
         if self.place.enter(0, deadline).is_err() {
             return Outcome::NotSent;
         }
+        self.place.begins(1);
         let Ok(command) = self.socket.send() else {
+            self.place.gives_up();
             self.is_told_why();
             return Outcome::NotSent;
         };
         let overlapped = !self.gate.is_still_open();
         if self.socket.receive(command).is_err() {
+            self.place.gives_up();
             self.is_told_why();
             return Outcome::Unknown;
         }
         if overlapped && self.gate.outcome(deadline) != Passing::Lifted {
             return Outcome::Unknown;
         }
-        self.place.count(1);
+        self.place.ends();
         Outcome::Answered(command)
     }
 
@@ -355,8 +358,10 @@ fn commands_are_counted_once_wherever_their_connections_are() {
         let early = gate.commands();
         gate.retire();
         let late = gate.commands();
+        let (begun, open) = gate.begun();
         let counted = owners.into_iter().map(|owner| owner.join().unwrap()).sum::<u64>();
         assert!(early <= late && late <= counted);
+        assert!(open || begun == counted, "{begun} of {counted}");
         assert_eq!(gate.commands(), counted);
     });
 }
