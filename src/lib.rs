@@ -97,6 +97,9 @@ mod broadcast;
 mod builder;
 mod config;
 mod connection;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod direct;
 mod error;
 mod event;
 mod factory;

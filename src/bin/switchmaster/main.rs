@@ -8,6 +8,8 @@ mod failure;
 mod master;
 mod sandbox;
 mod stop;
+mod target;
+mod time;
 mod topology;
 mod watch;
 

@@ -1,13 +1,43 @@
 //! `switchmaster sandbox`: a throw-away cluster.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
+use clap::Args;
 use serde_json::json;
 use switchmaster_sandbox::Cluster;
 
-use crate::{arguments::SandboxArguments, failure::Failure, stop};
+use crate::{failure::Failure, stop, time::duration};
 
-pub(crate) fn run(arguments: &SandboxArguments) -> Result<(), Failure> {
+/// Start a throw-away cluster on loopback and print its addresses as one line of JSON.
+///
+/// It runs until the input ends (unless --stay) or the command is interrupted, and leaves nothing
+/// behind.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    switchmaster sandbox --replicas 1 --service orders --stay")]
+pub(crate) struct Arguments {
+    /// Replicas of the master.
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    pub(crate) replicas: usize,
+    /// Sentinels.
+    #[arg(long, default_value_t = 3, value_name = "COUNT",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) sentinels: usize,
+    /// How long a master must be silent before the sentinels take it for down (1200ms or more).
+    #[arg(long, default_value = "1200ms", value_name = "TIME", value_parser = duration)]
+    pub(crate) down_after: Duration,
+    /// The name that the sentinels monitor the master under.
+    #[arg(long, default_value = "mymaster", value_name = "NAME")]
+    pub(crate) service: String,
+    /// Keep running when the input ends.
+    #[arg(long)]
+    pub(crate) stay: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before the start, so that an early signal does not leave a cluster half started.
     let stop = stop::requested(!arguments.stay)?;
     let cluster = Cluster::builder()

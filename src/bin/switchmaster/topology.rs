@@ -6,18 +6,31 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use switchmaster::{
     Factory, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,
 };
 
-use crate::{arguments::TopologyArguments, failure::Failure};
+use crate::{failure::Failure, target::Target};
+
+/// Print every node and every sentinel of a service as a tree.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    switchmaster topology --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster --json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print one JSON document instead.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// A factory opens with the first answers; the other sentinels get this long for theirs.
 const ANSWERS: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(10);
 
-pub(crate) fn run(arguments: &TopologyArguments) -> Result<(), Failure> {
-    let factory = Factory::open(&arguments.url)?;
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let factory = Factory::open(&arguments.target.url)?;
     let deadline = Instant::now() + ANSWERS;
     let topology = loop {
         let topology = factory.topology()?;

@@ -3,25 +3,49 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
 use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 use serde_json::{Value, json};
 use switchmaster::{Builder, Error, Event, Factory};
 
-use crate::{arguments::WatchArguments, failure::Failure, stop};
+use crate::{failure::Failure, stop, target::Target, time::duration};
+
+/// Print what happens to a service as it happens: switches, failovers, sentinels and nodes that come
+/// and go.
+///
+/// It runs until it is interrupted, or for the time that is given, and sends nothing but questions.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --json --for 10s\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --record failover.txt")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Also write what each sentinel and node told, with times, and what was done about it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Print one JSON object for each event.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End after this time.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) r#for: Option<Duration>,
+}
 
 /// How often a recording is written to its file.
 const FLUSH: Duration = Duration::from_secs(1);
 /// How long the last lines of a recording may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(arguments: &WatchArguments) -> Result<(), Failure> {
-    let mut builder = Builder::from_url(&arguments.url)?;
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut builder = Builder::from_url(&arguments.target.url)?;
     let mut recording = None;
     if let Some(path) = &arguments.record {
         let (lines, file) = Recording::create(path)?;

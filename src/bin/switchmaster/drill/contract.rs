@@ -3,8 +3,7 @@
 //! One run is judged here, on a machine that may be busy with other things. So the bounds are some
 //! ten times what is aimed at; whether that is reached, several runs show (see `target`).
 
-use super::{delay::STUCK, fault::Fault, report::Report};
-use crate::arguments::SwitchOn;
+use super::{arguments::SwitchOn, delay::STUCK, fault::Fault, report::Report};
 
 /// The first acknowledged write comes at most this long after the promotion.
 const FIRST_WRITE: f64 = 250.0;

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::{
+    arguments::SwitchOn,
     exercise::Record,
     operation::{Duty, Track},
     report::millis,
 };
-use crate::arguments::SwitchOn;
 
 /// A thread that goes on this much later than it could is stuck.
 pub(crate) const STUCK: f64 = 100.0;

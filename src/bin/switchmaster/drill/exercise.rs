@@ -11,6 +11,7 @@ use redis::{Commands, RedisResult};
 use switchmaster::{Event, Factory, Handle};
 
 use super::{
+    arguments::SwitchOn,
     fault::Fault,
     ground::Ground,
     identity::Identity,
@@ -19,7 +20,7 @@ use super::{
     operation::{Duty, Track},
     side::Side,
 };
-use crate::{arguments::SwitchOn, failure::Failure};
+use crate::failure::Failure;
 
 /// From the fault until everyone works again.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,8 +8,8 @@ use std::{
 use switchmaster::Builder;
 use switchmaster_sandbox::{Cluster, Probe};
 
-use super::{fault::Fault, listener::Listener, side::Side, witness::Witness};
-use crate::{arguments::DrillArguments, deployment::Deployment, failure::Failure};
+use super::{Arguments, fault::Fault, listener::Listener, side::Side, witness::Witness};
+use crate::{deployment::Deployment, failure::Failure};
 
 /// How long the sandbox may take to be as before.
 const REPAIR: Duration = Duration::from_secs(30);
@@ -32,12 +32,12 @@ const COORDINATED: &str = "COORDINATED";
 /// A throw-away cluster, or a deployment that somebody uses.
 pub(crate) enum Ground {
     Sandbox { cluster: Box<Cluster>, deny_subscribe: bool },
-    Deployment(Deployment),
+    Deployment(Box<Deployment>),
 }
 
 impl Ground {
     /// Starts a throw-away cluster.
-    pub(crate) fn sandbox(arguments: &DrillArguments) -> Result<Ground, Failure> {
+    pub(crate) fn sandbox(arguments: &Arguments) -> Result<Ground, Failure> {
         let mut builder = Cluster::builder();
         if let Some(server) = &arguments.server {
             builder = builder.server(server);
@@ -59,7 +59,7 @@ impl Ground {
             Ground::Sandbox { cluster, deny_subscribe: true } => Builder::from_url(&cluster.url())?
                 .sentinel_username(FOLLOWER.0)
                 .sentinel_password(FOLLOWER.1),
-            Ground::Deployment(deployment) => Builder::from_url(deployment.url())?,
+            Ground::Deployment(deployment) => deployment.factory(),
         })
     }
 

@@ -9,8 +9,7 @@ use std::{
 use redis::{Commands, RedisResult};
 use switchmaster::Factory;
 
-use super::load::Strength;
-use crate::arguments::SwitchOn;
+use super::{arguments::SwitchOn, load::Strength};
 
 /// Names that begin with `switchmaster:drill:` and that no other drill or side uses.
 #[derive(Clone)]

@@ -6,6 +6,8 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use redis::RedisResult;
+use switchmaster::Address;
 
 use crate::{deployment::Deployment, failure::Failure};
 
@@ -64,29 +66,17 @@ struct Ear {
 }
 
 impl Ear {
-    fn listen(
-        &self,
-        deployment: &Deployment,
-        sentinel: &switchmaster::Address,
-    ) -> redis::RedisResult<()> {
-        let mut connection = deployment.connect(sentinel)?;
-        let mut channel = connection.as_pubsub();
-        channel.subscribe("+switch-master")?;
-        channel.set_read_timeout(Some(SLICE))?;
+    fn listen(&self, deployment: &Deployment, sentinel: &Address) -> RedisResult<()> {
+        let mut sentinel = deployment.dialer().sentinel(sentinel)?;
+        sentinel.subscribe(&["+switch-master"])?;
         let _ = self.ready.send(Ok(()));
         while matches!(self.unwanted.try_recv(), Err(TryRecvError::Empty)) {
-            match channel.get_message() {
-                Ok(message) => {
-                    let at = Instant::now();
-                    let payload = String::from_utf8_lossy(message.get_payload_bytes()).into_owned();
-                    if payload.split(' ').next() == Some(deployment.service()) {
-                        // Full: another sentinel was first.
-                        let _ = self.tell.try_send(at);
-                        return Ok(());
-                    }
-                }
-                Err(error) if error.is_timeout() => {}
-                Err(_) => return Ok(()),
+            let Some(message) = sentinel.next(Instant::now() + SLICE)? else { continue };
+            let at = Instant::now();
+            if message.payload.split(' ').next() == Some(deployment.service()) {
+                // Full: another sentinel was first.
+                let _ = self.tell.try_send(at);
+                break;
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! `switchmaster drill`: real failovers under load.
 
+mod arguments;
 mod contract;
 mod delay;
 mod errors;
@@ -27,6 +28,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
+pub(crate) use arguments::{Arguments, SwitchOn};
 pub(crate) use fault::Fault;
 use figure::{FIGURES, Spread};
 use ground::Ground;
@@ -35,16 +37,12 @@ use report::Report;
 use side::Side;
 use target::Target;
 
-use crate::{
-    arguments::{DrillArguments, SwitchOn},
-    deployment::Deployment,
-    failure::Failure,
-};
+use crate::{deployment::Deployment, failure::Failure};
 
 /// The width of everything that is printed.
 const WIDTH: usize = 80;
 
-pub(crate) fn run(arguments: &DrillArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = arguments.url.as_deref().map(Deployment::of).transpose()?;
     let faults = faults(arguments)?;
     let ways = ways(arguments, deployment.as_ref())?;
@@ -54,7 +52,7 @@ pub(crate) fn run(arguments: &DrillArguments) -> Result<(), Failure> {
             if !arguments.yes {
                 ask(&deployment, arguments.runs)?;
             }
-            Ground::Deployment(deployment)
+            Ground::Deployment(Box::new(deployment))
         }
     };
     let strength = Strength {
@@ -115,7 +113,7 @@ impl Series {
     }
 }
 
-fn faults(arguments: &DrillArguments) -> Result<Vec<Fault>, Failure> {
+fn faults(arguments: &Arguments) -> Result<Vec<Fault>, Failure> {
     if arguments.url.is_some()
         && let Some(fault) = arguments.fault.iter().find(|fault| !fault.is_ordered())
     {
@@ -133,14 +131,11 @@ fn faults(arguments: &DrillArguments) -> Result<Vec<Fault>, Failure> {
 }
 
 /// The ways to switch that are compared.
-fn ways(
-    arguments: &DrillArguments,
-    deployment: Option<&Deployment>,
-) -> Result<Vec<SwitchOn>, Failure> {
+fn ways(arguments: &Arguments, deployment: Option<&Deployment>) -> Result<Vec<SwitchOn>, Failure> {
     let ways = match &arguments.switch_on[..] {
         [] => {
-            let said = deployment.and_then(Deployment::switch_on);
-            vec![said.unwrap_or(SwitchOn::Promotion)]
+            let said = deployment.map(Deployment::switch_on);
+            vec![said.map_or(SwitchOn::Promotion, SwitchOn::from)]
         }
         ways => each_once(ways),
     };
@@ -191,7 +186,7 @@ fn side(ground: &Ground, way: SwitchOn, strength: Strength) -> Result<Side, Fail
     Ok(Side { switch_on: way, factory: builder.build()? })
 }
 
-fn show(arguments: &DrillArguments, ways: &[SwitchOn], result: &Series) -> Result<(), Failure> {
+fn show(arguments: &Arguments, ways: &[SwitchOn], result: &Series) -> Result<(), Failure> {
     let Series { fault, reports, targets } = result;
     let mut output = io::stdout().lock();
     let text = if arguments.targets || ways.len() > 1 && arguments.runs > 1 {
@@ -212,7 +207,7 @@ fn show(arguments: &DrillArguments, ways: &[SwitchOn], result: &Series) -> Resul
     Ok(())
 }
 
-fn document(arguments: &DrillArguments, ways: &[SwitchOn], results: &[Series]) -> Value {
+fn document(arguments: &Arguments, ways: &[SwitchOn], results: &[Series]) -> Value {
     let sides = results.iter().flat_map(|result| ways.iter().map(move |way| (result, *way)));
     let faults: Vec<Value> = sides
         .map(|(result, way)| {

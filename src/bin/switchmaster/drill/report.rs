@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::{
+    arguments::SwitchOn,
     contract,
     delay::{self, longest_pause, longest_wait, stuck},
     errors::Errors,
@@ -13,7 +14,6 @@ use super::{
     figure::{self, FIGURES},
     operation::{Duty, Track},
 };
-use crate::arguments::SwitchOn;
 
 /// Times are milliseconds after the promotion, or after the fault where nobody saw the promotion.
 pub(crate) struct Report {

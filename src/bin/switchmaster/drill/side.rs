@@ -7,7 +7,7 @@ use std::{
 
 use switchmaster::Factory;
 
-use crate::arguments::SwitchOn;
+use super::arguments::SwitchOn;
 
 /// Between two looks at whether all is well.
 const STEP: Duration = Duration::from_millis(100);

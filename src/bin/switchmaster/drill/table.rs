@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
-    WIDTH, contract,
+    WIDTH,
+    arguments::SwitchOn,
+    contract,
     fault::Fault,
     figure::{FIGURES, Spread, Statistic},
     report::Report,
     target::Target,
 };
-use crate::arguments::SwitchOn;
 
 /// The width of the names of figures.
 const NAMES: usize = 30;

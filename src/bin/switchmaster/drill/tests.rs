@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use switchmaster::Outcome;
 
 use super::{
-    WIDTH, contract,
+    WIDTH,
+    arguments::SwitchOn,
+    contract,
     exercise::{Lost, Record},
     fault::Fault,
     figure::Statistic,
@@ -15,7 +17,6 @@ use super::{
     table,
     target::Target,
 };
-use crate::arguments::SwitchOn;
 
 const WAYS: [SwitchOn; 3] = [SwitchOn::Promotion, SwitchOn::Confirmation, SwitchOn::Announcement];
 

@@ -1,0 +1,58 @@
+//! What every subcommand says of itself, and of what it does not understand.
+
+use crate::program::{output, text};
+
+#[test]
+fn every_subcommand_has_help_with_an_example() {
+    let help = output(&["--help"]);
+    assert!(help.status.success());
+    let help = text(&help.stdout);
+    for subcommand in ["sandbox", "master", "topology", "watch", "drill"] {
+        assert!(help.contains(subcommand), "{subcommand} in {help}");
+        let own = output(&[subcommand, "--help"]);
+        assert!(own.status.success());
+        let own = text(&own.stdout);
+        assert!(own.contains(&format!("  switchmaster {subcommand}")), "an example in {own}");
+    }
+}
+
+#[test]
+fn bad_arguments_are_named_and_exit_with_2() {
+    let url = "redis+sentinel://127.0.0.1:1/mymaster";
+    let cases: [(&[&str], &str); 17] = [
+        (&["frobnicate"], "frobnicate"),
+        (&["sandbox", "--replicas", "many"], "--replicas"),
+        (&["sandbox", "--sentinels", "0"], "--sentinels"),
+        (&["sandbox", "--down-after", "5"], "--down-after"),
+        (&["master"], "--url"),
+        (&["topology", "--yaml"], "--yaml"),
+        (&["watch", "--json"], "--url"),
+        (&["watch", "--url", url, "--for", "5"], "--for"),
+        (&["watch", "--url", url, "--record", "/nowhere/recording.txt"], "/nowhere/recording.txt"),
+        (&["drill", "--fault", "flood"], "--fault"),
+        (&["drill", "--runs", "0"], "--runs"),
+        (&["drill", "--url", url, "--fault", "kill", "--yes"], "--fault kill"),
+        (&["drill", "--url", url], "--yes"),
+        (&["drill", "--url", url, "--server", "redis-server"], "--server"),
+        (&["drill", "--url", url, "--deny-subscribe"], "--deny-subscribe"),
+        (&["drill", "--switch-on", "promotion,hope"], "hope"),
+        (&["drill", "--switch-on", "confirmation", "--targets"], "--targets"),
+    ];
+    for (arguments, named) in cases {
+        let output = output(arguments);
+        let complaint = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
+        assert!(complaint.contains(named), "{named} in {complaint}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_read_is_an_error_that_quotes_it() {
+    for subcommand in ["master", "topology", "watch", "drill"] {
+        let output = output(&[subcommand, "--url", "http://somewhere/mymaster"]);
+        assert!(!output.status.success());
+        let complaint = text(&output.stderr);
+        assert!(complaint.contains("\"http\""), "{complaint}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The command does what its help says.
+
+mod drills;
+mod help;
+mod looks;
+mod program;
+mod sandboxes;
+mod watches;
