@@ -352,13 +352,30 @@ impl<'p> Iterator for Args<'p> {
     }
 }
 
+#[inline]
 fn bulk(packed: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = length(b'$', packed)?;
     let (bulk, rest) = rest.split_at_checked(len)?;
     Some((bulk, rest.strip_prefix(b"\r\n")?))
 }
 
+#[inline]
 fn length(kind: u8, packed: &[u8]) -> Option<(usize, &[u8])> {
+    // As nearly all: a pipeline of 1000 commands is looked through in two thirds of the time.
+    match packed {
+        [first, digit @ b'0'..=b'9', b'\r', b'\n', rest @ ..] if *first == kind => {
+            Some((usize::from(digit - b'0'), rest))
+        }
+        [first, ten @ b'0'..=b'9', digit @ b'0'..=b'9', b'\r', b'\n', rest @ ..]
+            if *first == kind =>
+        {
+            Some((usize::from(ten - b'0') * 10 + usize::from(digit - b'0'), rest))
+        }
+        _ => any_length(kind, packed),
+    }
+}
+
+fn any_length(kind: u8, packed: &[u8]) -> Option<(usize, &[u8])> {
     let mut rest = packed.strip_prefix(&[kind])?;
     let mut length = 0usize;
     let digits = rest;

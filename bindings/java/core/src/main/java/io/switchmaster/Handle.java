@@ -113,6 +113,19 @@ public final class Handle implements AutoCloseable {
             }
             return replies;
         } finally {
+            lease.giveSpare(commands);
+            end();
+        }
+    }
+
+    /** For the commands of a pipeline. A handle that cannot be used says so when they are to be sent. */
+    RespWriter spareWriter() {
+        if (!STATE.compareAndSet(this, FREE, IN_USE)) {
+            return new RespWriter(Lease.FIRST);
+        }
+        try {
+            return lease.takeSpare();
+        } finally {
             end();
         }
     }

@@ -48,6 +48,12 @@ public final class Lease {
     /** So long is waited for what no descriptor tells, before it is looked at again. */
     private static final long TURN_MS = 5;
 
+    /** How much a writer begins with. */
+    static final int FIRST = 512;
+
+    /** So much memory is kept for the next pipeline. */
+    private static final int SPARE = 64 << 10;
+
     /** No more is kept for the next user. */
     private static final int KEPT = 1 << 20;
 
@@ -73,6 +79,9 @@ public final class Lease {
     private Throwable taken;
 
     private RespWriter writer;
+
+    /** For the next pipeline, grown to what the last one needed. */
+    private RespWriter spare;
     private RespReader reader;
     private ByteBuffer memory;
     private long address;
@@ -206,6 +215,7 @@ public final class Lease {
         close();
         sleeper.forget();
         writer = null;
+        spare = null;
         reader = null;
         memory = null;
         attachment = null;
@@ -432,11 +442,24 @@ public final class Lease {
     RespWriter writer() {
         RespWriter commands = writer;
         if (commands == null) {
-            commands = new RespWriter(512);
+            commands = new RespWriter(FIRST);
             writer = commands;
         }
         commands.reset(MEMORY);
         return commands;
+    }
+
+    /** For the commands of a pipeline, which may be written while others are called; empty. */
+    RespWriter takeSpare() {
+        RespWriter taken = spare;
+        spare = null;
+        return taken == null ? new RespWriter(FIRST) : taken;
+    }
+
+    /** Keeps it for the next pipeline. */
+    void giveSpare(RespWriter commands) {
+        commands.reset(SPARE);
+        spare = commands;
     }
 
     /** Memory outside of the heap, for at least so many bytes; what it has stays. */

@@ -8,11 +8,11 @@ import java.util.List;
  * connection, so to one master; a failure is that of all of them. One thread at a time.
  */
 public final class Pipeline {
-    /** So much memory is kept for the next use. */
-    private static final int KEPT = 64 << 10;
-
     private final Handle handle;
-    private final RespWriter commands = new RespWriter(512);
+
+    /** While there are commands; null otherwise. */
+    private RespWriter commands;
+
     private int count;
 
     Pipeline(Handle handle) {
@@ -26,7 +26,7 @@ public final class Pipeline {
      * @return this pipeline
      */
     public Pipeline command(String... words) {
-        commands.write(words);
+        writer().write(words);
         count++;
         return this;
     }
@@ -38,7 +38,7 @@ public final class Pipeline {
      * @return this pipeline
      */
     public Pipeline command(byte[]... words) {
-        commands.write(words);
+        writer().write(words);
         count++;
         return this;
     }
@@ -62,11 +62,19 @@ public final class Pipeline {
      */
     public List<Reply> execute() {
         int sent = count;
-        count = 0;
-        try {
-            return sent == 0 ? new ArrayList<>() : handle.execute(commands, sent);
-        } finally {
-            commands.reset(KEPT);
+        if (sent == 0) {
+            return new ArrayList<>();
         }
+        RespWriter written = commands;
+        commands = null;
+        count = 0;
+        return handle.execute(written, sent);
+    }
+
+    private RespWriter writer() {
+        if (commands == null) {
+            commands = handle.spareWriter();
+        }
+        return commands;
     }
 }

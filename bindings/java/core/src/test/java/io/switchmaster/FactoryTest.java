@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -82,6 +83,26 @@ final class FactoryTest {
             assertEquals(0, pipeline.size());
             assertTrue(pipeline.execute().isEmpty());
         }
+    }
+
+    @Test
+    void pipelines_and_commands_of_one_handle_do_not_mix() {
+        try (Handle redis = factory.get()) {
+            for (int round = 0; round < 3; round++) {
+                Pipeline one = redis.pipeline().command("ECHO", "one");
+                Pipeline other = redis.pipeline().command("ECHO", "other");
+                assertEquals("neither", redis.command("ECHO", "neither").asString());
+                one.command("ECHO", "one again");
+                assertEquals(List.of("other"), texts(other.execute()));
+                Pipeline third = redis.pipeline().command("ECHO", "third");
+                assertEquals(List.of("one", "one again"), texts(one.execute()));
+                assertEquals(List.of("third"), texts(third.execute()));
+            }
+        }
+    }
+
+    private static List<String> texts(List<Reply> replies) {
+        return replies.stream().map(Reply::asString).collect(Collectors.toList());
     }
 
     @Test

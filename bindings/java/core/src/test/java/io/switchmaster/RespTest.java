@@ -183,6 +183,22 @@ final class RespTest {
     }
 
     @Test
+    void words_of_every_length_are_written_whole() {
+        RespWriter writer = new RespWriter(4);
+        StringBuilder expected = new StringBuilder();
+        for (int length = 0; length <= 120; length++) {
+            byte[] word = new byte[length];
+            for (int index = 0; index < length; index++) {
+                word[index] = (byte) ('!' + index % 90);
+            }
+            writer.write(new byte[][] {word, {'e', 'n', 'd'}});
+            expected.append("*2\r\n$").append(length).append("\r\n")
+                    .append(new String(word, StandardCharsets.ISO_8859_1)).append("\r\n$3\r\nend\r\n");
+        }
+        assertEquals(expected.toString(), new String(writer.bytes(), 0, writer.length(), StandardCharsets.ISO_8859_1));
+    }
+
+    @Test
     void a_command_that_is_refused_leaves_nothing_behind() {
         RespWriter writer = new RespWriter(16);
         writer.write(new String[] {"PING"});
