@@ -2,12 +2,10 @@
 
 use std::process::Output;
 
-use redis::Commands;
 use serde_json::Value;
-use switchmaster::Factory;
-use switchmaster_sandbox::{valkey_server, wait_until};
+use switchmaster_sandbox::valkey_server;
 
-use crate::program::{PATIENCE, Sandbox, output, text};
+use crate::program::{Sandbox, output, text};
 
 /// Whether a drill kept all its promises. Those of time it need not keep under ThreadSanitizer
 /// (`make tsan` says so), which slows everything down and looks for races, not for delays.
@@ -153,17 +151,6 @@ fn a_server_that_is_not_there_is_named() {
 #[test]
 fn a_deployment_is_drilled_by_a_planned_failover() {
     let sandbox = Sandbox::start(&["--stay"]);
-    // After a full synchronization a replica says that it is connected, and gets nothing before its
-    // first word to the master, up to a second later. Who is promoted before that has lost all.
-    let factory = Factory::open(sandbox.text("url")).expect("a factory opens");
-    let reached = || -> redis::RedisResult<usize> {
-        let mut redis = factory.get()?;
-        redis.set::<_, _, ()>("replicated", 1)?;
-        redis::cmd("WAIT").arg(sandbox.count("replicas")).arg(1000).query(&mut redis)
-    };
-    let all = || reached().is_ok_and(|reached| reached == sandbox.count("replicas"));
-    assert!(wait_until(PATIENCE, all), "the replicas do not get what is written");
-    drop(factory);
     let drill = output(&["drill", "--url", sandbox.text("url"), "--yes", "--ascii"]);
     let printed = text(&drill.stdout);
     assert!(is_kept(&drill), "{printed}{}", text(&drill.stderr));

@@ -104,18 +104,7 @@ pub fn wait_until_calm(factory: &Factory, cluster: &Cluster) {
 /// Waits until so many replicas have got a write. After a full synchronization a replica says that it
 /// is connected, and gets nothing before its first word to the master, up to a second later.
 pub fn wait_until_replicated(master: &Node, replicas: usize) {
-    let reached = || -> switchmaster_sandbox::Result<String> {
-        let mut client = master.client_with(PATIENCE)?;
-        client.expect(&["SET", "replicated", "1"])?;
-        Ok(client.expect(&["WAIT", &replicas.to_string(), "1000"])?.text())
-    };
-    let enough = |reached: String| reached.parse::<usize>().is_ok_and(|n| n >= replicas);
-    let all = || reached().is_ok_and(enough);
-    assert!(
-        wait_until(PATIENCE, all),
-        "{replicas} replicas do not get what {} writes",
-        master.name()
-    );
+    master.wait_replicated(replicas, PATIENCE).unwrap();
 }
 
 /// Waits until no sentinel is about to ask a replica for INFO. In a failover it does so a second after

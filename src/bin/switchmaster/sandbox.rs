@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     pub(crate) stay: bool,
 }
 
+/// How long the replicas may take to have what the master is written.
+const REPLICATION: Duration = Duration::from_secs(10);
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before the start, so that an early signal does not leave a cluster half started.
     let stop = stop::requested(!arguments.stay)?;
@@ -46,6 +49,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .down_after(arguments.down_after)
         .service(&arguments.service)
         .start()?;
+    // A failover before that would lose what is written, and whoever tries it would blame the client.
+    cluster.wait_replicated(REPLICATION)?;
     let mut output = io::stdout().lock();
     writeln!(output, "{}", addresses(&cluster)?)?;
     output.flush()?;

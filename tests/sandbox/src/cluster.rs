@@ -307,6 +307,20 @@ impl Cluster {
         health::wait_settled(self, Instant::now() + timeout)
     }
 
+    /// Waits until the replicas of every service have what is written to its master, up to a second after the start:
+    /// see [`Node::wait_replicated`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Node::wait_replicated`] and [`Cluster::master_of`].
+    pub fn wait_replicated(&self, timeout: Duration) -> Result<()> {
+        for service in &self.services {
+            let replicas = service.nodes.len() - 1;
+            self.master_of(&service.name)?.wait_replicated(replicas, timeout)?;
+        }
+        Ok(())
+    }
+
     /// Resumes whatever is frozen, restarts whatever is down, has no sentinel crash at a failover any more, points all
     /// nodes to their master and waits until everything has [settled](Cluster::wait_settled).
     ///

@@ -1,6 +1,11 @@
 //! A data server of a cluster: [`Node`].
 
-use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{Error, ErrorKind, Member, Result, frame::Frame, member::info_field};
 
@@ -96,6 +101,29 @@ impl Node {
     pub fn follow(&self, master: &Node) -> Result<()> {
         let port = master.port().to_string();
         self.ask(&["REPLICAOF", &self.host().word(), &port]).map(|_| ())
+    }
+
+    /// Waits until so many replicas have what is written to this master.
+    ///
+    /// After a full synchronization a replica says that it is connected, and gets nothing before its first word to
+    /// the master, up to a second later. Who is promoted before that has lost all, whatever a client does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), with how many have it.
+    pub fn wait_replicated(&self, replicas: usize, timeout: Duration) -> Result<()> {
+        self.wait(Instant::now() + timeout, || {
+            let reached = || -> Result<String> {
+                let mut client = self.client()?;
+                client.expect(&["SET", "switchmaster:replicated", "1", "PX", "1"])?;
+                Ok(client.expect(&["WAIT", &replicas.to_string(), "500"])?.text())
+            };
+            match reached() {
+                Ok(count) if count.parse::<usize>().is_ok_and(|count| count >= replicas) => Ok(()),
+                Ok(count) => Err(format!("{count} of {replicas} replicas have what is written")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 
     pub(crate) fn wait_in_sync(&self, deadline: Instant) -> Result<()> {
