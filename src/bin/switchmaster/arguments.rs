@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{drill, master, sandbox, topology, watch};
+use crate::{drill, failover, master, sandbox, topology, watch};
 
 /// Follows the master of a Redis Sentinel deployment.
 #[derive(Debug, Parser)]
@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Topology(topology::Arguments),
     Watch(watch::Arguments),
     Drill(drill::Arguments),
+    Failover(failover::Arguments),
 }
 
 #[cfg(test)]

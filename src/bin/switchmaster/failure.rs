@@ -20,6 +20,11 @@ impl Failure {
         Failure { message: message.into(), code: 2 }
     }
 
+    /// Another exit code, which the subcommand's help explains.
+    pub(crate) fn with_code(self, code: u8) -> Failure {
+        Failure { code, ..self }
+    }
+
     /// Exit code 1, after the output has said why.
     pub(crate) fn told() -> Failure {
         Failure::new("")

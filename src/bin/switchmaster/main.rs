@@ -4,6 +4,7 @@
 mod arguments;
 mod deployment;
 mod drill;
+mod failover;
 mod failure;
 mod master;
 mod sandbox;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Topology(arguments) => topology::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Drill(arguments) => drill::run(arguments),
+        Command::Failover(arguments) => failover::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

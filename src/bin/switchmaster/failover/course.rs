@@ -1,0 +1,469 @@
+//! The way from one master to the next, step by step: [`Course`], [`Outcome`].
+
+use std::{
+    fmt, thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+use redis::{RedisError, RedisResult};
+use serde_json::{Value, json};
+use switchmaster::Address;
+
+use super::{
+    Manner,
+    pause::Pause,
+    phases::{Phases, millis},
+    replica::{Node, Role},
+    scene::Scene,
+    window::Window,
+};
+use crate::failure::Failure;
+
+/// Between two looks at a node or a sentinel.
+const STEP: Duration = Duration::from_millis(2);
+/// Between two looks at whether the leader has given up, or all is settled.
+const GLANCE: Duration = Duration::from_millis(50);
+/// From the order to when a leader surely has begun.
+const BEGUN: Duration = Duration::from_millis(300);
+/// How long is waited for the last sentinels once a majority names the new master.
+const STRAGGLERS: Duration = Duration::from_millis(300);
+/// What is left of the pause when the old master is demoted at the latest.
+const RESERVE: Duration = Duration::from_millis(100);
+/// The exit code when there is a new master and something else is wrong.
+const UNSETTLED: u8 = 3;
+
+pub(super) struct Course {
+    pub(super) scene: Scene,
+    pub(super) manner: Manner,
+    pub(super) max_pause: Duration,
+    /// From the order to the end.
+    pub(super) timeout: Duration,
+    pub(super) stop: Receiver<()>,
+}
+
+/// There is a new master.
+pub(super) struct Outcome {
+    service: String,
+    manner: Manner,
+    from: Address,
+    to: Address,
+    leader: Address,
+    /// How long writes were paused.
+    paused: Option<Duration>,
+    /// What is not as it should be.
+    wrong: Vec<String>,
+}
+
+/// What ended the wait for the promotion.
+enum Promotion {
+    Of(Address),
+    /// The leader gave up, and why that is believed.
+    GivenUp(String),
+    Late,
+}
+
+impl Course {
+    pub(super) fn run(mut self, phases: &mut Phases, now: bool) -> Result<Outcome, Failure> {
+        let leader = self.leader(phases, now)?;
+        let mut master = self.node(&self.scene.master);
+        let candidates = self.scene.candidates.iter();
+        let mut candidates: Vec<Node> = candidates.map(|replica| self.node(replica)).collect();
+        let pause = match self.manner {
+            Manner::Paused => Some(self.prepare(phases, &mut master, &mut candidates)?),
+            Manner::Plain | Manner::Coordinated => None,
+        };
+
+        phases.enter("promotion", &format!("ordered from {}", self.scene.voices[leader].address));
+        let ordered = Instant::now();
+        let words: &[&str] =
+            if self.manner == Manner::Coordinated { &["COORDINATED"] } else { &[] };
+        let service = self.scene.service.clone();
+        if let Err(error) = self.scene.voices[leader].failover(&service, words) {
+            return Err(self.refused(leader, &error, pause.as_ref(), &mut master));
+        }
+        let mut wrong = Vec::new();
+        let (to, pause) = match self.promotion(leader, &mut candidates, pause.as_ref(), ordered) {
+            Promotion::Of(to) => (to, pause),
+            Promotion::GivenUp(why) => {
+                let undone = undo(pause.as_ref(), &mut master);
+                return Err(Failure::new(format!("the failover was given up: {why}; {undone}")));
+            }
+            Promotion::Late => {
+                let undone = undo(pause.as_ref(), &mut master);
+                phases.note(&format!("no replica was promoted in time; {undone}"));
+                let to = self.late(leader, &mut candidates, ordered, &undone)?;
+                wrong.push(format!(
+                    "the promotion came after writes had been let go on {}, so what it acknowledged \
+                     until its demotion is lost",
+                    master.address
+                ));
+                (to, None)
+            }
+        };
+        if self.stop.try_recv().is_ok() {
+            phases.note("there is a new master already, so this is brought to its end");
+        }
+
+        phases.enter("announcement", &format!("{to} is a master"));
+        self.announcement(&to, pause.as_ref(), ordered);
+        let mut paused = None;
+        if self.manner == Manner::Paused {
+            phases.enter("demotion", &format!("{} becomes a replica", master.address));
+            if let Err(why) = demote(&mut master, &to) {
+                wrong.push(why);
+            }
+            phases.enter("release", "its clients are let go, to find the new master");
+            if let Err(why) = release(&mut master, pause.as_ref()) {
+                wrong.push(why);
+            }
+            paused = pause.as_ref().map(Pause::lasted);
+        }
+
+        phases.enter("settling", "the others follow");
+        let settled = self.settle(&mut master, &mut candidates, &to, ordered + self.timeout);
+        wrong.extend(settled);
+        Ok(Outcome {
+            service,
+            manner: self.manner,
+            from: master.address,
+            to,
+            leader: self.scene.voices[leader].address.clone(),
+            paused,
+            wrong,
+        })
+    }
+
+    fn node(&self, address: &Address) -> Node {
+        Node::new(&self.scene.dialer, address)
+    }
+
+    /// The sentinel that is going to lead, in the best moment for that.
+    fn leader(&mut self, phases: &mut Phases, now: bool) -> Result<usize, Failure> {
+        let deadline = Window::deadline();
+        let wait = self.manner == Manner::Paused && !now;
+        if wait {
+            phases.enter("waiting", "for the moment in which the sentinels notice soonest");
+        }
+        loop {
+            let window = Window::next(&mut self.scene.voices, &self.scene.service);
+            let Some(window) = window else {
+                return Err(Failure::new(
+                    "nothing was done, for no sentinel tells of a replica that it would promote",
+                ));
+            };
+            if !wait || window.is_now() || Instant::now() >= deadline {
+                return Ok(window.voice);
+            }
+            if self.stop.recv_timeout(window.pause()).is_ok() {
+                return Err(Failure::new("it was interrupted before anything was done"));
+            }
+        }
+    }
+
+    /// Pauses the master, and waits until the replicas have all that it has.
+    fn prepare(
+        &self,
+        phases: &mut Phases,
+        master: &mut Node,
+        candidates: &mut [Node],
+    ) -> Result<Pause, Failure> {
+        phases.enter("catching up", &format!("writes are paused on {}", master.address));
+        let pause = Pause::begin(master, self.max_pause).map_err(|error| {
+            Failure::new(format!(
+                "writes could not be paused on {}, so no failover was ordered: {error}",
+                master.address
+            ))
+        })?;
+        match self.catch_up(master, candidates) {
+            Ok(()) => Ok(pause),
+            Err(why) => {
+                let undone = undo(Some(&pause), master);
+                Err(Failure::new(format!("{why}; no failover was ordered; {undone}")))
+            }
+        }
+    }
+
+    fn catch_up(&self, master: &mut Node, candidates: &mut [Node]) -> Result<(), String> {
+        let goal = match master.role() {
+            Ok(Role::Master { offset }) => offset,
+            Ok(Role::Replica { of, .. }) => {
+                return Err(format!("{} has become a replica of {of}", master.address));
+            }
+            Err(error) => return Err(format!("the master was lost while it was paused: {error}")),
+        };
+        // What is left of the pause is for the failover.
+        let deadline = Instant::now() + self.max_pause / 2;
+        for replica in candidates {
+            loop {
+                let behind = match replica.role() {
+                    Ok(Role::Replica { offset: Some(offset), .. }) if offset >= goal => break,
+                    Ok(Role::Replica { offset, .. }) => {
+                        format!("{} bytes behind", goal - offset.unwrap_or(0))
+                    }
+                    Ok(Role::Master { .. }) => "a master itself".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                if Instant::now() >= deadline {
+                    return Err(format!(
+                        "{} did not catch up within {:?} ({behind})",
+                        replica.address,
+                        self.max_pause / 2
+                    ));
+                }
+                if self.stop.recv_timeout(STEP / 2).is_ok() {
+                    return Err("it was interrupted".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(
+        &self,
+        leader: usize,
+        error: &RedisError,
+        pause: Option<&Pause>,
+        master: &mut Node,
+    ) -> Failure {
+        let undone = undo(pause, master);
+        let sentinel = &self.scene.voices[leader].address;
+        let text = error.to_string();
+        if self.manner == Manner::Coordinated && text.contains("number of arguments") {
+            return Failure::new(format!(
+                "{sentinel} knows no SENTINEL FAILOVER … COORDINATED, which is Valkey's from 9.0 on; \
+                 nothing was done; leave --coordinated away"
+            ));
+        }
+        // What the server itself says was not begun. Otherwise nobody knows.
+        match error.code() {
+            Some(_) => Failure::new(format!("{sentinel} refused to fail over: {text}; {undone}")),
+            None => Failure::new(format!(
+                "{sentinel} did not answer the order to fail over: {text}; {undone}; it may have \
+                 begun, so look at the topology before trying again"
+            )),
+        }
+    }
+
+    /// Waits until one of them is a master.
+    fn promotion(
+        &mut self,
+        leader: usize,
+        candidates: &mut [Node],
+        pause: Option<&Pause>,
+        ordered: Instant,
+    ) -> Promotion {
+        let deadline = pause.map_or(ordered + self.timeout, |pause| pause.until() - RESERVE);
+        let mut glance = ordered + BEGUN;
+        loop {
+            for replica in &mut *candidates {
+                if let Ok(Role::Master { .. }) = replica.role() {
+                    return Promotion::Of(replica.address.clone());
+                }
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Promotion::Late;
+            }
+            if now >= glance {
+                glance = now + GLANCE;
+                if let Some(why) = self.given_up(leader) {
+                    return Promotion::GivenUp(why);
+                }
+            }
+            thread::sleep(STEP);
+        }
+    }
+
+    /// Whether the leader does nothing any longer although it named no other master.
+    fn given_up(&mut self, leader: usize) -> Option<String> {
+        let (service, old) = (self.scene.service.clone(), self.scene.master.clone());
+        let voice = &mut self.scene.voices[leader];
+        let row = voice.master(&service).ok()?;
+        let idle = row.get("failover-state").is_none_or(|state| state == "none")
+            && !row.get("flags").is_some_and(|flags| flags.contains("failover_in_progress"));
+        let names = voice.names(&service).ok()??;
+        (idle && names == old).then(|| format!("{} names {old} and does nothing", voice.address))
+    }
+
+    /// The pause is over, and the failover may go on all the same.
+    fn late(
+        &mut self,
+        leader: usize,
+        candidates: &mut [Node],
+        ordered: Instant,
+        undone: &str,
+    ) -> Result<Address, Failure> {
+        match self.promotion(leader, candidates, None, ordered) {
+            Promotion::Of(to) => Ok(to),
+            Promotion::GivenUp(why) => Err(Failure::new(format!(
+                "no replica was promoted within {:?}, and the failover was given up: {why}; {undone}",
+                self.max_pause
+            ))),
+            Promotion::Late => Err(Failure::new(format!(
+                "no replica was promoted within {:?}; {undone}; the sentinels may still do it, and \
+                 then what {} acknowledges is lost, so look at the topology",
+                self.timeout, self.scene.master
+            ))),
+        }
+    }
+
+    /// Waits until every sentinel names the new master, or most do and the others do not follow; clients
+    /// that are let go before would come back to the old one.
+    fn announcement(&mut self, to: &Address, pause: Option<&Pause>, ordered: Instant) {
+        let deadline = pause.map_or(ordered + self.timeout, |pause| pause.until() - RESERVE);
+        let service = self.scene.service.clone();
+        let majority = (self.scene.voices.len() + self.scene.silent.len()) / 2 + 1;
+        let mut since = None;
+        loop {
+            let voices = self.scene.voices.iter_mut();
+            let names: Vec<RedisResult<Option<Address>>> =
+                voices.map(|voice| voice.names(&service)).collect();
+            let told =
+                |name: &&RedisResult<Option<Address>>| matches!(name, Ok(Some(name)) if name == to);
+            let agree = names.iter().filter(told).count();
+            let silent = names.iter().filter(|name| name.is_err()).count();
+            let now = Instant::now();
+            if agree >= majority {
+                since.get_or_insert(now);
+            }
+            let long = since.is_some_and(|since| now >= since + STRAGGLERS);
+            if (agree + silent == names.len() && agree >= majority) || long || now >= deadline {
+                return;
+            }
+            thread::sleep(STEP);
+        }
+    }
+
+    /// Waits until everybody is in place; what is not, at the deadline.
+    fn settle(
+        &mut self,
+        master: &mut Node,
+        candidates: &mut [Node],
+        to: &Address,
+        deadline: Instant,
+    ) -> Vec<String> {
+        loop {
+            let mut wrong: Vec<String> = Vec::new();
+            for node in candidates.iter_mut().chain([&mut *master]) {
+                wrong.extend(misplaced(node, to, &self.scene.master));
+            }
+            let service = self.scene.service.clone();
+            for voice in &mut self.scene.voices {
+                let sentinel = voice.address.clone();
+                let busy = |row: super::voice::Row| {
+                    row.get("flags").is_some_and(|flags| flags.contains("failover_in_progress"))
+                };
+                match voice.names(&service).and_then(|n| Ok((n, voice.master(&service)?))) {
+                    Ok((Some(names), row)) if names == *to => {
+                        if busy(row) {
+                            wrong.push(format!("{sentinel} has not ended the failover"));
+                        }
+                    }
+                    Ok(_) => wrong.push(format!("{sentinel} does not name {to}")),
+                    Err(error) => wrong.push(format!("{sentinel}: {error}")),
+                }
+            }
+            if wrong.is_empty() || Instant::now() >= deadline {
+                return wrong;
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+}
+
+/// What is wrong with a node, if the first address is to be the master in the place of the second.
+fn misplaced(node: &mut Node, to: &Address, from: &Address) -> Option<String> {
+    let address = node.address.clone();
+    match node.role() {
+        Ok(Role::Master { .. }) if address == *to => None,
+        Ok(Role::Replica { .. }) if address == *to => Some(format!("{to} is a replica again")),
+        Ok(Role::Replica { of, connected: true, .. }) if of != *from => None,
+        Ok(Role::Replica { of, .. }) => Some(format!("{address} does not follow {to}, but {of}")),
+        Ok(Role::Master { .. }) => Some(format!("{address} is still a master")),
+        Err(error) => Some(format!("{address} does not answer: {error}")),
+    }
+}
+
+/// Lets writes go on, and says what that came to.
+fn undo(pause: Option<&Pause>, master: &mut Node) -> String {
+    let Some(pause) = pause else { return "nothing else was done".to_owned() };
+    let address = master.address.clone();
+    match pause.end(master) {
+        Ok(()) => format!("writes go on at {address} after {:.0} ms", millis(pause.lasted())),
+        Err(error) => {
+            let left = pause.until().saturating_duration_since(Instant::now());
+            format!(
+                "{address} could not be told to let writes go on ({error}); if it is alive, it does so \
+                 by itself in {:.0} ms",
+                millis(left)
+            )
+        }
+    }
+}
+
+fn demote(master: &mut Node, to: &Address) -> Result<(), String> {
+    let port = to.port().to_string();
+    let asked = master.ask::<()>(&["REPLICAOF", to.host(), &port]);
+    asked.map_err(|error| {
+        format!(
+            "{} was not made a replica of {to}: {error}; while it lives, what it acknowledges until \
+             the sentinels demote it is lost",
+            master.address
+        )
+    })
+}
+
+/// First its writes, which are told now that it is a replica; then its clients are sent away.
+fn release(master: &mut Node, pause: Option<&Pause>) -> Result<(), String> {
+    let words: [&[&str]; 3] = [
+        &["CLIENT", "UNPAUSE"],
+        &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"],
+        &["CLIENT", "KILL", "TYPE", "pubsub"],
+    ];
+    let skipped = usize::from(pause.is_none());
+    for words in &words[skipped..] {
+        master.ask::<redis::Value>(words).map_err(|error| {
+            format!("{} at {} failed: {error}", words.join(" "), master.address)
+        })?;
+    }
+    Ok(())
+}
+
+impl Outcome {
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "service": self.service,
+            "manner": self.manner.as_str(),
+            "from": self.from.to_string(),
+            "to": self.to.to_string(),
+            "leader": self.leader.to_string(),
+            "paused_ms": self.paused.map(millis),
+            "wrong": self.wrong,
+        })
+    }
+
+    /// A failure when not all is as it should be.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        match &self.wrong[..] {
+            [] => Ok(()),
+            wrong => Err(Failure::new(format!(
+                "{} is the master of {:?} now, but: {}; `switchmaster topology` shows how it goes on",
+                self.to,
+                self.service,
+                wrong.join("; ")
+            ))
+            .with_code(UNSETTLED)),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} took the place of {}", self.service, self.to, self.from)?;
+        match self.paused {
+            Some(paused) => writeln!(f, "  writes were paused for {:.0} ms", millis(paused)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A node that is asked directly what it is: [`Node`], [`Role`].
+
+use redis::{RedisResult, Value};
+use switchmaster::{
+    Address,
+    direct::{Dialer, Direct},
+};
+
+/// What a node says of itself (`ROLE`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Master {
+        offset: u64,
+    },
+    Replica {
+        of: Address,
+        connected: bool,
+        /// How much of the master's data it has.
+        offset: Option<u64>,
+    },
+}
+
+/// A node; it is dialled when it is asked, and again after its connection ended.
+pub(super) struct Node {
+    pub(super) address: Address,
+    dialer: Dialer,
+    link: Option<Direct>,
+}
+
+impl Node {
+    pub(super) fn new(dialer: &Dialer, address: &Address) -> Node {
+        Node { address: address.clone(), dialer: dialer.clone(), link: None }
+    }
+
+    /// Sends a command. After a failure the next one begins with a new connection.
+    pub(super) fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
+        if self.link.is_none() {
+            self.link = Some(self.dialer.node(&self.address)?);
+        }
+        let Some(link) = &mut self.link else { unreachable!("it was made just now") };
+        let mut command = redis::Cmd::new();
+        let reply = command.arg(words).query(link);
+        if !redis::ConnectionLike::is_open(link) {
+            self.link = None;
+        }
+        reply
+    }
+
+    pub(super) fn role(&mut self) -> RedisResult<Role> {
+        let reply: Vec<Value> = self.ask(&["ROLE"])?;
+        read(&reply).ok_or_else(|| {
+            redis::RedisError::from((
+                redis::ErrorKind::Parse,
+                "the reply to ROLE is neither a master's nor a replica's",
+            ))
+        })
+    }
+}
+
+fn read(reply: &[Value]) -> Option<Role> {
+    let text = |at: usize| redis::from_redis_value_ref::<String>(reply.get(at)?).ok();
+    let number = |at: usize| redis::from_redis_value_ref::<i64>(reply.get(at)?).ok();
+    match text(0)?.as_str() {
+        "master" => Some(Role::Master { offset: u64::try_from(number(1)?).ok()? }),
+        "slave" => Some(Role::Replica {
+            of: Address::new(&text(1)?, u16::try_from(number(2)?).ok()?).ok()?,
+            connected: text(3)? == "connected",
+            // -1 until it is known.
+            offset: u64::try_from(number(4)?).ok(),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    #[test]
+    fn masters_and_replicas_are_told_apart() {
+        let master = [bulk("master"), Value::Int(77), Value::Array(Vec::new())];
+        assert_eq!(read(&master), Some(Role::Master { offset: 77 }));
+        let of = Address::new("h", 6379).unwrap();
+        let replica = |state: &str, offset| {
+            [bulk("slave"), bulk("h"), Value::Int(6379), bulk(state), Value::Int(offset)]
+        };
+        let expected = Role::Replica { of: of.clone(), connected: true, offset: Some(9) };
+        assert_eq!(read(&replica("connected", 9)), Some(expected));
+        let expected = Role::Replica { of, connected: false, offset: None };
+        assert_eq!(read(&replica("sync", -1)), Some(expected));
+        assert_eq!(read(&[bulk("sentinel"), Value::Array(Vec::new())]), None);
+        assert_eq!(read(&[]), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! What there is before anything is done: [`Scene`].
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Write},
+    thread,
+    time::Duration,
+};
+
+use redis::RedisResult;
+use serde_json::{Value, json};
+use switchmaster::{Address, direct::Dialer};
+
+use super::{
+    Manner,
+    replica::{Node, Role},
+    voice::{Row, Voice, address, number},
+};
+use crate::failure::Failure;
+
+/// How long a question to a server may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The service as its servers describe it.
+pub(super) struct Scene {
+    pub(super) service: String,
+    pub(super) dialer: Dialer,
+    pub(super) voices: Vec<Voice>,
+    /// Sentinels that do not answer, and why.
+    pub(super) silent: Vec<(Address, String)>,
+    pub(super) master: Address,
+    pub(super) down_after: Duration,
+    /// Those that a sentinel may promote.
+    pub(super) candidates: Vec<Address>,
+    /// Why it cannot be done, or should not.
+    obstacles: Vec<String>,
+}
+
+impl Scene {
+    /// Asks every sentinel that is known, and the nodes that they list.
+    pub(super) fn look(dialer: &Dialer) -> Result<Scene, Failure> {
+        let dialer = dialer.clone().patience(PATIENCE);
+        let service = dialer.service().to_owned();
+        let (mut voices, mut silent) = (Vec::new(), Vec::new());
+        let mut known: Vec<Address> = dialer.sentinels().to_vec();
+        let mut asked = 0;
+        while asked < known.len() {
+            let (some, none) = connect(&dialer, &known[asked..]);
+            asked = known.len();
+            silent.extend(none);
+            for mut voice in some {
+                // One that is named in two ways is one.
+                if voices.iter().any(|other: &Voice| other.run_id == voice.run_id) {
+                    continue;
+                }
+                for other in voice.others(&service).unwrap_or_default() {
+                    if !known.contains(&other) {
+                        known.push(other);
+                    }
+                }
+                voices.push(voice);
+            }
+        }
+        if voices.is_empty() {
+            return Err(Failure::new(format!(
+                "no sentinel answers, so nothing was done; check the addresses: {}",
+                listed(&silent)
+            )));
+        }
+        let views = views(&mut voices, &service)?;
+        let (master, row) = agreed(&views, voices.len() + silent.len(), &service)?;
+        let time = |field: &str| number(row, field).map(Duration::from_millis);
+        let down_after = time("down-after-milliseconds").unwrap_or(Duration::from_secs(30));
+        let mut scene = Scene {
+            service,
+            dialer,
+            voices,
+            silent,
+            master,
+            down_after,
+            candidates: Vec::new(),
+            obstacles: Vec::new(),
+        };
+        scene.look_at_sentinels(&views);
+        scene.look_at_nodes();
+        Ok(scene)
+    }
+
+    fn look_at_sentinels(&mut self, views: &[View]) {
+        let service = self.service.clone();
+        for view in views {
+            let flags = view.row.get("flags").map_or("", String::as_str);
+            let state = view.row.get("failover-state").map_or("none", String::as_str);
+            if flags.contains("failover_in_progress") || state != "none" {
+                self.obstacle(format!("{} is failing over already; wait for it", view.sentinel));
+            }
+            if flags.contains("s_down") {
+                self.obstacle(format!("{} takes the master for down", view.sentinel));
+            }
+        }
+        let mut obstacles = Vec::new();
+        for voice in &mut self.voices {
+            let sentinel = voice.address.clone();
+            // Whoever may not ask that finds out by the order.
+            if voice.is_tilted().unwrap_or(false) {
+                obstacles.push(format!("{sentinel} is in TILT mode, and does nothing for 30 s"));
+            }
+            if let Err(error) = voice.has_quorum(&service) {
+                // Whoever may not ask that is told by the others.
+                if error.code() != Some("NOPERM") {
+                    obstacles.push(format!("{sentinel}: {error}"));
+                }
+            }
+        }
+        self.obstacles.extend(obstacles);
+    }
+
+    fn look_at_nodes(&mut self) {
+        let mut master = Node::new(&self.dialer, &self.master);
+        match master.role() {
+            Ok(Role::Master { .. }) => {}
+            Ok(Role::Replica { of, .. }) => {
+                self.obstacle(format!("{} says that it is a replica of {of}", self.master));
+            }
+            Err(error) => self.obstacle(format!("the master cannot be asked: {error}")),
+        }
+        let mut rows: HashMap<Address, Row> = HashMap::new();
+        for voice in &mut self.voices {
+            for row in voice.replicas(&self.service).unwrap_or_default() {
+                if let Some(address) = address(&row) {
+                    rows.entry(address).or_insert(row);
+                }
+            }
+        }
+        let mut all: Vec<(Address, Row)> = rows.into_iter().collect();
+        all.sort_by_key(|(address, _)| address.to_string());
+        let mut unfit = Vec::new();
+        for (address, row) in all {
+            match self.why_unfit(&address, &row) {
+                None => self.candidates.push(address),
+                Some(why) => unfit.push(format!("{address} {why}")),
+            }
+        }
+        if self.candidates.is_empty() {
+            let why = if unfit.is_empty() { "there is none".to_owned() } else { unfit.join("; ") };
+            self.obstacle(format!("no replica can be promoted: {why}"));
+        }
+    }
+
+    /// Why a replica cannot be promoted, or had better not.
+    fn why_unfit(&self, address: &Address, row: &Row) -> Option<String> {
+        let flags = row.get("flags").map_or("", String::as_str);
+        if flags != "slave" {
+            return Some(format!("is {flags}"));
+        }
+        if number(row, "slave-priority") == Some(0) {
+            return Some("has replica-priority 0".to_owned());
+        }
+        match Node::new(&self.dialer, address).role() {
+            Ok(Role::Replica { connected: true, .. }) => None,
+            Ok(Role::Replica { .. }) => Some("is not connected to its master".to_owned()),
+            Ok(Role::Master { .. }) => Some("says that it is a master".to_owned()),
+            Err(error) => Some(format!("cannot be asked: {error}")),
+        }
+    }
+
+    fn obstacle(&mut self, what: String) {
+        self.obstacles.push(what);
+    }
+
+    /// Fails with every reason for which it had better not be done.
+    pub(super) fn check(&self, manner: Manner) -> Result<(), Failure> {
+        let mut obstacles = self.obstacles.clone();
+        if manner == Manner::Paused
+            && let Some(refusal) = self.refuses_a_pause()
+        {
+            obstacles.push(refusal);
+        }
+        if obstacles.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "nothing was done, for {:?} is not ready for a failover; mend this and try again:\n  {}",
+            self.service,
+            obstacles.join("\n  ")
+        )))
+    }
+
+    /// Whether the user that the URL names may do what has to be done: asked of the server, not tried.
+    fn refuses_a_pause(&self) -> Option<String> {
+        const NEEDED: [&[&str]; 4] = [
+            &["CLIENT", "PAUSE", "1", "WRITE"],
+            &["CLIENT", "UNPAUSE"],
+            &["CLIENT", "KILL", "TYPE", "normal"],
+            &["REPLICAOF", "NO", "ONE"],
+        ];
+        let mut master = Node::new(&self.dialer, &self.master);
+        // Before Redis 7 nobody can be asked that.
+        let user: String = master.ask(&["ACL", "WHOAMI"]).ok()?;
+        for words in NEEDED {
+            let question = [&["ACL", "DRYRUN", &user], words].concat();
+            let answer: RedisResult<String> = master.ask(&question);
+            if let Ok(answer) = answer
+                && answer != "OK"
+            {
+                return Some(format!("{} at {}: {answer}", words.join(" "), self.master));
+            }
+        }
+        None
+    }
+
+    pub(super) fn to_json(&self, manner: Manner) -> Value {
+        let texts = |addresses: &[Address]| -> Vec<String> {
+            addresses.iter().map(Address::to_string).collect()
+        };
+        let sentinels: Vec<String> =
+            self.voices.iter().map(|voice| voice.address.to_string()).collect();
+        json!({
+            "service": self.service,
+            "manner": manner.as_str(),
+            "master": self.master.to_string(),
+            "candidates": texts(&self.candidates),
+            "sentinels": sentinels,
+            "silent": self.silent.iter().map(|(sentinel, _)| sentinel.to_string()).collect::<Vec<_>>(),
+            "down_after_ms": self.down_after.as_millis() as u64,
+        })
+    }
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let candidates: Vec<String> = self.candidates.iter().map(Address::to_string).collect();
+        writeln!(f, "{}: master {}", self.service, self.master)?;
+        writeln!(f, "  may be promoted: {}", candidates.join(", "))?;
+        let (voices, all) = (self.voices.len(), self.voices.len() + self.silent.len());
+        writeln!(f, "  {voices} of {all} sentinels answer and agree; nothing is in the way")
+    }
+}
+
+/// What a sentinel says of the master.
+struct View {
+    sentinel: Address,
+    names: Option<Address>,
+    row: Row,
+}
+
+fn views(voices: &mut [Voice], service: &str) -> Result<Vec<View>, Failure> {
+    let mut views = Vec::new();
+    let mut refusals = Vec::new();
+    for voice in voices {
+        let view = voice.names(service).and_then(|names| Ok((names, voice.master(service)?)));
+        match view {
+            Ok((names, row)) => views.push(View { sentinel: voice.address.clone(), names, row }),
+            Err(error) => refusals.push(format!("{}: {error}", voice.address)),
+        }
+    }
+    if views.is_empty() {
+        return Err(Failure::new(format!(
+            "no sentinel tells of {service:?}, so nothing was done; check the name and the rights: {}",
+            refusals.join("; ")
+        )));
+    }
+    Ok(views)
+}
+
+/// The master that a majority of all sentinels names in one epoch.
+fn agreed<'v>(
+    views: &'v [View],
+    sentinels: usize,
+    service: &str,
+) -> Result<(Address, &'v Row), Failure> {
+    let majority = sentinels / 2 + 1;
+    for view in views {
+        let Some(master) = &view.names else { continue };
+        let epoch = view.row.get("config-epoch");
+        let alike = |other: &&View| {
+            other.names.as_ref() == Some(master) && other.row.get("config-epoch") == epoch
+        };
+        if views.iter().filter(alike).count() >= majority {
+            return Ok((master.clone(), &view.row));
+        }
+    }
+    let mut said = String::new();
+    for View { sentinel, names, row } in views {
+        let names = names.as_ref().map_or("nobody".to_owned(), Address::to_string);
+        let epoch = row.get("config-epoch").map_or("?", String::as_str);
+        let _ = write!(said, "\n  {sentinel} names {names}, epoch {epoch}");
+    }
+    Err(Failure::new(format!(
+        "nothing was done, for no {majority} of {sentinels} sentinels agree on the master of \
+         {service:?}; mend that first:{said}"
+    )))
+}
+
+/// Connects to all of these at the same time.
+fn connect(dialer: &Dialer, sentinels: &[Address]) -> (Vec<Voice>, Vec<(Address, String)>) {
+    let results: Vec<(Address, RedisResult<Voice>)> = thread::scope(|scope| {
+        let dials: Vec<_> = sentinels
+            .iter()
+            .map(|address| (address, scope.spawn(move || Voice::connect(dialer, address))))
+            .collect();
+        let ended = |(address, dial): (&Address, thread::ScopedJoinHandle<'_, _>)| {
+            let panicked = || {
+                let what = "the thread that dialled it panicked";
+                Err(redis::RedisError::from((redis::ErrorKind::Client, what)))
+            };
+            (address.clone(), dial.join().unwrap_or_else(|_| panicked()))
+        };
+        dials.into_iter().map(ended).collect()
+    });
+    let (mut voices, mut silent) = (Vec::new(), Vec::new());
+    for (address, result) in results {
+        match result {
+            Ok(voice) => voices.push(voice),
+            Err(error) => silent.push((address, error.to_string())),
+        }
+    }
+    (voices, silent)
+}
+
+fn listed(silent: &[(Address, String)]) -> String {
+    let each = silent.iter().map(|(address, why)| format!("{address}: {why}"));
+    each.collect::<Vec<_>>().join("; ")
+}
