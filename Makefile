@@ -42,7 +42,7 @@ C_LIBS = -lpthread -ldl -lm -lgcc_s
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl compilers java demo capi install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale recordings doc lint msrv
+.PHONY: help setup redis openssl compilers java demo capi install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale bench-stock recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -126,6 +126,9 @@ bench-languages: setup capi ## Measure how soon other languages write again afte
 		"java=java -cp bindings/java/bench/target/classes:bindings/java/bench/target/lib/* io.switchmaster.bench.Writer core" \
 		"jedis=java -cp bindings/java/bench/target/classes:bindings/java/bench/target/lib/* io.switchmaster.bench.Writer jedis"
 
+bench-stock: setup ## Fail over beside clients of other makers, and count what they lose (RUNS=20, MANNER=--plain)
+	RUNS=$(RUNS) $(CARGO) test --quiet --features cli --test stock -- --nocapture
+
 bench-java: setup ## Measure what a command and a checkout cost in Java, by JMH, beside stock Jedis
 	@$(MAKE) -C bindings/java bench
 
@@ -142,7 +145,7 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 	for features in "" tls-rustls tls-native-tls; do \
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
-	for script in .ci/run packaging/install tests/fuzz tests/hiredis tests/matrix tests/msrv tests/run \
+	for script in .ci/run packaging/install tests/stock/build tests/fuzz tests/hiredis tests/matrix tests/msrv tests/run \
 		tests/java tests/sanitize tests/servers tests/setup tests/tsan bindings/java/native/build; do \
 		bash -n $$script || exit 1; done
 

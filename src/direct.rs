@@ -69,10 +69,11 @@ impl Dialer {
         (self.config.password.is_some(), self.config.sentinel_password.is_some())
     }
 
-    /// Waits for replies no longer than that.
+    /// Waits for replies no longer than that, nor for a connection.
     pub fn patience(mut self, timeout: Duration) -> Dialer {
         for settings in [&mut self.nodes, &mut self.sentinels] {
             settings.command_timeout = timeout;
+            settings.dial_timeout = settings.dial_timeout.min(timeout);
         }
         self
     }

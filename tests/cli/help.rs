@@ -7,7 +7,7 @@ fn every_subcommand_has_help_with_an_example() {
     let help = output(&["--help"]);
     assert!(help.status.success());
     let help = text(&help.stdout);
-    for subcommand in ["sandbox", "master", "topology", "watch", "drill"] {
+    for subcommand in ["sandbox", "master", "topology", "watch", "drill", "failover"] {
         assert!(help.contains(subcommand), "{subcommand} in {help}");
         let own = output(&[subcommand, "--help"]);
         assert!(own.status.success());

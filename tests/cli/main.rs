@@ -1,6 +1,9 @@
 //! The command does what its help says.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod drills;
+mod failovers;
 mod help;
 mod looks;
 mod program;

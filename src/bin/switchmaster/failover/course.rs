@@ -30,6 +30,8 @@ const BEGUN: Duration = Duration::from_millis(300);
 const STRAGGLERS: Duration = Duration::from_millis(300);
 /// What is left of the pause when the old master is demoted at the latest.
 const RESERVE: Duration = Duration::from_millis(100);
+/// How long a node is waited for, however short the pause.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 /// The exit code when there is a new master and something else is wrong.
 const UNSETTLED: u8 = 3;
 
@@ -134,8 +136,10 @@ impl Course {
         })
     }
 
+    /// One that does not answer is not waited for as long as writes are paused.
     fn node(&self, address: &Address) -> Node {
-        Node::new(&self.scene.dialer, address)
+        let patience = (self.max_pause / 8).max(LEAST_PATIENCE);
+        Node::new(&self.scene.dialer.clone().patience(patience), address)
     }
 
     /// The sentinel that is going to lead, in the best moment for that.
@@ -204,15 +208,15 @@ impl Course {
                     Ok(Role::Master { .. }) => "a master itself".to_owned(),
                     Err(error) => error.to_string(),
                 };
+                if self.stop.recv_timeout(STEP / 2).is_ok() {
+                    return Err("it was interrupted".to_owned());
+                }
                 if Instant::now() >= deadline {
                     return Err(format!(
                         "{} did not catch up within {:?} ({behind})",
                         replica.address,
                         self.max_pause / 2
                     ));
-                }
-                if self.stop.recv_timeout(STEP / 2).is_ok() {
-                    return Err("it was interrupted".to_owned());
                 }
             }
         }
