@@ -95,7 +95,7 @@ impl Node {
     /// Those of [`Member::ask`].
     pub fn follow(&self, master: &Node) -> Result<()> {
         let port = master.port().to_string();
-        self.ask(&["REPLICAOF", &self.host().word(), &port]).map(|_| ())
+        self.ask(&["REPLICAOF", &master.host().word(), &port]).map(|_| ())
     }
 
     pub(crate) fn wait_in_sync(&self, deadline: Instant) -> Result<()> {
