@@ -69,6 +69,20 @@ impl Dialer {
         (self.config.password.is_some(), self.config.sentinel_password.is_some())
     }
 
+    /// How long a connection may take, and then each reply, on either kind of server.
+    pub fn timeouts(&self) -> (Duration, Duration) {
+        let longest = |of: fn(&Settings) -> Duration| of(&self.nodes).max(of(&self.sentinels));
+        (longest(|settings| settings.dial_timeout), longest(|settings| settings.command_timeout))
+    }
+
+    /// The user of the nodes, and that of the sentinels.
+    pub fn users(&self) -> (&str, &str) {
+        fn user(settings: &Settings) -> &str {
+            settings.username.as_deref().unwrap_or("default")
+        }
+        (user(&self.nodes), user(&self.sentinels))
+    }
+
     /// Waits for replies no longer than that, nor for a connection.
     pub fn patience(mut self, timeout: Duration) -> Dialer {
         for settings in [&mut self.nodes, &mut self.sentinels] {

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{drill, failover, master, sandbox, topology, watch};
+use crate::{doctor, drill, failover, master, sandbox, topology, watch};
 
 /// Follows the master of a Redis Sentinel deployment.
 #[derive(Debug, Parser)]
@@ -17,6 +17,7 @@ pub(crate) enum Command {
     Sandbox(sandbox::Arguments),
     Master(master::Arguments),
     Topology(topology::Arguments),
+    Doctor(doctor::Arguments),
     Watch(watch::Arguments),
     Drill(drill::Arguments),
     Failover(failover::Arguments),

@@ -30,6 +30,11 @@ impl Failure {
         Failure::new("")
     }
 
+    /// Another exit code, after the output has said why.
+    pub(crate) fn told_as(code: u8) -> Failure {
+        Failure { message: String::new(), code }
+    }
+
     pub(crate) fn is_silent(&self) -> bool {
         self.message.is_empty()
     }

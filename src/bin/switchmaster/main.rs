@@ -3,6 +3,7 @@
 
 mod arguments;
 mod deployment;
+mod doctor;
 mod drill;
 mod failover;
 mod failure;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Master(arguments) => master::run(arguments),
         Command::Topology(arguments) => topology::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Drill(arguments) => drill::run(arguments),
         Command::Failover(arguments) => failover::run(arguments),

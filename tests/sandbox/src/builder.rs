@@ -16,7 +16,7 @@ use crate::{
     host::Host,
     ports::{self, Ports},
     program::Programs,
-    settings::{SentinelSeat, ServiceSeat, Settings},
+    settings::{NodeSeat, SentinelSeat, ServiceSeat, Settings},
 };
 
 /// Below this, sentinels fail over a healthy new master once more.
@@ -53,6 +53,8 @@ impl Builder {
                 tls: None,
                 proxied: false,
                 host: Host::default(),
+                node_ips: Vec::new(),
+                sentinel_ips: Vec::new(),
                 start_timeout: Duration::from_secs(30),
             },
             server: None,
@@ -150,6 +152,20 @@ impl Builder {
     /// The address that all members listen on, such as `::1` (`127.0.0.1`).
     pub fn listen_on(mut self, ip: impl Into<IpAddr>) -> Builder {
         self.settings.host.ip = ip.into();
+        self
+    }
+
+    /// Spreads the members over several loopback addresses, each a host of its own: the nodes of each service in
+    /// turn over the first, the sentinels over the second (`listen_on`, where there are none).
+    ///
+    /// On Linux all of 127.0.0.0/8 is there.
+    pub fn hosts(
+        mut self,
+        nodes: impl IntoIterator<Item = IpAddr>,
+        sentinels: impl IntoIterator<Item = IpAddr>,
+    ) -> Builder {
+        self.settings.node_ips = nodes.into_iter().collect();
+        self.settings.sentinel_ips = sentinels.into_iter().collect();
         self
     }
 
@@ -251,15 +267,18 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
 
     let mut service_seats = Vec::new();
     for name in &settings.services {
-        let ports: Result<Vec<Ports>> =
-            (0..=settings.replicas).map(|_| Ports::choose(settings)).collect();
-        service_seats.push(ServiceSeat { name: name.clone(), ports: ports? });
+        let seat = |index| {
+            Ok(NodeSeat { host: settings.node_host(index), ports: Ports::choose(settings)? })
+        };
+        let nodes: Result<Vec<NodeSeat>> = (0..=settings.replicas).map(seat).collect();
+        service_seats.push(ServiceSeat { name: name.clone(), nodes: nodes? });
     }
     let mut sentinel_seats = Vec::new();
     for index in 0..settings.sentinels {
         let id: String = (0..3).map(|_| format!("{:016x}", ports::random())).collect();
         sentinel_seats.push(SentinelSeat {
             name: format!("sentinel-{index}"),
+            host: settings.sentinel_host(index),
             ports: Ports::choose(settings)?,
             id: id[..40].to_owned(),
         });
@@ -277,7 +296,7 @@ fn launch(settings: &Settings, programs: &Programs) -> Result<Cluster> {
 
     let mut sentinels = Vec::new();
     for seat in &sentinel_seats {
-        let member = launch.member(&seat.name, true, seat.ports, |directory| {
+        let member = launch.member(&seat.name, true, &seat.host, seat.ports, |directory| {
             settings.sentinel_file(directory, &sentinel_seats, seat, &service_seats, &own_password)
         })?;
         sentinels.push(Sentinel::new(member, seat.id.as_str().into()));
@@ -310,6 +329,7 @@ impl Launch<'_> {
         &self,
         name: &str,
         sentinel: bool,
+        host: &Host,
         ports: Ports,
         file: impl FnOnce(&std::path::Path) -> String,
     ) -> Result<Arc<Member>> {
@@ -317,14 +337,14 @@ impl Launch<'_> {
         std::fs::create_dir(&directory)
             .map_err(|error| Error::io(format_args!("make {}", directory.display()), &error))?;
         let proxy = match self.settings.proxied {
-            true => Some(FaultProxy::to(self.settings.host.address(ports.announced))?),
+            true => Some(FaultProxy::to(host.address(ports.announced))?),
             false => None,
         };
         let member = Member::new(
             name.to_owned(),
             sentinel,
             ports,
-            self.settings.host.clone(),
+            host.clone(),
             self.guardian.clone(),
             self.own_password.clone(),
             proxy,
@@ -340,11 +360,12 @@ impl Launch<'_> {
     fn service(&self, seat: &ServiceSeat, deadline: Instant) -> Result<Service> {
         let name: Arc<str> = seat.name.as_str().into();
         let mut nodes = Vec::new();
-        for (index, &ports) in seat.ports.iter().enumerate() {
-            let master = (index > 0).then(|| seat.ports[0].announced);
-            let member = self.member(&format!("{name}-{index}"), false, ports, |directory| {
+        for (index, own) in seat.nodes.iter().enumerate() {
+            let master = (index > 0).then(|| &seat.nodes[0]);
+            let NodeSeat { host, ports } = own;
+            let member = self.member(&format!("{name}-{index}"), false, host, *ports, |dir| {
                 let major = self.programs.major;
-                self.settings.node_file(directory, ports, master, self.own_password, major)
+                self.settings.node_file(dir, own, master, self.own_password, major)
             })?;
             let node = Node::new(member, name.clone());
             node.start(deadline)?;

@@ -100,7 +100,7 @@ impl Node {
     /// Those of [`Member::ask`].
     pub fn follow(&self, master: &Node) -> Result<()> {
         let port = master.port().to_string();
-        self.ask(&["REPLICAOF", &self.host().word(), &port]).map(|_| ())
+        self.ask(&["REPLICAOF", &master.host().word(), &port]).map(|_| ())
     }
 
     /// Waits until so many replicas have what is written to this master.

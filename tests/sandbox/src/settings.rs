@@ -1,6 +1,6 @@
 //! What a cluster consists of, and the configuration files that follow from it.
 
-use std::{fmt::Write, path::Path, time::Duration};
+use std::{fmt::Write, net::IpAddr, path::Path, time::Duration};
 
 use crate::{Tls, host::Host, ports::Ports};
 
@@ -24,6 +24,9 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<Tls>,
     pub(crate) proxied: bool,
     pub(crate) host: Host,
+    /// Where the nodes of a service, and where the sentinels listen instead, one after the other.
+    pub(crate) node_ips: Vec<IpAddr>,
+    pub(crate) sentinel_ips: Vec<IpAddr>,
     pub(crate) start_timeout: Duration,
 }
 
@@ -31,14 +34,22 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct SentinelSeat {
     pub(crate) name: String,
+    pub(crate) host: Host,
     pub(crate) ports: Ports,
     pub(crate) id: String,
 }
 
-/// A service's nodes, the master's ports first.
+/// A service's nodes, the master first.
 pub(crate) struct ServiceSeat {
     pub(crate) name: String,
-    pub(crate) ports: Vec<Ports>,
+    pub(crate) nodes: Vec<NodeSeat>,
+}
+
+/// Where a node is to listen.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeSeat {
+    pub(crate) host: Host,
+    pub(crate) ports: Ports,
 }
 
 impl Settings {
@@ -46,18 +57,29 @@ impl Settings {
         self.quorum.unwrap_or(self.sentinels / 2 + 1)
     }
 
-    /// A `redis.conf`. Replication starts without delay, nothing is stored.
+    /// The host of the node with this number in its service.
+    pub(crate) fn node_host(&self, index: usize) -> Host {
+        self.host.or(&self.node_ips, index)
+    }
+
+    /// The host of the sentinel with this number.
+    pub(crate) fn sentinel_host(&self, index: usize) -> Host {
+        self.host.or(&self.sentinel_ips, index)
+    }
+
+    /// A `redis.conf`. Replication starts without delay. Something is stored after an hour, so no master is
+    /// set up to come back empty, and no test sees it happen.
     pub(crate) fn node_file(
         &self,
         directory: &Path,
-        ports: Ports,
-        replica_of: Option<u16>,
+        seat: &NodeSeat,
+        replica_of: Option<&NodeSeat>,
         own_password: &str,
         major: u32,
     ) -> String {
-        let mut text = self.common(directory, ports, own_password);
+        let mut text = self.common(directory, &seat.host, seat.ports, own_password);
         text.push_str(
-            "save \"\"\n\
+            "save 3600 1\n\
              appendonly no\n\
              repl-diskless-sync yes\n\
              repl-diskless-sync-delay 0\n\
@@ -71,11 +93,11 @@ impl Settings {
             let _ = writeln!(text, "requirepass {}", quoted(password));
             let _ = writeln!(text, "masterauth {}", quoted(password));
         }
-        if let Some(name) = &self.host.name {
-            let _ = writeln!(text, "replica-announce-ip {name}");
+        if let Some(word) = seat.host.announced() {
+            let _ = writeln!(text, "replica-announce-ip {word}");
         }
-        if let Some(master) = replica_of {
-            let _ = writeln!(text, "replicaof {} {master}", self.host.word());
+        if let Some(NodeSeat { host, ports }) = replica_of {
+            let _ = writeln!(text, "replicaof {} {}", host.word(), ports.announced);
         }
         lines(&mut text, &self.node_lines);
         text
@@ -90,11 +112,12 @@ impl Settings {
         services: &[ServiceSeat],
         own_password: &str,
     ) -> String {
-        let mut text = self.common(directory, seat.ports, own_password);
-        let host = self.host.word();
+        let mut text = self.common(directory, &seat.host, seat.ports, own_password);
         if self.host.name.is_some() {
             text.push_str("sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n");
-            let _ = writeln!(text, "sentinel announce-ip {host}");
+        }
+        if let Some(word) = seat.host.announced() {
+            let _ = writeln!(text, "sentinel announce-ip {word}");
         }
         let _ = writeln!(text, "sentinel myid {}", seat.id);
         if let Some(password) = &self.sentinel_password {
@@ -102,11 +125,12 @@ impl Settings {
         }
         for service in services {
             let name = &service.name;
-            let Some((master, replicas)) = service.ports.split_first() else { continue };
+            let Some((master, replicas)) = service.nodes.split_first() else { continue };
             let _ = writeln!(
                 text,
-                "sentinel monitor {name} {host} {} {}",
-                master.announced,
+                "sentinel monitor {name} {} {} {}",
+                master.host.word(),
+                master.ports.announced,
                 self.quorum()
             );
             let millis = self.down_after.as_millis();
@@ -118,14 +142,20 @@ impl Settings {
                 let _ = writeln!(text, "sentinel auth-pass {name} {}", quoted(password));
             }
             for replica in replicas {
-                let _ =
-                    writeln!(text, "sentinel known-replica {name} {host} {}", replica.announced);
+                let _ = writeln!(
+                    text,
+                    "sentinel known-replica {name} {} {}",
+                    replica.host.word(),
+                    replica.ports.announced
+                );
             }
             for other in seats.iter().filter(|other| other.id != seat.id) {
                 let _ = writeln!(
                     text,
-                    "sentinel known-sentinel {name} {host} {} {}",
-                    other.ports.announced, other.id
+                    "sentinel known-sentinel {name} {} {} {}",
+                    other.host.word(),
+                    other.ports.announced,
+                    other.id
                 );
             }
         }
@@ -133,7 +163,7 @@ impl Settings {
         text
     }
 
-    fn common(&self, directory: &Path, ports: Ports, own_password: &str) -> String {
+    fn common(&self, directory: &Path, host: &Host, ports: Ports, own_password: &str) -> String {
         let mut text = format!(
             "port {}\n\
              bind {}\n\
@@ -142,7 +172,7 @@ impl Settings {
              dir {}\n\
              user {OWN_USER} on >{own_password} ~* &* +@all\n",
             ports.plain,
-            self.host.bind(),
+            host.bind(),
             quoted(&directory.to_string_lossy())
         );
         if let (Some(tls), Some(port)) = (&self.tls, ports.tls) {

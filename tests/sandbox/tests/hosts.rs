@@ -1,7 +1,7 @@
 //! Where the members of a cluster listen, what they call each other, and sentinels that move.
 
 use std::{
-    net::{Ipv6Addr, TcpListener},
+    net::{IpAddr, Ipv6Addr, TcpListener},
     time::Duration,
 };
 
@@ -53,4 +53,17 @@ fn a_sentinel_that_moves_is_the_same_to_the_others() {
         assert_eq!(port, Some(sentinel.port().to_string()), "{}", other.name());
         assert!(other.log().contains("+sentinel-address-switch"), "{}", other.log_tail(20));
     }
+}
+
+#[test]
+fn members_on_hosts_of_their_own_announce_them() {
+    let hosts = [2, 3].map(|last| IpAddr::from([127, 0, 0, last]));
+    let builder = Cluster::builder().replicas(1).hosts(hosts, hosts);
+    let cluster = builder.start().unwrap_or_else(|error| panic!("{error}"));
+    let ips: Vec<IpAddr> = cluster.members().map(|member| member.address().ip()).collect();
+    assert_eq!(ips, [hosts[0], hosts[1], hosts[0], hosts[1], hosts[0]]);
+    let old = cluster.kill_master().unwrap();
+    let new = cluster.wait_for_master_other_than(old.port(), LONG).unwrap();
+    assert_eq!(new.address().ip(), hosts[1]);
+    cluster.repair(LONG).unwrap();
 }
