@@ -107,8 +107,11 @@ impl Course {
             phases.note("there is a new master already, so this is brought to its end");
         }
 
-        phases.enter("announcement", &format!("{to} is a master"));
-        self.announcement(&to, pause.as_ref(), ordered);
+        // Where writes go on at the old master, every moment costs some.
+        if self.manner != Manner::Paused || pause.is_some() {
+            phases.enter("announcement", &format!("{to} is a master"));
+            self.announcement(&to, pause.as_ref(), ordered);
+        }
         let mut paused = None;
         if self.manner == Manner::Paused {
             phases.enter("demotion", &format!("{} becomes a replica", master.address));
