@@ -1,5 +1,6 @@
 //! The command does what its help says.
 
+mod doctor;
 mod drills;
 mod help;
 mod looks;
