@@ -14,10 +14,9 @@ fn nodes_in_the_wrong_role_are_named() {
     promoted.ask(&["REPLICAOF", "NO", "ONE"]).unwrap();
     cut.ask(&["REPLICAOF", "127.0.0.1", "1"]).unwrap();
     strayed.follow(elsewhere).unwrap();
-    let arrived = Ok(Role::Replica { of: Some(elsewhere.address()), connected: true });
-    let in_sync = || strayed.role().ok() == arrived.as_ref().ok().copied();
-    let arrived: Result<Role, ()> = arrived;
-    assert!(wait_until(PATIENCE, in_sync), "{:?} {arrived:?}", strayed.role());
+    let arrived = Role::Replica { of: Some(elsewhere.address()), connected: true };
+    let in_sync = || strayed.role().is_ok_and(|role| role == arrived);
+    assert!(wait_until(PATIENCE, in_sync), "{:?}", strayed.role());
     let examination = examine(&cluster.url());
     assert_eq!(examination.exit_code, Some(3));
     examination.assert_says("second-master", promoted);
