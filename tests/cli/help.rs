@@ -7,7 +7,7 @@ fn every_subcommand_has_help_with_an_example() {
     let help = output(&["--help"]);
     assert!(help.status.success());
     let help = text(&help.stdout);
-    for subcommand in ["sandbox", "master", "topology", "watch", "drill", "failover"] {
+    for subcommand in ["sandbox", "master", "topology", "doctor", "watch", "drill", "failover"] {
         assert!(help.contains(subcommand), "{subcommand} in {help}");
         let own = output(&[subcommand, "--help"]);
         assert!(own.status.success());
@@ -19,13 +19,15 @@ fn every_subcommand_has_help_with_an_example() {
 #[test]
 fn bad_arguments_are_named_and_exit_with_2() {
     let url = "redis+sentinel://127.0.0.1:1/mymaster";
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 19] = [
         (&["frobnicate"], "frobnicate"),
         (&["sandbox", "--replicas", "many"], "--replicas"),
         (&["sandbox", "--sentinels", "0"], "--sentinels"),
         (&["sandbox", "--down-after", "5"], "--down-after"),
         (&["master"], "--url"),
         (&["topology", "--yaml"], "--yaml"),
+        (&["doctor"], "--url"),
+        (&["doctor", "--url", "redis+sentinel://a/mymaster?dial_timeout=0s"], "dial_timeout"),
         (&["watch", "--json"], "--url"),
         (&["watch", "--url", url, "--for", "5"], "--for"),
         (&["watch", "--url", url, "--record", "/nowhere/recording.txt"], "/nowhere/recording.txt"),
@@ -49,7 +51,7 @@ fn bad_arguments_are_named_and_exit_with_2() {
 
 #[test]
 fn a_url_that_cannot_be_read_is_an_error_that_quotes_it() {
-    for subcommand in ["master", "topology", "watch", "drill"] {
+    for subcommand in ["master", "topology", "doctor", "watch", "drill"] {
         let output = output(&[subcommand, "--url", "http://somewhere/mymaster"]);
         assert!(!output.status.success());
         let complaint = text(&output.stderr);

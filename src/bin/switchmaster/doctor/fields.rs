@@ -30,10 +30,6 @@ impl Fields {
         Fields(info.lines().filter_map(pair).collect())
     }
 
-    pub(crate) fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
-    }
-
     pub(crate) fn extend(&mut self, other: Fields) {
         self.0.extend(other.0);
     }

@@ -41,7 +41,7 @@ enum Kind {
 }
 
 enum Answer {
-    Sentinel(Sentinel),
+    Sentinel(Box<Sentinel>),
     Node(Box<Node>),
 }
 
@@ -83,7 +83,9 @@ impl Survey {
         let (dialer, sender, at) = (self.dialer.clone(), self.sender.clone(), address.clone());
         let examine = move || {
             let answer = match kind {
-                Kind::Sentinel => Answer::Sentinel(sentinel::examine(&dialer, at, first_hand)),
+                Kind::Sentinel => {
+                    Answer::Sentinel(Box::new(sentinel::examine(&dialer, at, first_hand)))
+                }
                 Kind::Node => Answer::Node(Box::new(node::examine(&dialer, at, first_hand))),
             };
             // Nobody may be waiting any more.
@@ -104,7 +106,7 @@ impl Survey {
     fn collect(&mut self) {
         while !self.awaited.is_empty() {
             match self.answers.recv_deadline(self.deadline) {
-                Ok(Answer::Sentinel(sentinel)) => self.take_sentinel(sentinel),
+                Ok(Answer::Sentinel(sentinel)) => self.take_sentinel(*sentinel),
                 Ok(Answer::Node(node)) => self.take_node(*node),
                 Err(_) => {
                     for (kind, address, first_hand) in std::mem::take(&mut self.awaited) {

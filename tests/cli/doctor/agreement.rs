@@ -1,0 +1,59 @@
+//! Sentinels that do not say the same.
+
+use std::fs;
+
+use switchmaster_sandbox::{Cluster, wait_until};
+
+use super::{examine, wait_for};
+use crate::program::PATIENCE;
+
+#[test]
+fn sentinels_that_differ_are_named() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    let [one, two, three] = cluster.sentinels() else { panic!("three sentinels") };
+    let service = cluster.service();
+
+    // What it forgets comes back with the next words of the others, within two seconds.
+    let mut last = examine(&cluster.url());
+    let forgot = wait_until(PATIENCE, || {
+        one.ask(&["SENTINEL", "RESET", service]).expect("it is reset");
+        last = examine(&cluster.url());
+        last.says("sentinels-apart", one)
+    });
+    assert!(forgot, "{:#}", last.document);
+
+    two.ask(&["SENTINEL", "REMOVE", service]).expect("it is removed");
+    examine(&cluster.url()).assert_says("unknown-service", two);
+    let wrong = cluster.nodes()[1].port().to_string();
+    let words = ["SENTINEL", "MONITOR", service, "127.0.0.1", &wrong, "2"];
+    two.ask(&words).expect("it monitors another one");
+    let examination = examine(&cluster.url());
+    examination.assert_says("split-master", two);
+    assert_eq!(examination.exit_code, Some(3));
+
+    let node = cluster.nodes()[0].address();
+    let url = format!("redis+sentinel://{node},{}/{service}", three.address());
+    examine(&url).assert_says("no-sentinel-there", &cluster.nodes()[0]);
+}
+
+#[test]
+fn a_sentinel_whose_place_another_has_taken_still_counts() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    let replaced = &cluster.sentinels()[2];
+    replaced.kill().unwrap();
+    let file = replaced.config_file();
+    let text = fs::read_to_string(&file).expect("its configuration");
+    let is_kept = |line: &&str| !line.starts_with("sentinel myid");
+    let text: Vec<&str> = text.lines().filter(is_kept).collect();
+    fs::write(&file, text.join("\n") + "\n").expect("it is written");
+    replaced.restart().unwrap();
+    let examination = wait_for(&cluster.url(), "stale-sentinel");
+    assert_eq!(examination.document["errors"], 0, "{:#}", examination.document);
+}
+
+#[test]
+fn a_failover_that_is_under_way_is_told() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    cluster.failover().unwrap();
+    wait_for(&cluster.url(), "failover-running");
+}
