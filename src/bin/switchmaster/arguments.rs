@@ -2,11 +2,13 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{drill, master, sandbox, topology, watch};
+use crate::{
+    completions, drill, exec, man, master, metrics, replay, sandbox, topology, wait, watch,
+};
 
 /// Follows the master of a Redis Sentinel deployment.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, arg_required_else_help = true)]
+#[command(version, max_term_width = 80, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -18,7 +20,14 @@ pub(crate) enum Command {
     Master(master::Arguments),
     Topology(topology::Arguments),
     Watch(watch::Arguments),
+    Replay(replay::Arguments),
+    Wait(wait::Arguments),
+    Exec(exec::Arguments),
+    Metrics(metrics::Arguments),
     Drill(drill::Arguments),
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
 #[cfg(test)]

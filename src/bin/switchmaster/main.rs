@@ -2,16 +2,23 @@
 //! and real failovers to try the library with.
 
 mod arguments;
+mod completions;
 mod deployment;
 mod drill;
+mod exec;
 mod failure;
+mod man;
 mod master;
+mod metrics;
+mod replay;
 mod sandbox;
 mod stop;
 mod target;
 mod time;
 mod topology;
+mod wait;
 mod watch;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -26,7 +33,13 @@ fn main() -> ExitCode {
         Command::Master(arguments) => master::run(arguments),
         Command::Topology(arguments) => topology::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Wait(arguments) => wait::run(arguments),
+        Command::Exec(arguments) => exec::run(arguments),
+        Command::Metrics(arguments) => metrics::run(arguments),
         Command::Drill(arguments) => drill::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
