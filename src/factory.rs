@@ -83,6 +83,17 @@ impl Factory {
 
     fn start(config: Config, recording: Option<Sender<String>>) -> Result<Factory, Error> {
         let deadline = Instant::now() + config.connect_timeout;
+        let factory = Factory::begin(config, recording)?;
+        match factory.inner.pool.wait_for_generation(0, deadline) {
+            Some(_) => Ok(factory),
+            None => {
+                let waited = factory.inner.config.connect_timeout;
+                Err(factory.inner.pool.why_no_master(waited))
+            }
+        }
+    }
+
+    fn begin(config: Config, recording: Option<Sender<String>>) -> Result<Factory, Error> {
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
         let events = Arc::new(Broadcast::of(&config.service));
@@ -116,7 +127,7 @@ impl Factory {
             recorder: recording.map(|lines| Recorder::new(lines, &config)),
         };
         let membership = watch::follow(set, order, &workers)?;
-        let factory = Factory {
+        Ok(Factory {
             inner: Arc::new(Inner {
                 config,
                 pool,
@@ -124,14 +135,7 @@ impl Factory {
                 events,
                 running: Mutex::new(Some(Running { membership, workers })),
             }),
-        };
-        match factory.inner.pool.wait_for_generation(0, deadline) {
-            Some(_) => Ok(factory),
-            None => {
-                let waited = factory.inner.config.connect_timeout;
-                Err(factory.inner.pool.why_no_master(waited))
-            }
-        }
+        })
     }
 
     /// A handle to the current master.
@@ -360,6 +364,18 @@ impl Builder {
     pub fn build(mut self) -> Result<Factory, Error> {
         let recording = self.recording.take();
         Factory::start(self.into_config()?, recording)
+    }
+
+    /// As [`Builder::build`], and does not wait for a master: for whoever looks at a deployment that
+    /// may have none.
+    ///
+    /// # Errors
+    /// As [`Builder::build`], but for what the servers say.
+    #[cfg(feature = "cli")]
+    #[doc(hidden)]
+    pub fn build_without_master(mut self) -> Result<Factory, Error> {
+        let recording = self.recording.take();
+        Factory::begin(self.into_config()?, recording)
     }
 }
 

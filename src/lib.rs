@@ -116,6 +116,9 @@ mod options;
 mod origin;
 mod policy;
 mod pool;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod replay;
 mod subscription;
 mod sync;
 mod tls;
@@ -126,6 +129,9 @@ mod url;
 mod watch;
 mod workers;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use crate::metrics::figures;
 pub use crate::metrics::{Histogram, Stats};
 pub use address::Address;
 pub use builder::Builder;

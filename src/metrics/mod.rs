@@ -2,6 +2,8 @@
 
 #[cfg(feature = "metrics")]
 mod export;
+#[cfg(any(feature = "metrics", feature = "cli"))]
+pub mod figures;
 mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,18 +1,17 @@
 //! What every subcommand says of itself, and of what it does not understand.
 
-use crate::program::{output, text};
+use crate::program::{help, output, subcommands, text};
 
 #[test]
-fn every_subcommand_has_help_with_an_example() {
-    let help = output(&["--help"]);
-    assert!(help.status.success());
-    let help = text(&help.stdout);
-    for subcommand in ["sandbox", "master", "topology", "doctor", "watch", "drill", "failover"] {
-        assert!(help.contains(subcommand), "{subcommand} in {help}");
-        let own = output(&[subcommand, "--help"]);
-        assert!(own.status.success());
-        let own = text(&own.stdout);
+fn every_subcommand_has_help_with_an_example_in_80_columns() {
+    let mut pages = vec![help(&[])];
+    for subcommand in subcommands() {
+        let own = help(&[&subcommand]);
         assert!(own.contains(&format!("  switchmaster {subcommand}")), "an example in {own}");
+        pages.push(own);
+    }
+    for line in pages.iter().flat_map(|page| page.lines()) {
+        assert!(line.chars().count() <= 80, "more than 80 columns: {line}");
     }
 }
 

@@ -27,6 +27,26 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the output is UTF-8")
 }
 
+/// What `switchmaster SUBCOMMAND --help` prints.
+pub(crate) fn help(subcommand: &[&str]) -> String {
+    let help = output(&[subcommand, &["--help"]].concat());
+    assert!(help.status.success(), "{}", text(&help.stderr));
+    text(&help.stdout)
+}
+
+/// The subcommands that the help lists.
+pub(crate) fn subcommands() -> Vec<String> {
+    let help = help(&[]);
+    let (_, list) = help.split_once("Commands:\n").expect("a list of subcommands");
+    let listed = list.lines().take_while(|line| !line.is_empty());
+    // What a line goes on with stands further to the right.
+    let named = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names: Vec<String> =
+        named.filter(|name| !matches!(*name, "" | "help")).map(str::to_owned).collect();
+    assert!(names.len() >= 5, "{names:?}");
+    names
+}
+
 /// A sandbox of the command, and what it printed.
 pub(crate) struct Sandbox {
     pub(crate) child: Child,

@@ -1,7 +1,9 @@
 //! `switchmaster watch`.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
 };
 
@@ -50,36 +52,6 @@ fn a_watch_tells_and_records_a_switch_until_it_is_ended() {
 }
 
 #[test]
-fn the_examples_of_a_watch_work() {
-    let cluster = Cluster::builder().start().expect("a cluster starts");
-    let file = Scratch::new("example.txt");
-    let help = text(&output(&["watch", "--help"]).stdout);
-    let (_, examples) = help.split_once("Examples:\n").expect("examples");
-    let mut count = 0;
-    for line in examples.lines().filter(|line| !line.is_empty()) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words[0], "switchmaster");
-        let url = cluster.url();
-        let place = |word: &&str| match *word {
-            word if word.starts_with("redis+sentinel://") => url.clone(),
-            "failover.txt" => file.path().to_owned(),
-            "10s" => "3s".to_owned(),
-            word => word.to_owned(),
-        };
-        let mut arguments: Vec<String> = words[1..].iter().map(place).collect();
-        if !words.contains(&"--for") {
-            arguments.extend(["--for", "3s"].map(str::to_owned));
-        }
-        let watch = output(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(watch.status.success(), "{line}: {}", text(&watch.stderr));
-        assert!(text(&watch.stdout).contains("watching mymaster: generation 1"), "{line}");
-        count += 1;
-    }
-    assert_eq!(count, 3, "{examples}");
-    assert!(file.lines().iter().any(|line| line.starts_with("> switch 1: ")));
-}
-
-#[test]
 fn a_watch_without_a_master_says_and_records_why() {
     let file = Scratch::new("nobody.txt");
     let url = "redis+sentinel://127.0.0.1:1/mymaster?connect_timeout=3s";
@@ -88,4 +60,80 @@ fn a_watch_without_a_master_says_and_records_why() {
     assert!(text(&watch.stderr).contains("127.0.0.1:1: "), "{}", text(&watch.stderr));
     let lines = file.lines();
     assert!(lines.iter().any(|line| line.contains(" down 127.0.0.1:1: ")), "{lines:#?}");
+}
+
+/// Runs a watch with a program until a line of its output holds `sign`, and gives all lines so far.
+fn watched(cluster: &Cluster, program: &Scratch, options: &[&str], sign: &str) -> Vec<String> {
+    let url = cluster.url();
+    let arguments = [&["watch", "--url", &url, "--exec", program.path()], options].concat();
+    let mut watch = command(&arguments).stdout(Stdio::piped()).spawn().expect("the command runs");
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut printed = vec![lines.next().expect("what it begins with").expect("a line")];
+    cluster.failover().unwrap();
+    for line in lines {
+        printed.push(line.expect("a line"));
+        if printed.last().is_some_and(|line| line.contains(sign)) {
+            break;
+        }
+    }
+    assert!(Command::new("kill").arg(watch.id().to_string()).status().unwrap().success());
+    assert!(watch.wait().unwrap().success());
+    printed
+}
+
+fn program(name: &str, script: &str) -> Scratch {
+    let program = Scratch::new(name);
+    fs::write(program.path(), format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(program.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn a_program_is_run_at_a_switch_and_its_exit_code_is_told() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    cluster.wait_settled(PATIENCE).unwrap();
+    let old = cluster.master().unwrap().address();
+    let told = Scratch::new("told.txt");
+    let script = format!("echo \"$@ $SWITCHMASTER_GENERATION\" > {}; exit 7", told.path());
+    let program = program("reconfigure", &script);
+    let lines = watched(&cluster, &program, &[], "exec: ");
+    assert!(lines.last().unwrap().contains("exec: switched: exit code 7, after "), "{lines:#?}");
+    let told = told.lines();
+    let begin = format!("mymaster client end {} {} ", old.ip(), old.port());
+    assert!(told[0].starts_with(&begin) && told[0].ends_with(" 2"), "{told:?}");
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_killed_with_what_it_started() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    cluster.wait_settled(PATIENCE).unwrap();
+    let child = Scratch::new("child.txt");
+    let program = program("slow", &format!("sleep 600 &\necho $! > {}\nwait", child.path()));
+    let lines = watched(&cluster, &program, &["--exec-timeout", "300ms", "--json"], "\"exec\"");
+    let report: Value = serde_json::from_str(lines.last().unwrap()).expect("JSON");
+    assert!(
+        report["outcome"].as_str().is_some_and(|text| text.starts_with("killed: ")),
+        "{report}"
+    );
+    let pid = child.lines()[0].clone();
+    // Until init has taken note, it is a zombie.
+    let gone = || match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.contains(") Z "),
+        Err(_) => true,
+    };
+    assert!(wait_until(PATIENCE, gone), "{pid} runs on");
+}
+
+#[test]
+fn a_program_that_cannot_be_run_and_an_event_that_there_is_not_are_errors_at_the_start() {
+    let url = "redis+sentinel://127.0.0.1:1/mymaster";
+    for (options, named) in [
+        (&["--exec", "/nowhere/program"][..], "/nowhere/program: there is no such file"),
+        (&["--exec", "true", "--on", "tea"], "there is no such event"),
+        (&["--on", "switched"], "--exec"),
+    ] {
+        let failed = output(&[&["watch", "--url", url], options].concat());
+        assert_eq!(failed.status.code(), Some(2));
+        assert!(text(&failed.stderr).contains(named), "{}", text(&failed.stderr));
+    }
 }

@@ -2,11 +2,14 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, drill, failover, master, sandbox, topology, watch};
+use crate::{
+    completions, doctor, drill, exec, failover, man, master, metrics, replay, sandbox, topology,
+    wait, watch,
+};
 
 /// Follows the master of a Redis Sentinel deployment.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, arg_required_else_help = true)]
+#[command(version, max_term_width = 80, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -19,8 +22,15 @@ pub(crate) enum Command {
     Topology(topology::Arguments),
     Doctor(doctor::Arguments),
     Watch(watch::Arguments),
+    Replay(replay::Arguments),
+    Wait(wait::Arguments),
+    Exec(exec::Arguments),
+    Metrics(metrics::Arguments),
     Drill(drill::Arguments),
     Failover(failover::Arguments),
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
 #[cfg(test)]

@@ -2,18 +2,25 @@
 //! and real failovers to try the library with.
 
 mod arguments;
+mod completions;
 mod deployment;
 mod doctor;
 mod drill;
+mod exec;
 mod failover;
 mod failure;
+mod man;
 mod master;
+mod metrics;
+mod replay;
 mod sandbox;
 mod stop;
 mod target;
 mod time;
 mod topology;
+mod wait;
 mod watch;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -29,8 +36,14 @@ fn main() -> ExitCode {
         Command::Topology(arguments) => topology::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
+        Command::Wait(arguments) => wait::run(arguments),
+        Command::Exec(arguments) => exec::run(arguments),
+        Command::Metrics(arguments) => metrics::run(arguments),
         Command::Drill(arguments) => drill::run(arguments),
         Command::Failover(arguments) => failover::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,7 +54,7 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// The bytes that a word or the end of a line stands for.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "cli"))]
 pub(super) fn bytes(text: &str) -> Result<Vec<u8>, String> {
     if text == r"\e" {
         return Ok(Vec::new());
@@ -73,7 +73,7 @@ pub(super) fn bytes(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The text that a word or the end of a line stands for.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "cli"))]
 pub(super) fn text(text: &str) -> Result<String, String> {
     String::from_utf8(bytes(text)?).map_err(|_| format!("{text:?} stands for bytes, not for text"))
 }

@@ -35,7 +35,7 @@ fn name(word: &str) -> &str {
 }
 
 /// The text that [`beside`] was given.
-#[cfg(test)]
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn restored(before: Option<&str>, answer: &str) -> Result<String, String> {
     let Some(changes) = answer.strip_prefix(AS_BEFORE) else {
         return Ok(answer.to_owned());

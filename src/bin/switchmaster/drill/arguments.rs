@@ -15,7 +15,7 @@ use super::Fault;
     switchmaster drill\n  \
     switchmaster drill --fault kill --runs 10 --json\n  \
     switchmaster drill --switch-on promotion,announcement --runs 20 --targets\n  \
-    switchmaster drill --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster --fault planned")]
+    switchmaster drill --url redis+sentinel://10.0.0.1/mymaster --fault planned")]
 pub(crate) struct Arguments {
     /// What happens to the master; several are separated by commas. [default: kill, freeze and
     /// planned, and planned alone with --url]

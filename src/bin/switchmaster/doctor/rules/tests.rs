@@ -72,11 +72,15 @@ fn codes(facts: &Facts) -> Vec<&'static str> {
 const SPREAD: [&str; 3] = ["10.0.0.1:26379", "10.0.0.2:26379", "10.0.0.3:26379"];
 const NODES: [&str; 2] = ["10.0.0.1:6379", "10.0.0.2:6379"];
 
+/// Sentinels, nodes, the master, and the codes that are found.
+type Layout =
+    (&'static [&'static str], &'static [&'static str], &'static str, &'static [&'static str]);
+
 #[test]
 fn layouts_are_judged_by_what_a_host_takes_with_it() {
     let [a, b, c] = SPREAD;
     let (d, a2, b2) = ("10.0.0.4:26379", "10.0.0.1:26380", "10.0.0.2:26380");
-    let cases: [(&[&str], &[&str], &str, &[&str]); 8] = [
+    let cases: [Layout; 8] = [
         (&SPREAD, &NODES, "2", &[]),
         (&[a, b], &NODES, "2", &["few-sentinels", "host-takes-majority", "host-takes-majority"]),
         (

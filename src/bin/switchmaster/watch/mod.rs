@@ -1,5 +1,7 @@
 //! `switchmaster watch`: what happens to a service, as it happens.
 
+mod runner;
+
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
@@ -15,22 +17,42 @@ use serde_json::{Value, json};
 use switchmaster::{Builder, Error, Event, Factory};
 
 use crate::{failure::Failure, stop, target::Target, time::duration};
+use runner::{Report, Run, Runner};
 
 /// Print what happens to a service as it happens: switches, failovers, sentinels and nodes that come
 /// and go.
 ///
 /// It runs until it is interrupted, or for the time that is given, and sends nothing but questions.
+///
+/// With --exec a program is run at each switch, as sentinels run their client-reconfig-script:
+/// PROGRAM SERVICE client end OLD-HOST OLD-PORT NEW-HOST NEW-PORT. At other events (--on) it is
+/// PROGRAM SERVICE client EVENT. What an event's JSON has is in its environment, too:
+/// SWITCHMASTER_NAME, SWITCHMASTER_TO and so on, all of it in SWITCHMASTER_JSON. Runs follow one
+/// another, and what becomes of each is printed; docs/watch.md tells the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     switchmaster watch --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster\n  \
     switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --json --for 10s\n  \
-    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --record failover.txt")]
+    switchmaster watch --url redis+sentinel://10.0.0.1/cache --record failover.txt\n  \
+    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --exec ./reconfigure")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Also write what each sentinel and node told, with times, and what was done about it.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// Run this program at each switch.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) exec: Option<PathBuf>,
+    /// With --exec: at which events, by the names that are printed; several are separated by
+    /// commas.
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', default_value = "switched",
+        value_parser = runner::event, requires = "exec")]
+    pub(crate) on: Vec<String>,
+    /// With --exec: how long a run may take before it is killed, with what it started.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration,
+        requires = "exec")]
+    pub(crate) exec_timeout: Duration,
     /// Print one JSON object for each event.
     #[arg(long)]
     pub(crate) json: bool,
@@ -46,6 +68,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut builder = Builder::from_url(&arguments.target.url)?;
+    let start = |program: &PathBuf| Runner::start(program, arguments.exec_timeout);
+    let runner = arguments.exec.as_ref().map(start).transpose()?;
     let mut recording = None;
     if let Some(path) = &arguments.record {
         let (lines, file) = Recording::create(path)?;
@@ -54,8 +78,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let stop = stop::requested(false)?;
     let end = arguments.r#for.map_or_else(never, after);
-    let mut watch = Watch { clock: Clock::start(), output: io::stdout(), json: arguments.json };
-    let followed = watch.follow(builder, recording.as_mut(), &stop, &end);
+    let mut watch = Watch {
+        clock: Clock::start(),
+        output: io::stdout(),
+        json: arguments.json,
+        runner,
+        on: arguments.on.clone(),
+    };
+    let mut followed = watch.follow(builder, recording.as_mut(), &stop, &end);
+    if let Some(runner) = watch.runner.take() {
+        let told = runner.finish().iter().try_for_each(|report| watch.report(report));
+        followed = followed.and(told);
+    }
     // Also when no master was found: what was recorded says why.
     followed.and(recording.map_or(Ok(()), Recording::finish))
 }
@@ -64,6 +98,9 @@ struct Watch {
     clock: Clock,
     output: io::Stdout,
     json: bool,
+    runner: Option<Runner>,
+    /// At which events the program is run.
+    on: Vec<String>,
 }
 
 impl Watch {
@@ -76,9 +113,10 @@ impl Watch {
     ) -> Result<(), Failure> {
         let mut built = built(builder)?;
         // Ends the recording when it is dropped.
-        let mut _factory = None;
+        let mut factory: Option<Factory> = None;
         let mut events = never();
         let mut lines = recording.as_ref().map_or_else(never, |recording| recording.lines.clone());
+        let reports = self.runner.as_ref().map_or_else(never, |runner| runner.reports.clone());
         let flush = recording.as_ref().map_or_else(never, |_| tick(FLUSH));
         loop {
             select! {
@@ -88,12 +126,22 @@ impl Watch {
                     built = never();
                     events = opened.events();
                     self.begin(&opened)?;
-                    _factory = Some(opened);
+                    factory = Some(opened);
                 }
                 recv(events) -> event => match event {
-                    Ok(event) => self.tell(&event)?,
+                    Ok(event) => {
+                        self.tell(&event)?;
+                        if let Some(factory) = &factory {
+                            self.execute(&event, factory)?;
+                        }
+                    }
                     Err(_) => return Ok(()),
                 },
+                recv(reports) -> report => {
+                    if let Ok(report) = report {
+                        self.report(&report)?;
+                    }
+                }
                 recv(lines) -> line => match (&mut recording, line) {
                     (Some(recording), Ok(line)) => recording.write(&line)?,
                     // The factory has ended, or could not be built and is about to say why.
@@ -134,6 +182,38 @@ impl Watch {
 
     fn tell(&mut self, event: &Event) -> Result<(), Failure> {
         self.line(event.at(), &event.to_string(), event.to_json())
+    }
+
+    /// Has the program run, if it is to be run at this event.
+    fn execute(&mut self, event: &Event, factory: &Factory) -> Result<(), Failure> {
+        let Some(runner) = &self.runner else { return Ok(()) };
+        if !self.on.iter().any(|name| name == event.name()) {
+            return Ok(());
+        }
+        let service = factory.topology().map_or_else(|_| String::new(), |it| it.service);
+        match runner.order(Run::of(&service, factory.generation(), &event.to_json())) {
+            None => Ok(()),
+            Some(text) => {
+                let fields =
+                    json!({ "name": "exec-left-out", "event": event.name(), "text": text });
+                self.line(Instant::now(), &text, fields)
+            }
+        }
+    }
+
+    /// Says what became of a run.
+    fn report(&mut self, report: &Report) -> Result<(), Failure> {
+        let Report { event, outcome, code, took } = report;
+        let text = format!("exec: {event}: {outcome}, after {} ms", took.as_millis());
+        let fields = json!({
+            "name": "exec",
+            "event": event,
+            "outcome": outcome,
+            "code": code,
+            "took_ms": took.as_secs_f64() * 1000.0,
+            "text": text,
+        });
+        self.line(Instant::now(), &text, fields)
     }
 
     fn line(&mut self, at: Instant, text: &str, fields: Value) -> Result<(), Failure> {
