@@ -23,12 +23,13 @@ use report::Report;
 /// Every sentinel and every node is asked, all at the same time, and nothing is changed. A server that
 /// does not answer is waited for as long as dial_timeout and command_timeout in the URL say.
 ///
+/// docs/doctor.md tells more about each finding.
+///
 /// Exit code: 0 nothing worse than a note, 1 warnings, 3 errors; 2 arguments that make no sense.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    switchmaster doctor --url redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/mymaster\n  \
-    switchmaster doctor --url redis+sentinel://:secret@10.0.0.1/mymaster --json\n\n\
-    docs/doctor.md tells more about each finding.")]
+    switchmaster doctor --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster\n  \
+    switchmaster doctor --url redis+sentinel://:secret@10.0.0.1/mymaster --json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: Target,

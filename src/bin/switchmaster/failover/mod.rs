@@ -34,8 +34,8 @@ use crate::{deployment::Deployment, failure::Failure, stop, target::Target, time
 /// 3 there is a new master, and something afterwards is not as it should be.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    switchmaster failover --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster --dry-run\n  \
-    switchmaster failover --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster --yes")]
+    switchmaster failover --url redis+sentinel://10.0.0.1/mymaster --dry-run\n  \
+    switchmaster failover --url redis+sentinel://10.0.0.1/mymaster --yes")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,

@@ -18,7 +18,7 @@ use crate::{failure::Failure, stop, target::Target};
 /// It runs until it is interrupted, also while the service has no master.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-    switchmaster metrics --url redis+sentinel://s1,s2/mymaster --listen 127.0.0.1:9121")]
+    switchmaster metrics --url redis+sentinel://s1,s2/m --listen 127.0.0.1:9121")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: Target,

@@ -34,7 +34,7 @@ use runner::{Report, Run, Runner};
     switchmaster watch --url redis+sentinel://10.0.0.1,10.0.0.2/mymaster\n  \
     switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --json --for 10s\n  \
     switchmaster watch --url redis+sentinel://10.0.0.1/cache --record failover.txt\n  \
-    switchmaster watch --url redis+sentinel://10.0.0.1/mymaster --exec ./reconfigure")]
+    switchmaster watch --url redis+sentinel://10.0.0.1/cache --exec ./reconfigure")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: Target,

@@ -73,8 +73,7 @@ const SPREAD: [&str; 3] = ["10.0.0.1:26379", "10.0.0.2:26379", "10.0.0.3:26379"]
 const NODES: [&str; 2] = ["10.0.0.1:6379", "10.0.0.2:6379"];
 
 /// Sentinels, nodes, the master, and the codes that are found.
-type Layout =
-    (&'static [&'static str], &'static [&'static str], &'static str, &'static [&'static str]);
+type Layout<'a> = (&'a [&'a str], &'a [&'a str], &'a str, &'a [&'a str]);
 
 #[test]
 fn layouts_are_judged_by_what_a_host_takes_with_it() {
