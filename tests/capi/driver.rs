@@ -22,6 +22,7 @@ const AT_ONCE: Duration = Duration::from_secs(20);
 const SERVICE: &str = "mymaster";
 
 /// The servers that a program is given.
+#[allow(clippy::large_enum_variant, reason = "there is one for each test")]
 pub enum Servers {
     /// A master and a sentinel that all such programs share: nothing is done to them.
     Shared,
