@@ -30,6 +30,8 @@ struct Listener {
     behind: VecDeque<Event>,
     lost: u64,
     bell: Option<Bell>,
+    /// The generation that was there when it began to listen.
+    generation: u64,
 }
 
 impl Broadcast {
@@ -38,20 +40,27 @@ impl Broadcast {
         Broadcast { service: service.to_owned(), listeners: Mutex::default() }
     }
 
-    pub(crate) fn subscribe(&self) -> Receiver<Event> {
-        self.subscribe_with(None)
+    /// A receiver of what happens from now on, while this is the generation. A switch is in force
+    /// before it is told, so the one that led to this generation may be told after this; whoever
+    /// begins to listen knows it already.
+    pub(crate) fn subscribe(&self, generation: u64) -> Receiver<Event> {
+        self.subscribe_with(generation, None)
     }
 
     /// As [`Broadcast::subscribe`]; the bell is rung whenever there is something to receive.
-    pub(crate) fn subscribe_with(&self, bell: Option<Bell>) -> Receiver<Event> {
+    pub(crate) fn subscribe_with(&self, generation: u64, bell: Option<Bell>) -> Receiver<Event> {
         let (channel, receiver) = crossbeam_channel::bounded(IN_CHANNEL);
-        self.listeners.lock().push(Listener { channel, behind: VecDeque::new(), lost: 0, bell });
+        let behind = VecDeque::new();
+        self.listeners.lock().push(Listener { channel, behind, lost: 0, bell, generation });
         receiver
     }
 
     pub(crate) fn send(&self, event: &Event) {
         trace::event(&self.service, event);
         self.listeners.lock().retain_mut(|listener| {
+            if listener.knows(event) {
+                return true;
+            }
             if listener.behind.len() == BEHIND {
                 listener.behind.pop_front();
                 listener.lost += 1;
@@ -73,6 +82,11 @@ impl Broadcast {
 }
 
 impl Listener {
+    /// Whether it began to listen after this happened.
+    fn knows(&self, event: &Event) -> bool {
+        matches!(event, Event::Switched { generation, .. } if *generation <= self.generation)
+    }
+
     fn ring(&self) {
         if let Some(bell) = &self.bell {
             bell();
@@ -104,5 +118,43 @@ impl Listener {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Evidence;
+
+    fn switched(generation: u64) -> Event {
+        Event::Switched {
+            at: Instant::now(),
+            source: Source::Factory,
+            generation,
+            from: None,
+            to: "b:2".parse().unwrap(),
+            epoch: None,
+            evidence: Evidence::Confirmation { sentinel: "a:1".parse().unwrap() },
+        }
+    }
+
+    /// The generations that were told of, in order; 0 stands for another event.
+    fn told(receiver: &Receiver<Event>) -> Vec<u64> {
+        let number = |event: Event| match event {
+            Event::Switched { generation, .. } => generation,
+            _ => 0,
+        };
+        receiver.try_iter().map(number).collect()
+    }
+
+    #[test]
+    fn a_switch_is_not_told_to_those_who_came_when_it_was_in_force() {
+        let broadcast = Broadcast::of("cache");
+        let (first, later) = (broadcast.subscribe(1), broadcast.subscribe(2));
+        broadcast.send(&switched(2));
+        broadcast.send(&Event::Missed { at: Instant::now(), source: Source::Factory, count: 1 });
+        broadcast.send(&switched(3));
+        assert_eq!(told(&first), [2, 0, 3]);
+        assert_eq!(told(&later), [0, 3]);
     }
 }

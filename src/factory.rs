@@ -293,13 +293,13 @@ impl Factory {
     /// events loses the oldest that do not fit, and finds [`Event::Missed`] in their place. The
     /// stream ends when the factory is closed.
     pub fn events(&self) -> Receiver<Event> {
-        self.inner.events.subscribe()
+        self.inner.events.subscribe(self.generation())
     }
 
     /// As [`Factory::events`]; `bell` is rung whenever there is something to receive.
     #[cfg(feature = "capi")]
     pub(crate) fn events_with(&self, bell: impl Fn() + Send + 'static) -> Receiver<Event> {
-        self.inner.events.subscribe_with(Some(Box::new(bell)))
+        self.inner.events.subscribe_with(self.generation(), Some(Box::new(bell)))
     }
 
     /// Blocks until a generation later than `after` is there, at most for `timeout`; gives its

@@ -10,6 +10,8 @@ use std::{
     sync::OnceLock,
 };
 
+use parking_lot::Mutex;
+
 /// Warnings are errors in C and in C++.
 pub const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
@@ -48,6 +50,9 @@ impl Installation {
     }
 
     fn make(&self, target: &str) {
+        // What one of them installs is what another may be about to build.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock();
         let mut make = Command::new("make");
         make.current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(["--no-print-directory", target, "CAPI_PROFILE=dev"])
