@@ -42,12 +42,12 @@ C_LIBS = -lpthread -ldl -lm -lgcc_s
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl compilers java demo capi deb install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale bench-stock recordings doc lint msrv
+.PHONY: help setup redis openssl compilers java browser demo picture capi deb install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale bench-stock recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: redis openssl compilers java ## Get what is missing: Redis, OpenSSL's headers, compilers, a JDK and Maven (Debian, Ubuntu), and Valkey (pip)
+setup: redis openssl compilers java browser ## Get what is missing: Redis, OpenSSL's headers, compilers, a JDK, Maven, Chromium (Debian, Ubuntu), and Valkey (pip)
 	@tests/servers valkey-9.1 >/dev/null
 
 redis:
@@ -61,6 +61,9 @@ compilers:
 
 java:
 	@tests/setup java
+
+browser:
+	@tests/setup browser
 
 demo: redis ## Fail a throw-away cluster over, three ways, under load, and show the timeline
 	$(CARGO) run --release --features cli -- $(DRILL)

@@ -1,10 +1,11 @@
 //! What can be said of a drill on the command line: [`Arguments`], [`SwitchOn`].
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use super::Fault;
+use crate::time::duration;
 
 /// Carry out real failovers under load, and show what a program sees of them.
 ///
@@ -13,7 +14,10 @@ use super::Fault;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     switchmaster drill\n  \
+    switchmaster drill --fault kill,freeze,planned --report out.html\n  \
+    switchmaster drill --fault leader,partition,rolling\n  \
     switchmaster drill --fault kill --runs 10 --json\n  \
+    switchmaster drill --writers 2 --pace 0ms --value-size 1000 --pipeline 20\n  \
     switchmaster drill --switch-on promotion,announcement --runs 20 --targets\n  \
     switchmaster drill --url redis+sentinel://10.0.0.1/mymaster --fault planned")]
 pub(crate) struct Arguments {
@@ -36,6 +40,18 @@ pub(crate) struct Arguments {
     /// Threads that wait in BLPOP without a limit, each on a list that is fed.
     #[arg(long, default_value_t = 2, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=200))]
     pub(crate) blocked: u32,
+    /// How long a writer or reader pauses between two operations (0ms: not at all). After an error
+    /// it pauses 1 ms.
+    #[arg(long, default_value = "5ms", value_name = "TIME", value_parser = duration)]
+    pub(crate) pace: Duration,
+    /// The length of each value that is written or read, in bytes. The servers keep everything
+    /// that a drill writes in memory until its end.
+    #[arg(long, default_value_t = 0, value_name = "BYTES", hide_default_value = true, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) value_size: u32,
+    /// Writes for each round trip of a writer. It counts as one operation, and is acknowledged when
+    /// all of them are.
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) pipeline: u32,
     /// What it takes to switch to another master. Several, separated by commas, are compared in
     /// the same failovers: each has a factory, all these threads and keys of its own. [default:
     /// promotion, or what --url says]
@@ -52,6 +68,9 @@ pub(crate) struct Arguments {
     /// documents for clients.
     #[arg(long, conflicts_with = "url")]
     pub(crate) deny_subscribe: bool,
+    /// Write a report with timelines into this file: one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     /// Draw with ASCII characters only (and also where the output is no terminal).
     #[arg(long)]
     pub(crate) ascii: bool,

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::{
     arguments::SwitchOn,
-    exercise::Record,
+    millis::millis,
     operation::{Duty, Track},
-    report::millis,
+    record::{Failover, Record},
 };
 
 /// A thread that goes on this much later than it could is stuck.
@@ -14,10 +14,10 @@ pub(crate) const STUCK: f64 = 100.0;
 
 /// The longest time of a worker without a success, from just before the fault to the end.
 pub(crate) fn longest_wait(track: &Track, record: &Record) -> f64 {
-    let before = track.done().rev().find(|done| done.ended <= record.struck);
-    let mut last = before.map_or(record.struck, |done| done.ended);
+    let before = track.done().rev().find(|done| done.ended <= record.began);
+    let mut last = before.map_or(record.began, |done| done.ended);
     let mut longest = 0.0_f64;
-    let after = track.done().map(|done| done.ended).filter(|ended| *ended > record.struck);
+    let after = track.done().map(|done| done.ended).filter(|ended| *ended > record.began);
     for ended in after.chain([record.stopped]) {
         longest = longest.max(millis(last, ended));
         last = ended;
@@ -33,25 +33,32 @@ pub(crate) fn longest_pause(record: &Record) -> Option<f64> {
 }
 
 /// When a side can know of the new master: at the promotion, or where it waits for the sentinels
-/// (and where nobody saw the promotion) at the first announcement.
-pub(crate) fn knowable(record: &Record) -> Option<Instant> {
-    match record.switch_on {
-        SwitchOn::Promotion => record.promotion.or(record.announcement),
-        SwitchOn::Confirmation | SwitchOn::Announcement => record.announcement,
-    }
+/// (and where nobody saw the promotion) at the first announcement; if it was cut off, not before the
+/// end of that.
+pub(crate) fn knowable(record: &Record, failover: &Failover) -> Option<Instant> {
+    let announced = failover.announcement;
+    let told = match record.switch_on {
+        _ if record.fault.waits_for_word() => announced,
+        SwitchOn::Promotion => failover.promotion.or(announced),
+        SwitchOn::Confirmation | SwitchOn::Announcement => announced,
+    };
+    Some(failover.healed.map_or(told?, |healed| healed.max(told.unwrap_or(healed))))
 }
 
 /// The workers that went on later than they could have, and how late.
 pub(crate) fn stuck(record: &Record) -> Vec<(String, f64)> {
-    let Some(known) = knowable(record) else { return Vec::new() };
     let late = |track: &Track| {
         let ended = track.operations.iter().map(|done| (done.began, done.ended));
         let running = track.running.map(|began| (began, record.stopped));
         ended
             .chain(running)
             .filter_map(|(began, ended)| {
+                // The last failover that it had to do with.
+                let mut failovers = record.failovers.iter().rev();
+                let failover = failovers.find(|failover| failover.struck <= ended)?;
+                let known = knowable(record, failover)?;
                 let could = match track.duty {
-                    Duty::Block => fed(record, track.index, began)?,
+                    Duty::Block => fed(record, failover, track.index, began)?,
                     _ => began,
                 };
                 Some(millis(could.max(known), ended))
@@ -63,10 +70,10 @@ pub(crate) fn stuck(record: &Record) -> Vec<(String, f64)> {
 }
 
 /// When, from `began` on, the list of a blocked reader first got something on the new master.
-fn fed(record: &Record, list: usize, began: Instant) -> Option<Instant> {
+fn fed(record: &Record, failover: &Failover, list: usize, began: Instant) -> Option<Instant> {
     let feeder = record.tracks.iter().find(|track| track.duty == Duty::Feed)?;
     let mut meals = feeder.done().filter(|meal| {
-        meal.number == list as u64 && meal.generation > record.generation && meal.ended >= began
+        meal.number == list as u64 && meal.generation > failover.generation && meal.ended >= began
     });
     meals.next().map(|meal| meal.ended)
 }

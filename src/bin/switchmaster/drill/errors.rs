@@ -7,8 +7,8 @@ use switchmaster::Outcome;
 
 use super::{
     figure,
+    millis::millis,
     operation::{Duty, Track, Trouble},
-    report::millis,
 };
 
 /// Messages of errors that are quoted, each kind once.
@@ -68,6 +68,11 @@ impl Errors {
     fn by_duty(&self, duty: Duty) -> usize {
         let of_it = self.counts.iter().filter(|((of, _, _), _)| *of == duty);
         of_it.map(|(_, count)| count).sum()
+    }
+
+    /// Those whose command may have run, or was answered; a blocked reader that is woken counts, too.
+    pub(crate) fn sent(&self) -> usize {
+        self.total() + self.woken - self.with(Outcome::NotSent)
     }
 
     fn with(&self, outcome: Outcome) -> usize {

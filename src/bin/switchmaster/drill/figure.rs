@@ -12,6 +12,8 @@ pub(crate) struct Figure {
     unit: Unit,
     /// Whether it differs with what it takes to switch.
     pub(crate) compared: bool,
+    /// Whether most drills do not have it: then it is left out where it is missing.
+    pub(crate) rare: bool,
     pub(crate) of: fn(&Report) -> Option<f64>,
 }
 
@@ -29,11 +31,20 @@ impl Figure {
         unit: Unit,
         of: fn(&Report) -> Option<f64>,
     ) -> Figure {
-        Figure { key, label, unit, compared: true, of }
+        Figure { key, label, unit, compared: true, rare: false, of }
     }
 
     const fn not_compared(self) -> Figure {
         Figure { compared: false, ..self }
+    }
+
+    const fn rare(self) -> Figure {
+        Figure { rare: true, ..self }
+    }
+
+    /// Whether it has anything to tell of these.
+    pub(crate) fn is_of<'a>(&self, reports: impl IntoIterator<Item = &'a Report>) -> bool {
+        !self.rare || reports.into_iter().any(|report| (self.of)(report).is_some())
     }
 
     pub(crate) fn named(key: &str) -> Option<&'static Figure> {
@@ -51,23 +62,35 @@ impl Figure {
     }
 }
 
+/// Of several failovers, the largest of each; for the fault, which comes before, the longest ago.
 pub(crate) const FIGURES: &[Figure] = &[
-    Figure::new("fault_ms", "F fault", Milliseconds, |report| Some(report.struck)).not_compared(),
-    Figure::new("promotion_ms", "P promotion", Milliseconds, |report| report.promotion)
+    Figure::new("fault_ms", "F fault", Milliseconds, |report| report.least(|turn| turn.struck))
         .not_compared(),
-    Figure::new("switch_ms", "S switch of the factory", Milliseconds, |report| report.switch),
-    Figure::new("first_write_ms", "first acknowledged write", Milliseconds, |report| {
-        report.first_write
+    Figure::new("promotion_ms", "P promotion", Milliseconds, |report| {
+        report.worst(|turn| turn.promotion)
+    })
+    .not_compared(),
+    Figure::new("healed_ms", "H end of the partition", Milliseconds, |report| {
+        report.worst(|turn| turn.healed)
+    })
+    .rare(),
+    Figure::new("switch_ms", "S switch of the factory", Milliseconds, |report| {
+        report.worst(|turn| turn.switch)
     }),
-    Figure::new("last_writer_ms", "last writer through", Milliseconds, |report| report.last_writer),
+    Figure::new("first_write_ms", "first acknowledged write", Milliseconds, |report| {
+        report.worst(|turn| turn.first_write)
+    }),
+    Figure::new("last_writer_ms", "last writer through", Milliseconds, |report| {
+        report.worst(|turn| turn.last_writer)
+    }),
     Figure::new("announcement_ms", "A first +switch-master", Milliseconds, |report| {
-        report.announcement
+        report.worst(|turn| turn.announcement)
     }),
     Figure::new("first_write_part", "first write as part of A", Part, |report| {
-        report.part_of_announcement(report.first_write)
+        report.worst(|turn| turn.part_of_announcement(turn.first_write))
     }),
     Figure::new("last_writer_part", "last writer as part of A", Part, |report| {
-        report.part_of_announcement(report.last_writer)
+        report.worst(|turn| turn.part_of_announcement(turn.last_writer))
     }),
     Figure::new("longest_wait_ms", "longest wait of a worker", Milliseconds, |report| {
         report.waits.iter().map(|(_, ms)| *ms).reduce(f64::max)
@@ -77,7 +100,7 @@ pub(crate) const FIGURES: &[Figure] = &[
         report.pause
     }),
     Figure::new("blocked_served", "blocked readers served", Count, |report| {
-        Some(report.served as f64)
+        Some(report.served() as f64)
     })
     .not_compared(),
     Figure::new("woken", "blocked readers woken", Count, |report| Some(report.errors.woken as f64)),
@@ -92,6 +115,10 @@ pub(crate) const FIGURES: &[Figure] = &[
     Figure::new("lost_over_ms", "lost: from first to last", Milliseconds, |report| {
         Some(report.lost_over)
     }),
+    Figure::new("told", "of commands it was told", Count, |report| {
+        (report.overruled > 0).then_some(report.overruled as f64)
+    })
+    .rare(),
     Figure::new("stuck", "threads stuck", Count, |report| Some(report.stuck.len() as f64)),
 ];
 

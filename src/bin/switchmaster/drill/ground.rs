@@ -5,19 +5,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchmaster::Builder;
+use switchmaster::{Builder, OnLostMajority};
 use switchmaster_sandbox::{Cluster, Probe};
 
-use super::{Arguments, fault::Fault, listener::Listener, side::Side, witness::Witness};
+use super::{
+    Arguments,
+    fault::Fault,
+    faults::{self, COORDINATED, script, uncoordinated},
+    listener::Listener,
+    side::Side,
+    witness::Witness,
+};
 use crate::{deployment::Deployment, failure::Failure};
 
-/// How long the sandbox may take to be as before.
-const REPAIR: Duration = Duration::from_secs(30);
-/// How long the factories may take to see that it is.
-const SETTLE: Duration = Duration::from_secs(3);
 /// How long a deployment may be busy with the failover before.
 const BUSY: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(500);
+/// When a factory that is shut in with a master stops to use it: before the sentinels, which take
+/// 1.2 s to find it down, can replace it.
+const LOST_MAJORITY: Duration = Duration::from_secs(1);
 
 /// The user for whom SUBSCRIBE is denied, its password, and its rights: those that Redis's
 /// documentation gives to clients of sentinels.
@@ -26,9 +32,6 @@ const RIGHTS: &str = "-@all +auth +client|getname +client|id +client|setname +co
                       +ping +role +sentinel|get-master-addr-by-name +sentinel|master \
                       +sentinel|myid +sentinel|replicas +sentinel|sentinels";
 
-/// What must be said to have a failover coordinated.
-const COORDINATED: &str = "COORDINATED";
-
 /// A throw-away cluster, or a deployment that somebody uses.
 pub(crate) enum Ground {
     Sandbox { cluster: Box<Cluster>, deny_subscribe: bool },
@@ -36,9 +39,10 @@ pub(crate) enum Ground {
 }
 
 impl Ground {
-    /// Starts a throw-away cluster.
-    pub(crate) fn sandbox(arguments: &Arguments) -> Result<Ground, Failure> {
-        let mut builder = Cluster::builder();
+    /// Starts a throw-away cluster that these can happen to.
+    pub(crate) fn sandbox(arguments: &Arguments, faults: &[Fault]) -> Result<Ground, Failure> {
+        let on_the_way = faults.iter().any(|fault| fault.is_on_the_way());
+        let mut builder = Cluster::builder().proxied(on_the_way);
         if let Some(server) = &arguments.server {
             builder = builder.server(server);
         }
@@ -50,17 +54,25 @@ impl Ground {
         Ok(Ground::Sandbox { cluster, deny_subscribe: arguments.deny_subscribe })
     }
 
-    /// Describes a factory that follows it.
-    pub(crate) fn factory(&self) -> Result<Builder, Failure> {
-        Ok(match self {
-            Ground::Sandbox { cluster, deny_subscribe: false } => {
-                Builder::from_url(&cluster.url())?
-            }
-            Ground::Sandbox { cluster, deny_subscribe: true } => Builder::from_url(&cluster.url())?
-                .sentinel_username(FOLLOWER.0)
-                .sentinel_password(FOLLOWER.1),
-            Ground::Deployment(deployment) => deployment.factory(),
-        })
+    /// Describes a factory that follows it, and that this is going to happen to.
+    pub(crate) fn factory(&self, fault: Fault) -> Result<Builder, Failure> {
+        let (cluster, deny_subscribe) = match self {
+            Ground::Sandbox { cluster, deny_subscribe } => (cluster, *deny_subscribe),
+            Ground::Deployment(deployment) => return Ok(deployment.factory()),
+        };
+        let mut builder = Builder::from_url(&cluster.url())?;
+        if deny_subscribe {
+            builder = builder.sentinel_username(FOLLOWER.0).sentinel_password(FOLLOWER.1);
+        }
+        // A detour costs time, so only those take it who have to.
+        if fault.is_on_the_way() {
+            let pairs = cluster.address_map().into_iter();
+            builder = pairs.fold(builder, |builder, (from, to)| builder.address_map(from, to));
+        }
+        if fault == Fault::Partition {
+            builder = builder.on_lost_majority(OnLostMajority::Fence { after: LOST_MAJORITY });
+        }
+        Ok(builder)
     }
 
     pub(crate) fn denies_subscribe(&self) -> bool {
@@ -75,51 +87,19 @@ impl Ground {
         })
     }
 
-    /// Lets it happen, and says when.
-    pub(crate) fn strike(&self, fault: Fault) -> Result<Instant, Failure> {
-        match self {
-            Ground::Sandbox { cluster, .. } => {
-                let master = cluster.master()?;
-                let at = Instant::now();
-                match fault {
-                    Fault::Kill => master.kill()?,
-                    Fault::Freeze => master.freeze()?,
-                    Fault::Planned => cluster.failover()?,
-                    Fault::Coordinated => coordinate(cluster)?,
-                }
-                Ok(at)
-            }
-            Ground::Deployment(deployment) => order(deployment, fault),
-        }
-    }
-
     /// Mends what was done to a sandbox. A deployment mends itself.
-    pub(crate) fn restore(&self, sides: &[Side]) -> Result<(), Failure> {
+    pub(crate) fn restore(&self, fault: Fault, sides: &[Side]) -> Result<(), Failure> {
         if let Ground::Sandbox { cluster, .. } = self {
-            cluster.repair(REPAIR)?;
-            sides.iter().for_each(|side| side.settle(SETTLE));
+            cluster.heal();
+            faults::make_whole(cluster, sides)?;
+            script(fault).undo(cluster)?;
         }
         Ok(())
     }
 }
 
-fn coordinate(cluster: &Cluster) -> Result<(), Failure> {
-    let ordered = cluster.sentinels()[0].failover_coordinated(cluster.service());
-    ordered.map_err(|error| uncoordinated(&error.to_string()))
-}
-
-/// A server that does not know the word complains about the number of words.
-fn uncoordinated(refusal: &str) -> Failure {
-    match refusal.contains("number of arguments") {
-        true => Failure::new(format!(
-            "--fault coordinated: these sentinels know no SENTINEL FAILOVER … {COORDINATED}, which \
-             is Valkey's from 9.0 on; name such a server with --server, or use --fault planned"
-        )),
-        false => Failure::new(format!("--fault coordinated: {refusal}")),
-    }
-}
-
-fn order(deployment: &Deployment, fault: Fault) -> Result<Instant, Failure> {
+/// Has a deployment replace its master, and says when.
+pub(crate) fn order(deployment: &Deployment, fault: Fault) -> Result<Instant, Failure> {
     let words: &[&str] = if fault == Fault::Coordinated { &[COORDINATED] } else { &[] };
     let deadline = Instant::now() + BUSY;
     loop {

@@ -9,7 +9,7 @@ use std::{
 use redis::{Commands, RedisResult};
 use switchmaster::Factory;
 
-use super::{arguments::SwitchOn, load::Strength};
+use super::{arguments::SwitchOn, shape::Shape};
 
 /// Names that begin with `switchmaster:drill:` and that no other drill or side uses.
 #[derive(Clone)]
@@ -20,10 +20,10 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn new(side: SwitchOn, strength: Strength) -> Keys {
+    pub(crate) fn new(side: SwitchOn, shape: Shape) -> Keys {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let prefix = format!("switchmaster:drill:{}:{}:{side}", process::id(), now.as_nanos());
-        Keys { prefix: prefix.into(), writers: strength.writers, lists: strength.blocked }
+        Keys { prefix: prefix.into(), writers: shape.writers, lists: shape.blocked }
     }
 
     /// The list that a writer appends to.

@@ -10,6 +10,7 @@ use switchmaster::Factory;
 use super::{
     keys::Keys,
     operation::{Duty, Track},
+    shape::Shape,
     worker::Worker,
 };
 use crate::failure::Failure;
@@ -22,21 +23,6 @@ const WARM_UP: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(2);
 
-/// How many of each, for every side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Strength {
-    pub(crate) writers: usize,
-    pub(crate) readers: usize,
-    pub(crate) blocked: usize,
-}
-
-impl Strength {
-    /// All threads; with those who block, one that feeds their lists.
-    pub(crate) fn threads(self) -> usize {
-        self.writers + self.readers + self.blocked + usize::from(self.blocked > 0)
-    }
-}
-
 pub(crate) struct Load {
     workers: Vec<Worker>,
     /// Ends after the others, since those who block need it to end.
@@ -44,20 +30,16 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn start(
-        factory: &Factory,
-        keys: &Keys,
-        strength: Strength,
-    ) -> Result<Load, Failure> {
-        let start = |duty, index| Worker::start(duty, index, strength.blocked, factory, keys);
+    pub(crate) fn start(factory: &Factory, keys: &Keys, shape: Shape) -> Result<Load, Failure> {
+        let start = |duty, index| Worker::start(duty, index, shape, factory, keys);
         let mut load = Load { workers: Vec::new(), feeder: None };
-        if strength.blocked > 0 {
+        if shape.blocked > 0 {
             load.feeder = Some(start(Duty::Feed, 0)?);
         }
         let duties = [
-            (Duty::Write, strength.writers),
-            (Duty::Read, strength.readers),
-            (Duty::Block, strength.blocked),
+            (Duty::Write, shape.writers),
+            (Duty::Read, shape.readers),
+            (Duty::Block, shape.blocked),
         ];
         for (duty, count) in duties {
             for index in 0..count {
@@ -74,7 +56,8 @@ impl Load {
     /// Waits until every worker has done its first operations.
     pub(crate) fn warm_up(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + WARM_UP;
-        while !self.all().all(|worker| worker.look(|track| track.done().count() >= WARM)) {
+        while !self.all().all(|worker| worker.look(|track| track.done().take(WARM).count() >= WARM))
+        {
             if Instant::now() > deadline {
                 let mut tracks = self.all().map(Worker::track);
                 let trouble = tracks.find_map(|track| {

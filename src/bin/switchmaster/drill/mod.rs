@@ -2,22 +2,30 @@
 
 mod arguments;
 mod contract;
+mod course;
 mod delay;
 mod errors;
 mod exercise;
 mod fault;
+mod faults;
+mod fence;
 mod figure;
 mod ground;
 mod identity;
 mod keys;
 mod listener;
 mod load;
+mod millis;
 mod operation;
 mod picture;
+mod record;
 mod report;
+mod shape;
 mod side;
 mod table;
 mod target;
+mod turn;
+mod value;
 mod witness;
 mod worker;
 
@@ -32,8 +40,8 @@ pub(crate) use arguments::{Arguments, SwitchOn};
 pub(crate) use fault::Fault;
 use figure::{FIGURES, Spread};
 use ground::Ground;
-use load::Strength;
 use report::Report;
+use shape::Shape;
 use side::Side;
 use target::Target;
 
@@ -47,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let faults = faults(arguments)?;
     let ways = ways(arguments, deployment.as_ref())?;
     let ground = match deployment {
-        None => Ground::sandbox(arguments)?,
+        None => Ground::sandbox(arguments, &faults)?,
         Some(deployment) => {
             if !arguments.yes {
                 ask(&deployment, arguments.runs)?;
@@ -55,24 +63,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Ground::Deployment(Box::new(deployment))
         }
     };
-    let strength = Strength {
+    let shape = Shape {
         writers: arguments.writers as usize,
         readers: arguments.readers as usize,
         blocked: arguments.blocked as usize,
+        pace: arguments.pace,
+        value_size: arguments.value_size as usize,
+        pipeline: arguments.pipeline,
     };
-    let sides: Result<Vec<Side>, Failure> =
-        ways.iter().map(|way| side(&ground, *way, strength)).collect();
-    let sides = sides?;
     let mut results = Vec::new();
     for &fault in &faults {
+        let sides: Result<Vec<Side>, Failure> =
+            ways.iter().map(|way| side(&ground, fault, *way, shape)).collect();
+        let sides = sides?;
         let mut reports = Vec::new();
         for run in 1..=arguments.runs {
             if arguments.runs > 1 && io::stderr().is_terminal() {
                 eprintln!("{fault}, run {run} of {}", arguments.runs);
             }
-            let records = exercise::exercise(&ground, &sides, fault, strength)?;
+            let records = exercise::exercise(&ground, &sides, fault, shape)?;
             reports.extend(records.into_iter().map(Report::of));
         }
+        sides.iter().for_each(|side| side.factory.close());
         let targets = match arguments.targets {
             true => Target::of(fault, ground.denies_subscribe()),
             false => &[],
@@ -83,7 +95,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         results.push(result);
     }
-    sides.iter().for_each(|side| side.factory.close());
     if arguments.json {
         writeln!(io::stdout().lock(), "{}", document(arguments, &ways, &results))?;
     }
@@ -115,7 +126,7 @@ impl Series {
 
 fn faults(arguments: &Arguments) -> Result<Vec<Fault>, Failure> {
     if arguments.url.is_some()
-        && let Some(fault) = arguments.fault.iter().find(|fault| !fault.is_ordered())
+        && let Some(fault) = arguments.fault.iter().find(|fault| !fault.is_for_deployments())
     {
         return Err(Failure::usage(format!(
             "--fault {fault}: with --url only planned and coordinated failovers are drilled, since \
@@ -181,8 +192,9 @@ fn ask(deployment: &Deployment, runs: u32) -> Result<(), Failure> {
 }
 
 /// Its pool is one in which every thread finds a handle, so that what is measured is the failover.
-fn side(ground: &Ground, way: SwitchOn, strength: Strength) -> Result<Side, Failure> {
-    let builder = ground.factory()?.max_size(strength.threads() as u32 + 1).switch_on(way.into());
+fn side(ground: &Ground, fault: Fault, way: SwitchOn, shape: Shape) -> Result<Side, Failure> {
+    let builder = ground.factory(fault)?.max_size(shape.threads() as u32 + 1);
+    let builder = builder.switch_on(way.into());
     Ok(Side { switch_on: way, factory: builder.build()? })
 }
 

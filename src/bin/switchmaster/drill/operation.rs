@@ -8,7 +8,7 @@ use switchmaster::{Error, Outcome};
 /// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Duty {
-    /// RPUSH of a value that nobody else writes.
+    /// RPUSH of values that nobody else writes.
     Write,
     /// GET.
     Read,
@@ -39,7 +39,7 @@ impl Duty {
     }
 }
 
-/// One checkout with one command.
+/// One checkout with one command, or one pipeline.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     /// Before the checkout.
@@ -48,9 +48,18 @@ pub(crate) struct Operation {
     pub(crate) ended: Instant,
     /// The generation that the handle belonged to at the end; 0 for none.
     pub(crate) generation: u64,
-    /// What was written, or which list was fed.
+    /// What was written first, or which list was fed.
     pub(crate) number: u64,
+    /// How many commands it was: so many numbers were written.
+    pub(crate) count: u32,
     pub(crate) trouble: Option<Trouble>,
+}
+
+impl Operation {
+    /// The numbers that were written.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u64> {
+        self.number..self.number + u64::from(self.count)
+    }
 }
 
 /// How an operation failed.

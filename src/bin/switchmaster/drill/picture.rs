@@ -2,11 +2,7 @@
 
 use std::{fmt::Write, time::Instant};
 
-use super::{
-    WIDTH,
-    operation::Track,
-    report::{Report, millis},
-};
+use super::{WIDTH, millis::millis, operation::Track, report::Report, turn::Turn};
 
 /// The width of the names of workers.
 const NAMES: usize = 11;
@@ -25,19 +21,29 @@ pub(crate) fn draw(report: &Report, ascii: bool) -> String {
     for track in &report.tracks {
         let _ = writeln!(text, "{:<NAMES$}{}", track.name(), lane(track, &axis, levels));
     }
-    let marks = [
-        ('F', Some(report.struck)),
-        ('P', report.promotion),
-        ('S', report.switch),
-        ('A', report.announcement),
-    ];
+    let marks: Vec<(char, Option<f64>)> = report
+        .turns
+        .iter()
+        .flat_map(|turn| {
+            let after = |ms: Option<f64>| ms.map(|ms| turn.offset + ms);
+            [
+                ('F', after(Some(turn.struck))),
+                ('P', after(turn.promotion)),
+                ('H', after(turn.healed)),
+                ('S', after(turn.switch)),
+                ('A', after(turn.announcement)),
+            ]
+        })
+        .collect();
     let _ = writeln!(text, "{:NAMES$}{}", "", axis.marks(&marks));
     let (left, right) = (format!("{:.0} ms", axis.start), format!("{:.0} ms", axis.end()));
     let gap = COLUMNS.saturating_sub(left.len());
     let _ = writeln!(text, "{:NAMES$}{left}{right:>gap$}", "");
-    let legend = match report.promotion {
-        Some(_) => "F fault, P promotion, S switch, A first +switch-master, x error",
-        None => "F fault, S switch, A first +switch-master, x error",
+    let has = |of: fn(&Turn) -> Option<f64>| report.turns.iter().any(|turn| of(turn).is_some());
+    let legend = match (has(|turn| turn.promotion), has(|turn| turn.healed)) {
+        (_, true) => "F fault, P promotion, H healed, S switch, A +switch-master, x error",
+        (true, _) => "F fault, P promotion, S switch, A first +switch-master, x error",
+        (false, _) => "F fault, S switch, A first +switch-master, x error",
     };
     let _ = writeln!(text, "{:NAMES$}{legend}", "");
     text
@@ -52,7 +58,7 @@ struct Axis {
 
 impl Axis {
     fn of(report: &Report) -> Axis {
-        let start = report.struck - BEFORE;
+        let start = report.began - BEFORE;
         Axis { zero: report.zero, start, step: (report.stopped - start) / COLUMNS as f64 }
     }
 

@@ -3,39 +3,43 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use switchmaster::Event;
 
 use super::{
     arguments::SwitchOn,
     contract,
-    delay::{self, longest_pause, longest_wait, stuck},
+    delay::{longest_pause, longest_wait, stuck},
     errors::Errors,
-    exercise::Record,
     fault::Fault,
+    fence::Fence,
     figure::{self, FIGURES},
+    millis::millis,
     operation::{Duty, Track},
+    record::Record,
+    turn::{self, Turn},
 };
 
-/// Times are milliseconds after the promotion, or after the fault where nobody saw the promotion.
+/// Times are milliseconds after the first promotion, or after the fault where nobody saw that; those
+/// of a turn are after its own.
 pub(crate) struct Report {
     pub(crate) fault: Fault,
     pub(crate) switch_on: SwitchOn,
     pub(crate) subscribe_denied: bool,
-    pub(crate) from: String,
-    pub(crate) to: String,
     pub(crate) zero: Instant,
-    pub(crate) struck: f64,
-    pub(crate) promotion: Option<f64>,
-    pub(crate) announcement: Option<f64>,
-    /// When this side could know of the new master.
-    pub(crate) knowable: Option<f64>,
-    pub(crate) switch: Option<f64>,
-    /// The first write that the new master acknowledged.
-    pub(crate) first_write: Option<f64>,
-    /// The last writer's first such write; `None` also when one has none.
-    pub(crate) last_writer: Option<f64>,
+    /// When the first thing was done.
+    pub(crate) began: f64,
+    /// The failovers in their order, one at least.
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) steps: Vec<Happening>,
+    pub(crate) events: Vec<Happening>,
+    pub(crate) fences: Vec<Span>,
+    /// Operations that were done while commands were held.
+    pub(crate) leaks: usize,
+    /// How often the factory switched.
+    pub(crate) switches: usize,
+    /// Of how many commands the factory told that they may be lost.
+    pub(crate) overruled: u64,
     pub(crate) blocked: usize,
-    /// Blocked readers that the new master served.
-    pub(crate) served: usize,
     /// The longest time of each worker without a success, from just before the fault on.
     pub(crate) waits: Vec<(String, f64)>,
     /// The longest of the writers' times between two acknowledged writes.
@@ -43,7 +47,7 @@ pub(crate) struct Report {
     pub(crate) threads: usize,
     pub(crate) errors: Errors,
     pub(crate) acknowledged: usize,
-    pub(crate) lost: Vec<String>,
+    pub(crate) lost: Vec<Missing>,
     /// From the first to the last acknowledgement of a write that was lost.
     pub(crate) lost_over: f64,
     /// Threads that went on too late, and how late.
@@ -53,43 +57,83 @@ pub(crate) struct Report {
     pub(crate) tracks: Vec<Track>,
 }
 
+/// Something that happened.
+pub(crate) struct Happening {
+    pub(crate) at: f64,
+    /// What kind of event it was, if it was one.
+    pub(crate) name: &'static str,
+    pub(crate) text: String,
+}
+
+/// Something that lasted.
+pub(crate) struct Span {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) text: String,
+}
+
+/// A write that was acknowledged and is lost.
+pub(crate) struct Missing {
+    pub(crate) text: String,
+    pub(crate) at: f64,
+    /// Whether the master acknowledged it that was there at the beginning.
+    pub(crate) by_first: bool,
+}
+
 impl Report {
     pub(crate) fn of(record: Record) -> Report {
-        let zero = record.promotion.unwrap_or(record.struck);
+        let zero = record.failovers.first().map_or(record.began, turn::zero);
         let at = |instant: Instant| millis(zero, instant);
-        let firsts = |duty: Duty| {
-            let tracks = record.tracks.iter().filter(move |track| track.duty == duty);
-            tracks.map(|track| first_on_new(track, record.generation)).collect::<Vec<_>>()
-        };
-        let writers = firsts(Duty::Write);
-        let blocked = firsts(Duty::Block);
-        let last_writer: Option<Vec<Instant>> = writers.iter().copied().collect();
+        let first = record.failovers.first().map_or(0, |failover| failover.generation);
         let waits = record.tracks.iter().map(|track| (track.name(), longest_wait(track, &record)));
         let lost = record.lost.iter().map(|lost| lost.at);
         let lost_over = lost.clone().min().zip(lost.max()).map(|(first, last)| millis(first, last));
+        let fences = Fence::all(&record.events, record.stopped);
+        let of_duty = |duty: Duty| record.tracks.iter().filter(move |track| track.duty == duty);
         Report {
             fault: record.fault,
             switch_on: record.switch_on,
             subscribe_denied: record.subscribe_denied,
             zero,
-            struck: at(record.struck),
-            promotion: record.promotion.map(at),
-            announcement: record.announcement.map(at),
-            knowable: delay::knowable(&record).map(at),
-            switch: record.switch.map(at),
-            first_write: writers.iter().flatten().min().copied().map(at),
-            last_writer: last_writer.and_then(|all| all.into_iter().max()).map(at),
-            served: blocked.iter().flatten().count(),
-            blocked: blocked.len(),
+            began: at(record.began),
+            turns: record
+                .failovers
+                .iter()
+                .map(|failover| Turn::of(&record, failover, zero))
+                .collect(),
+            steps: record
+                .steps
+                .iter()
+                .map(|step| Happening { at: at(step.at), name: "step", text: step.text.clone() })
+                .collect(),
+            events: record
+                .events
+                .iter()
+                .map(|event| Happening {
+                    at: at(event.at()),
+                    name: event.name(),
+                    text: event.to_string(),
+                })
+                .collect(),
+            leaks: fences.iter().map(|fence| fence.leaks(&record.tracks)).sum(),
+            fences: fences
+                .into_iter()
+                .map(|fence| Span { from: at(fence.raised), to: at(fence.lifted), text: fence.why })
+                .collect(),
+            switches: record
+                .events
+                .iter()
+                .filter(|event| matches!(event, Event::Switched { .. }))
+                .count(),
+            overruled: record.events.iter().map(overruled).sum(),
+            blocked: of_duty(Duty::Block).count(),
             waits: waits.collect(),
             pause: longest_pause(&record),
             threads: record.tracks.len(),
             errors: Errors::of(&record.tracks, zero),
-            acknowledged: record
-                .tracks
-                .iter()
-                .filter(|track| track.duty == Duty::Write)
-                .map(|track| track.done().count())
+            acknowledged: of_duty(Duty::Write)
+                .flat_map(Track::done)
+                .map(|done| done.count as usize)
                 .sum(),
             stuck: stuck(&record),
             stopped: at(record.stopped),
@@ -97,20 +141,38 @@ impl Report {
             lost: record
                 .lost
                 .iter()
-                .map(|lost| format!("{}: {}", lost.writer, lost.number))
+                .map(|lost| Missing {
+                    text: format!("{}: {}", lost.writer, lost.number),
+                    at: at(lost.at),
+                    by_first: lost.generation <= first,
+                })
                 .collect(),
-            from: record.from,
-            to: record.to,
             stale: record.stale,
             tracks: record.tracks,
         }
     }
 
-    /// A time as part of the time that passes until the first `+switch-master`.
-    pub(crate) fn part_of_announcement(&self, ms: Option<f64>) -> Option<f64> {
-        self.promotion?;
-        let announcement = self.announcement.filter(|ms| *ms > 0.0)?;
-        Some(ms? / announcement)
+    /// The largest value of all failovers; `None` when one has none.
+    pub(crate) fn worst(&self, of: impl Fn(&Turn) -> Option<f64>) -> Option<f64> {
+        let all: Option<Vec<f64>> = self.turns.iter().map(of).collect();
+        all?.into_iter().reduce(f64::max)
+    }
+
+    /// The smallest value of all failovers.
+    pub(crate) fn least(&self, of: impl Fn(&Turn) -> f64) -> Option<f64> {
+        self.turns.iter().map(of).reduce(f64::min)
+    }
+
+    pub(crate) fn sees_promotions(&self) -> bool {
+        self.turns.iter().all(|turn| turn.promotion.is_some())
+    }
+
+    /// All masters in their order.
+    pub(crate) fn path(&self) -> String {
+        let first = self.turns.first().map(|turn| turn.from.as_str());
+        let path: Vec<&str> =
+            first.into_iter().chain(self.turns.iter().map(|turn| turn.to.as_str())).collect();
+        path.join(" -> ")
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -121,31 +183,41 @@ impl Report {
         let named = |pairs: &[(String, f64)]| -> serde_json::Map<String, Value> {
             pairs.iter().map(|(name, ms)| (name.clone(), json!(figure::rounded(*ms)))).collect()
         };
+        let happenings = |all: &[Happening]| -> Vec<Value> {
+            all.iter()
+                .map(|one| json!({ "at_ms": figure::rounded(one.at), "text": one.text }))
+                .collect()
+        };
+        let lost: Vec<&str> = self.lost.iter().map(|lost| lost.text.as_str()).collect();
         json!({
             "fault": self.fault.as_str(),
             "switch_on": self.switch_on.as_str(),
-            "from": self.from,
-            "to": self.to,
-            "times_after": if self.promotion.is_some() { "promotion" } else { "fault" },
+            "from": self.turns.first().map(|turn| &turn.from),
+            "to": self.turns.last().map(|turn| &turn.to),
+            "times_after": if self.sees_promotions() { "promotion" } else { "fault" },
             "figures": figures,
+            "failovers": self.turns.iter().map(Turn::to_json).collect::<Vec<_>>(),
+            "steps": happenings(&self.steps),
+            "events": happenings(&self.events),
             "waits_ms": named(&self.waits),
             "threads": self.threads,
-            "blocked": { "served": self.served, "of": self.blocked },
+            "blocked": { "served": self.served(), "of": self.blocked },
             "errors": self.errors.to_json(),
-            "writes": { "acknowledged": self.acknowledged, "lost": self.lost },
+            "writes": { "acknowledged": self.acknowledged, "lost": lost, "told": self.overruled },
             "stuck_ms": named(&self.stuck),
             "broken": contract::broken(self),
         })
     }
+
+    /// Blocked readers that every new master served.
+    pub(crate) fn served(&self) -> usize {
+        self.turns.iter().map(|turn| turn.served).min().unwrap_or(0)
+    }
 }
 
-/// Milliseconds from one instant to another, negative when the other was before.
-pub(crate) fn millis(from: Instant, to: Instant) -> f64 {
-    let after = to.saturating_duration_since(from).as_nanos() as f64;
-    let before = from.saturating_duration_since(to).as_nanos() as f64;
-    (after - before) / 1e6
-}
-
-fn first_on_new(track: &Track, old: u64) -> Option<Instant> {
-    track.done().find(|done| done.generation > old).map(|done| done.ended)
+fn overruled(event: &Event) -> u64 {
+    match event {
+        Event::Overruled { commands, .. } => *commands,
+        _ => 0,
+    }
 }

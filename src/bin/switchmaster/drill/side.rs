@@ -12,7 +12,7 @@ use super::arguments::SwitchOn;
 /// Between two looks at whether all is well.
 const STEP: Duration = Duration::from_millis(100);
 
-/// A factory that switches in its way. It is used for all failovers of a drill.
+/// A factory that switches in its way. It is used for all runs of a fault.
 pub(crate) struct Side {
     pub(crate) switch_on: SwitchOn,
     pub(crate) factory: Factory,

@@ -10,6 +10,7 @@ use super::{
     figure::{FIGURES, Spread, Statistic},
     report::Report,
     target::Target,
+    turn::Turn,
 };
 
 /// The width of the names of figures.
@@ -26,12 +27,14 @@ pub(crate) fn single(reports: &[Report]) -> String {
     let [first, ..] = reports else { return text };
     let _ = writeln!(
         text,
-        "{}: {} -> {}, milliseconds after the {}",
+        "{}: {}, milliseconds after the {}",
         first.fault,
-        first.from,
-        first.to,
-        if first.promotion.is_some() { "promotion P" } else { "fault F" }
+        first.path(),
+        if first.sees_promotions() { "promotion P" } else { "fault F" }
     );
+    if first.turns.len() > 1 {
+        let _ = writeln!(text, "  The worst of {} failovers, and each below.", first.turns.len());
+    }
     let several = reports.len() > 1;
     let widths: Vec<usize> = reports
         .iter()
@@ -44,7 +47,7 @@ pub(crate) fn single(reports: &[Report]) -> String {
     if several {
         row(&mut text, "", &mut reports.iter().map(|report| report.switch_on.to_string()));
     }
-    for figure in FIGURES {
+    for figure in FIGURES.iter().filter(|figure| figure.is_of(reports)) {
         row(
             &mut text,
             figure.label,
@@ -64,6 +67,9 @@ pub(crate) fn single(reports: &[Report]) -> String {
     };
     for report in reports {
         let side = if several { format!("{}, ", report.switch_on) } else { String::new() };
+        if report.turns.len() > 1 {
+            each_turn(&mut text, &side, &report.turns);
+        }
         wrapped(&mut text, &format!("{side}longest waits"), &named(&report.waits));
         if !report.stuck.is_empty() {
             wrapped(&mut text, &format!("{side}stuck"), &named(&report.stuck));
@@ -73,12 +79,27 @@ pub(crate) fn single(reports: &[Report]) -> String {
     text
 }
 
+/// The failovers of one drill, a line for each.
+fn each_turn(text: &mut String, side: &str, turns: &[Turn]) {
+    for (turn, number) in turns.iter().zip(1..) {
+        let ms = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
+        let items = [
+            turn.to.clone(),
+            format!("S {}", ms(turn.switch)),
+            format!("first write {}", ms(turn.first_write)),
+            format!("last writer {}", ms(turn.last_writer)),
+            format!("A {}", ms(turn.announcement)),
+        ];
+        wrapped(text, &format!("{side}failover {number}"), &items);
+    }
+}
+
 /// Several drills of one side with the same fault: a column for each statistic.
 pub(crate) fn spread(fault: Fault, reports: &[Report]) -> String {
     let mut text = format!("{fault}, {} runs, milliseconds after the promotion P\n", reports.len());
     let head = Statistic::ALL.map(|name| format!("{:>NUMBERS$}", name.as_str())).concat();
     line(&mut text, "", &head);
-    for figure in FIGURES {
+    for figure in FIGURES.iter().filter(|figure| figure.is_of(reports)) {
         let spread = Spread::of(reports.iter().filter_map(|report| (figure.of)(report)));
         let columns = Statistic::ALL.map(|statistic| {
             let value = spread.as_ref().map(|spread| spread.get(statistic));
@@ -108,7 +129,7 @@ pub(crate) fn compared(
         sides.iter().map(|side| format!("{:>1$}", side.as_str(), column(*side))).collect();
     let target = if targets.is_empty() { "" } else { "  at most" };
     line(&mut text, "", &format!("{head}{target}"));
-    for figure in FIGURES.iter().filter(|figure| figure.compared) {
+    for figure in FIGURES.iter().filter(|figure| figure.compared && figure.is_of(reports)) {
         let spreads: Vec<Option<Spread>> = sides
             .iter()
             .map(|side| Spread::of(of_side(*side).into_iter().filter_map(figure.of)))

@@ -50,6 +50,13 @@ impl Target {
             Fault::Planned if subscribe_denied => PLANNED_UNHEARD,
             Fault::Planned => PLANNED,
             Fault::Coordinated => COORDINATED,
+            // What these show has bounds in the contract.
+            Fault::Partition
+            | Fault::Leader
+            | Fault::Flap
+            | Fault::SlowSentinel
+            | Fault::PubsubLoss
+            | Fault::Rolling => &[],
         }
     }
 

@@ -15,12 +15,13 @@ pub(crate) enum Witness {
 }
 
 impl Witness {
-    /// When a replica first accepted a write; `None` as well where nobody tries.
-    pub(crate) fn promotion(&self, timeout: Duration) -> Option<Instant> {
-        match self {
-            Witness::Probe(probe) => probe.promotion(timeout).map(|promotion| promotion.at),
-            Witness::Listener(_) => None,
-        }
+    /// When the replica that was announced first accepted a write; `None` as well where nobody tries.
+    pub(crate) fn promotion(&self) -> Option<Instant> {
+        let Witness::Probe(probe) = self else { return None };
+        let promotions = probe.promotions();
+        let announced = probe.announcement(Duration::ZERO).map(|announcement| announcement.new);
+        let of_it = promotions.iter().find(|promotion| Some(promotion.address) == announced);
+        of_it.or(promotions.first()).map(|promotion| promotion.at)
     }
 
     /// When the first `+switch-master` came.

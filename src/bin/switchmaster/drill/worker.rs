@@ -11,16 +11,16 @@ use std::{
 
 use parking_lot::Mutex;
 use redis::{Commands, RedisResult};
-use switchmaster::Factory;
+use switchmaster::{Factory, Handle};
 
 use super::{
     keys::Keys,
     operation::{Duty, Operation, Track},
+    shape::Shape,
+    value,
 };
 use crate::failure::Failure;
 
-/// Between two operations of a writer or reader.
-const PACE: Duration = Duration::from_millis(5);
 /// After an error, so that one that comes at once does not become a busy loop. What is measured
 /// contains it, so it is short.
 const AFTER_ERROR: Duration = Duration::from_millis(1);
@@ -34,11 +34,10 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker; a feeder has so many lists to feed.
     pub(crate) fn start(
         duty: Duty,
         index: usize,
-        lists: usize,
+        shape: Shape,
         factory: &Factory,
         keys: &Keys,
     ) -> Result<Worker, Failure> {
@@ -46,6 +45,7 @@ impl Worker {
         let work = Work {
             duty,
             index,
+            shape,
             factory: factory.clone(),
             keys: keys.clone(),
             log: Arc::new(Mutex::new(track)),
@@ -54,7 +54,7 @@ impl Worker {
         let (log, stop) = (work.log.clone(), work.stop.clone());
         let thread = thread::Builder::new()
             .name(format!("{} {index}", duty.as_str()))
-            .spawn(move || work.go_on(lists))
+            .spawn(move || work.go_on())
             .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
         Ok(Worker { log, stop, thread })
     }
@@ -82,6 +82,7 @@ impl Worker {
 struct Work {
     duty: Duty,
     index: usize,
+    shape: Shape,
     factory: Factory,
     keys: Keys,
     log: Arc<Mutex<Track>>,
@@ -89,19 +90,25 @@ struct Work {
 }
 
 impl Work {
-    fn go_on(&self, lists: usize) {
+    fn go_on(&self) {
         let mut number = 0;
         while !self.stop.load(Ordering::Relaxed) {
             match self.duty {
                 Duty::Feed => {
-                    (0..lists as u64).for_each(|list| self.operate(list, Duration::ZERO));
+                    let lists = 0..self.shape.blocked as u64;
+                    lists.for_each(|list| self.operate(list, Duration::ZERO));
                     thread::sleep(FEED);
                 }
                 Duty::Block => self.operate(number, Duration::ZERO),
-                Duty::Write | Duty::Read => self.operate(number, PACE),
+                Duty::Write | Duty::Read => self.operate(number, self.shape.pace),
             }
-            number += 1;
+            number += u64::from(self.commands());
         }
+    }
+
+    /// How many commands an operation is.
+    fn commands(&self) -> u32 {
+        if self.duty == Duty::Write { self.shape.pipeline } else { 1 }
     }
 
     /// Does it once, and pauses: as it is told after a success, shortly after an error.
@@ -114,7 +121,8 @@ impl Work {
         let mut log = self.log.lock();
         log.running = None;
         let pause = if trouble.is_some() { AFTER_ERROR } else { pace };
-        log.operations.push(Operation { began, ended, generation, number, trouble });
+        let count = self.commands();
+        log.operations.push(Operation { began, ended, generation, number, count, trouble });
         drop(log);
         if !pause.is_zero() {
             thread::sleep(pause);
@@ -127,7 +135,7 @@ impl Work {
             Err(error) => return (0, Err(error.into())),
         };
         let result = match self.duty {
-            Duty::Write => handle.rpush(self.keys.written_by(self.index), number),
+            Duty::Write => self.write(&mut handle, number),
             Duty::Read => handle.get::<_, Option<String>>(self.keys.read()).map(drop),
             Duty::Block => handle
                 .blpop::<_, Option<(String, String)>>(self.keys.list(self.index), 0.0)
@@ -135,5 +143,18 @@ impl Work {
             Duty::Feed => handle.rpush(self.keys.list(number as usize), "food"),
         };
         (handle.generation(), result)
+    }
+
+    fn write(&self, handle: &mut Handle, number: u64) -> RedisResult<()> {
+        let key = self.keys.written_by(self.index);
+        let value = |number| value::of(number, self.shape.value_size);
+        if self.commands() == 1 {
+            return handle.rpush(key, value(number));
+        }
+        let mut pipeline = redis::pipe();
+        for number in number..number + u64::from(self.commands()) {
+            pipeline.rpush(&key, value(number)).ignore();
+        }
+        pipeline.query(handle)
     }
 }
