@@ -138,7 +138,7 @@ fn fail_over(
             announcement,
             healed: course.healed(),
             switch: switch.map(|(at, _)| at),
-            next: switch.map_or(old.generation, |(_, generation)| generation),
+            next: switch.map_or(old.generation + 1, |(_, generation)| generation),
         });
     }
     Ok(())

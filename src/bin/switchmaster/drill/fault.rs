@@ -21,7 +21,8 @@ pub(crate) enum Fault {
     Leader,
     /// Three planned failovers, each as soon as the replicas and sentinels are ready for it.
     Flap,
-    /// One sentinel takes 600 ms for each answer, and the master is killed.
+    /// One sentinel, not the one that leads, takes 600 ms for each answer, and the master is
+    /// killed.
     SlowSentinel,
     /// No message of a sentinel arrives any more, and the master is killed.
     PubsubLoss,
@@ -68,7 +69,8 @@ impl Fault {
             }
             Fault::Flap => "The master is replaced three times, each time as soon as all is ready.",
             Fault::SlowSentinel => {
-                "One sentinel takes 600 ms for each answer and message; the master is killed."
+                "One sentinel takes 600 ms for each answer, and is not the one that leads; the \
+                 master is killed."
             }
             Fault::PubsubLoss => {
                 "Everything that the sentinels publish is lost on its way; the master is killed."

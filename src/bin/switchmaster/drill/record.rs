@@ -40,7 +40,7 @@ pub(crate) struct Failover {
     /// When the factory was reached again, if it was cut off.
     pub(crate) healed: Option<Instant>,
     pub(crate) switch: Option<Instant>,
-    /// The generation that the switch, or the last of them, began.
+    /// The generation that the switch, or the last of them, began; the one to come without a switch.
     pub(crate) next: u64,
 }
 

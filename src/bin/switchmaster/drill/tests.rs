@@ -8,11 +8,11 @@ use super::{
     WIDTH,
     arguments::SwitchOn,
     contract,
-    exercise::{Lost, Record},
     fault::Fault,
     figure::Statistic,
     operation::{Duty, Operation, Track, Trouble},
     picture,
+    record::{Failover, Lost, Record},
     report::Report,
     table,
     target::Target,
@@ -30,7 +30,7 @@ impl Clock {
 
     fn done(&self, began: u64, ended: u64, generation: u64, number: u64) -> Operation {
         let (began, ended) = (self.at(began), self.at(ended));
-        Operation { began, ended, generation, number, trouble: None }
+        Operation { began, ended, generation, number, count: 1, trouble: None }
     }
 
     fn failed(&self, began: u64, ended: u64) -> Operation {
@@ -47,13 +47,10 @@ impl Clock {
             fault,
             switch_on: SwitchOn::Promotion,
             subscribe_denied: false,
-            from: "a:1".to_owned(),
-            to: "b:2".to_owned(),
-            generation: 1,
-            struck: self.at(1000),
-            promotion: Some(self.at(2000)),
-            announcement: Some(self.at(3000)),
-            switch: Some(self.at(2010)),
+            began: self.at(1000),
+            failovers: vec![self.failover()],
+            steps: Vec::new(),
+            events: Vec::new(),
             stopped: self.at(4000),
             tracks,
             stale: None,
@@ -61,8 +58,23 @@ impl Clock {
         }
     }
 
+    fn failover(&self) -> Failover {
+        Failover {
+            from: "a:1".to_owned(),
+            to: "b:2".to_owned(),
+            generation: 1,
+            struck: self.at(1000),
+            promotion: Some(self.at(2000)),
+            announcement: Some(self.at(3000)),
+            healed: None,
+            switch: Some(self.at(2010)),
+            next: 2,
+        }
+    }
+
     fn lost(&self, at: u64) -> Lost {
-        Lost { writer: "writer 0".to_owned(), number: at, at: self.at(at) }
+        let generation = if at < 2000 { 1 } else { 2 };
+        Lost { writer: "writer 0".to_owned(), number: at, at: self.at(at), generation }
     }
 }
 
@@ -86,12 +98,14 @@ fn a_good_failover_breaks_nothing() {
     ];
     let report = Report::of(clock.record(Fault::Kill, vec![track(Duty::Write, writes)]));
     assert_eq!(contract::broken(&report), Vec::<String>::new());
-    assert_eq!(report.struck, -1000.0);
-    assert_eq!(report.first_write, Some(12.0));
-    assert_eq!(report.last_writer, Some(12.0));
+    let turn = &report.turns[0];
+    assert_eq!(
+        (turn.struck, turn.first_write, turn.last_writer),
+        (-1000.0, Some(12.0), Some(12.0))
+    );
     assert_eq!(report.waits, [("writer 0".to_owned(), 1021.0)]);
     assert_eq!(report.pause, Some(1021.0));
-    assert_eq!(report.part_of_announcement(report.first_write), Some(0.012));
+    assert_eq!(turn.part_of_announcement(turn.first_write), Some(0.012));
     assert_eq!((report.acknowledged, report.errors.total()), (4, 1));
 }
 
@@ -123,7 +137,7 @@ fn each_broken_promise_is_told() {
     );
 
     let mut record = clock.record(Fault::Planned, Vec::new());
-    record.switch = None;
+    record.failovers[0].switch = None;
     assert_broken(record, &["the factory did not switch in time", "acknowledged no write"]);
 }
 
@@ -141,7 +155,11 @@ fn whoever_waits_for_the_sentinels_is_judged_by_their_word() {
         assert_broken(record(way, 3200), &parts);
     }
     // A deployment's promotion is seen by nobody.
-    let unseen = |ended| Record { promotion: None, ..record(SwitchOn::Promotion, ended) };
+    let unseen = |ended| {
+        let mut record = record(SwitchOn::Promotion, ended);
+        record.failovers[0].promotion = None;
+        record
+    };
     assert_broken(unseen(3050), &[]);
     assert_broken(unseen(3200), &["the first announcement", "the first announcement"]);
 }
@@ -256,7 +274,8 @@ fn a_worker_that_never_goes_on_is_stuck() {
     };
     let report = Report::of(clock.record(Fault::Kill, vec![writer]));
     assert_eq!(report.stuck, [("writer 0".to_owned(), 2000.0)]);
-    assert_eq!((report.first_write, report.last_writer), (None, None));
+    let turn = &report.turns[0];
+    assert_eq!((turn.first_write, turn.last_writer), (None, None));
     assert_eq!(report.waits, [("writer 0".to_owned(), 3099.0)]);
 }
 

@@ -44,7 +44,7 @@ impl Turn {
         let at = |instant: Instant| millis(zero, instant);
         let firsts = |duty: Duty| {
             let tracks = record.tracks.iter().filter(move |track| track.duty == duty);
-            tracks.map(|track| first_on_new(track, failover.generation)).collect::<Vec<_>>()
+            tracks.map(|track| first_on(track, failover.next)).collect::<Vec<_>>()
         };
         let writers = firsts(Duty::Write);
         let last_writer: Option<Vec<Instant>> = writers.iter().copied().collect();
@@ -88,6 +88,7 @@ impl Turn {
     }
 }
 
-fn first_on_new(track: &Track, old: u64) -> Option<Instant> {
-    track.done().find(|done| done.generation > old).map(|done| done.ended)
+/// The first operation that was done on the master of this generation, or on a later one.
+fn first_on(track: &Track, generation: u64) -> Option<Instant> {
+    track.done().find(|done| done.generation >= generation).map(|done| done.ended)
 }
