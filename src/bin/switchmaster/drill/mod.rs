@@ -11,6 +11,7 @@ mod faults;
 mod fence;
 mod figure;
 mod ground;
+mod html;
 mod identity;
 mod keys;
 mod listener;
@@ -18,6 +19,7 @@ mod load;
 mod millis;
 mod operation;
 mod picture;
+mod progress;
 mod record;
 mod report;
 mod shape;
@@ -32,14 +34,20 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
 
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 pub(crate) use arguments::{Arguments, SwitchOn};
 pub(crate) use fault::Fault;
 use figure::{FIGURES, Spread};
 use ground::Ground;
+use progress::Progress;
 use report::Report;
 use shape::Shape;
 use side::Side;
@@ -54,6 +62,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = arguments.url.as_deref().map(Deployment::of).transpose()?;
     let faults = faults(arguments)?;
     let ways = ways(arguments, deployment.as_ref())?;
+    // Before anything is done that would be in vain.
+    let page = arguments.report.as_deref().map(open).transpose()?;
     let ground = match deployment {
         None => Ground::sandbox(arguments, &faults)?,
         Some(deployment) => {
@@ -71,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         value_size: arguments.value_size as usize,
         pipeline: arguments.pipeline,
     };
+    let mut progress = Progress::of(arguments.runs * faults.len() as u32);
     let mut results = Vec::new();
     for &fault in &faults {
         let sides: Result<Vec<Side>, Failure> =
@@ -78,11 +89,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let sides = sides?;
         let mut reports = Vec::new();
         for run in 1..=arguments.runs {
-            if arguments.runs > 1 && io::stderr().is_terminal() {
-                eprintln!("{fault}, run {run} of {}", arguments.runs);
-            }
+            progress.begin(fault, run, arguments.runs);
             let records = exercise::exercise(&ground, &sides, fault, shape)?;
             reports.extend(records.into_iter().map(Report::of));
+            progress.done();
         }
         sides.iter().for_each(|side| side.factory.close());
         let targets = match arguments.targets {
@@ -95,6 +105,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         results.push(result);
     }
+    drop(progress);
+    if let Some((mut file, path)) = page {
+        let page = html::page(shape, &ways, &results, &now());
+        let written = file.set_len(0).and_then(|()| file.write_all(page.as_bytes()));
+        written.map_err(|error| unwritten(path, &error))?;
+    }
     if arguments.json {
         writeln!(io::stdout().lock(), "{}", document(arguments, &ways, &results))?;
     }
@@ -102,6 +118,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::told()),
     }
+}
+
+/// What is in the file stays there until there is something else to write.
+fn open(path: &Path) -> Result<(File, &Path), Failure> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    file.map(|file| (file, path)).map_err(|error| unwritten(path, &error))
+}
+
+fn now() -> String {
+    Timestamp::now()
+        .to_zoned_datetime(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S %:z")
+        .to_string()
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    Failure::usage(format!("--report {path}: {error}; name a file that can be written"))
 }
 
 /// What became of all runs of one fault.
@@ -256,6 +290,9 @@ fn document(arguments: &Arguments, ways: &[SwitchOn], results: &[Series]) -> Val
         "writers": arguments.writers,
         "readers": arguments.readers,
         "blocked": arguments.blocked,
+        "pace_ms": arguments.pace.as_secs_f64() * 1e3,
+        "value_size": arguments.value_size,
+        "pipeline": arguments.pipeline,
         "faults": faults,
         "broken": broken,
     })
