@@ -3,7 +3,7 @@
 //! One run is judged here, on a machine that may be busy with other things. So the bounds are some
 //! ten times what is aimed at; whether that is reached, several runs show (see `target`).
 
-use super::{arguments::SwitchOn, delay::STUCK, fault::Fault, report::Report, turn::Turn};
+use super::{arguments::SwitchOn, delay::leeway, fault::Fault, report::Report, turn::Turn};
 
 /// The first acknowledged write comes at most this long after the promotion.
 const FIRST_WRITE: f64 = 250.0;
@@ -181,7 +181,7 @@ fn followed(_: &Report, turn: &Turn) -> Option<String> {
 /// What a side waits for, and how long after it the first acknowledged write may come.
 fn signal(report: &Report) -> (&'static str, f64) {
     match report.fault {
-        Fault::Partition => ("end of the partition", FIRST_WRITE),
+        Fault::Partition => ("end of the partition", leeway(Fault::Partition)),
         _ if sees_the_promotion(report) => ("promotion", FIRST_WRITE),
         _ => ("first announcement", FIRST_WRITE_ANNOUNCED),
     }
@@ -218,8 +218,9 @@ fn nobody_stuck(report: &Report) -> Option<String> {
     let stuck: Vec<String> =
         report.stuck.iter().map(|(name, late)| format!("{name} by {late:.0} ms")).collect();
     let (signal, _) = signal(report);
+    let leeway = leeway(report.fault);
     (!stuck.is_empty())
-        .then(|| format!("more than {STUCK} ms after the {signal}, late: {}", stuck.join(", ")))
+        .then(|| format!("more than {leeway} ms after the {signal}, late: {}", stuck.join(", ")))
 }
 
 fn an_error_per_thread(report: &Report) -> Option<String> {
@@ -253,7 +254,7 @@ fn no_errors(report: &Report) -> Option<String> {
 
 fn no_long_pause(report: &Report) -> Option<String> {
     let pause = report.pause.filter(|pause| *pause > PAUSE)?;
-    Some(format!("a writer paused for {pause:.0} ms, and not for {PAUSE} ms at most"))
+    Some(format!("a writer paused for {pause:.0} ms, which is more than {PAUSE} ms"))
 }
 
 fn nothing_lost(report: &Report) -> Option<String> {

@@ -4,13 +4,22 @@ use std::time::Instant;
 
 use super::{
     arguments::SwitchOn,
+    fault::Fault,
     millis::millis,
     operation::{Duty, Track},
     record::{Failover, Record},
 };
 
 /// A thread that goes on this much later than it could is stuck.
-pub(crate) const STUCK: f64 = 100.0;
+const STUCK: f64 = 100.0;
+/// The same after a partition: whoever was cut off dials and asks the others every quarter of a
+/// second, and has to hear most of them.
+const STUCK_APART: f64 = 1000.0;
+
+/// How much later than it could a thread may go on.
+pub(crate) fn leeway(fault: Fault) -> f64 {
+    if fault == Fault::Partition { STUCK_APART } else { STUCK }
+}
 
 /// The longest time of a worker without a success, from just before the fault to the end.
 pub(crate) fn longest_wait(track: &Track, record: &Record) -> f64 {
@@ -66,7 +75,7 @@ pub(crate) fn stuck(record: &Record) -> Vec<(String, f64)> {
             .fold(0.0, f64::max)
     };
     let all = record.tracks.iter().map(|track| (track.name(), late(track)));
-    all.filter(|(_, ms)| *ms > STUCK).collect()
+    all.filter(|(_, ms)| *ms > leeway(record.fault)).collect()
 }
 
 /// When, from `began` on, the list of a blocked reader first got something on the new master.

@@ -60,8 +60,6 @@ pub(crate) struct Report {
 /// Something that happened.
 pub(crate) struct Happening {
     pub(crate) at: f64,
-    /// What kind of event it was, if it was one.
-    pub(crate) name: &'static str,
     pub(crate) text: String,
 }
 
@@ -104,16 +102,12 @@ impl Report {
             steps: record
                 .steps
                 .iter()
-                .map(|step| Happening { at: at(step.at), name: "step", text: step.text.clone() })
+                .map(|step| Happening { at: at(step.at), text: step.text.clone() })
                 .collect(),
             events: record
                 .events
                 .iter()
-                .map(|event| Happening {
-                    at: at(event.at()),
-                    name: event.name(),
-                    text: event.to_string(),
-                })
+                .map(|event| Happening { at: at(event.at()), text: event.to_string() })
                 .collect(),
             leaks: fences.iter().map(|fence| fence.leaks(&record.tracks)).sum(),
             fences: fences

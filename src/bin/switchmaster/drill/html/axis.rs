@@ -37,11 +37,14 @@ impl Axis {
         let (first, last) = ((self.from / step).ceil() as i64, (self.to / step).floor() as i64);
         (first..=last).map(|number| number as f64 * step).collect()
     }
-}
 
-/// A time as ticks and marks name it: in seconds where it is long.
-pub(crate) fn name(ms: f64) -> String {
-    if ms.abs() >= 1000.0 { format!("{} s", ms / 1000.0) } else { format!("{ms} ms") }
+    /// A time as ticks name it: in seconds where there are several of them.
+    pub(crate) fn name(&self, ms: f64) -> String {
+        match self.to - self.from {
+            length if length > 3000.0 => format!("{} s", ms / 1000.0),
+            _ => format!("{ms} ms"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +70,8 @@ mod tests {
             assert!((3..=13).contains(&ticks.len()), "{length}: {ticks:?}");
             assert!(ticks.contains(&0.0), "{length}: {ticks:?}");
         }
-        let names = [-2000.0, 500.0, 1500.0].map(name);
-        assert_eq!(names, ["-2 s", "500 ms", "1.5 s"]);
+        let names = |axis: Axis| [-2000.0, 0.0, 500.0].map(|ms| axis.name(ms));
+        assert_eq!(names(AXIS), ["-2 s", "0 s", "0.5 s"]);
+        assert_eq!(names(Axis { to: 900.0, ..AXIS }), ["-2000 ms", "0 ms", "500 ms"]);
     }
 }

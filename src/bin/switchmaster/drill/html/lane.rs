@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::drill::{millis::millis, operation::Track};
 
 /// An operation that takes longer than this is shown as one that waited.
-const WAIT: f64 = 25.0;
+pub(crate) const WAIT: f64 = 25.0;
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {

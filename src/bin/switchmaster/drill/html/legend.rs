@@ -8,6 +8,7 @@ const ENTRIES: &[(&str, &str)] = &[
     (r#"<path class="reads" d="M0 11H5V4H14"/>"#, "answered reads"),
     (r#"<rect class="fence" y="1" width="14" height="12"/>"#, "commands are held"),
     (r#"<rect class="wait" y="5" width="14" height="4"/>"#, "one operation took long"),
+    (r#"<rect class="vain" y="5" width="14" height="4"/>"#, "one took long and failed"),
     (r#"<path class="error" d="M4 4l6 6m0 -6l-6 6"/>"#, "error"),
     (r#"<path class="event" d="M7 2l5 5l-5 5l-5 -5z"/>"#, "the factory told something"),
     (r#"<path class="step" d="M7 2l5 5l-5 5l-5 -5z"/>"#, "something was done to a server"),
@@ -27,8 +28,8 @@ pub(crate) fn legend(has: impl Fn(char) -> bool) -> String {
     for (letter, class, text) in MARKS.iter().filter(|(letter, _, _)| has(*letter)) {
         let _ = write!(
             html,
-            "<span><svg class=\"timeline-key\" viewBox=\"0 0 14 14\"><g class=\"mark {class}\">\
-             <circle cx=\"7\" cy=\"7\" r=\"7\"/></g></svg>{letter} {text}</span>"
+            "<span><svg viewBox=\"0 0 14 14\"><g class=\"mark {class}\">\
+             <circle cx=\"7\" cy=\"7\" r=\"5.5\"/></g></svg>{letter} {text}</span>"
         );
     }
     for (drawing, text) in ENTRIES {

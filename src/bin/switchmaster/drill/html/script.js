@@ -38,4 +38,11 @@ for (const svg of document.querySelectorAll(".timeline")) {
   });
   svg.addEventListener("pointerleave", () => hide(svg));
 }
+// Where it does not fit, the promotion is in the middle.
+for (const svg of document.querySelectorAll(".timeline")) {
+  const { from, to, left, width } = svg.dataset;
+  const zero = Number(left) + (-from / (to - from)) * width;
+  const scroll = svg.parentNode;
+  scroll.scrollLeft = (zero / svg.viewBox.baseVal.width) * scroll.scrollWidth - scroll.clientWidth / 2;
+}
 document.documentElement.dataset.ready = "yes";

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::{
-    axis::{self, Axis},
+    axis::Axis,
     escape::Escaped,
-    lane::{Piece, pieces},
+    lane::{Piece, WAIT, pieces},
     mark::{self, Mark},
     throughput::{SLICE, Throughput},
 };
@@ -57,7 +57,7 @@ pub(crate) fn timeline(report: &Report) -> String {
     let done = Throughput::of(&report.tracks, report.zero, axis.from, axis.to);
     throughput(&mut body, &axis, &done, chart);
     row(&mut body, &axis, "events", "event", rows, &report.events);
-    row(&mut body, &axis, "done to it", "step", rows + ROW, &report.steps);
+    row(&mut body, &axis, "done", "step", rows + ROW, &report.steps);
     for (index, track) in report.tracks.iter().enumerate() {
         lane(&mut body, &axis, track, report, lanes + index as f64 * LANE);
     }
@@ -96,7 +96,7 @@ fn grid(body: &mut String, axis: &Axis, top: f64, bottom: f64) {
             body,
             "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom:.1}\"/>\
              <text class=\"tick\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>",
-            axis::name(tick)
+            axis.name(tick)
         );
     }
 }
@@ -187,26 +187,23 @@ fn lane(body: &mut String, axis: &Axis, track: &Track, report: &Report, top: f64
                 let _ = write!(busy, "M{x:.1} {y}h{width:.1}v{height}h-{width:.1}z");
             }
             Piece::Wait { from, to } => {
-                let (x, width) = stretch(axis, from, to, 1.0);
-                let _ = write!(
-                    above,
-                    "<rect class=\"wait\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{width:.1}\" \
-                     height=\"4\"><title>{}: one operation took {:.1} ms</title></rect>",
-                    y + height / 2.0 - 2.0,
-                    track.name(),
-                    to - from
-                );
+                let text = format!("one operation took {:.1} ms", to - from);
+                waiting(&mut above, axis, track, "wait", (from, to, y + height / 2.0), &text);
             }
             Piece::Error { from, to, text } => {
                 let (x, middle) = (axis.x(to), top + LANE / 2.0);
+                let after = to - from;
+                let text = format!("error at {to:.1} ms, after {after:.1} ms\n{text}");
+                if after > WAIT {
+                    waiting(&mut above, axis, track, "vain", (from, to, y + height / 2.0), &text);
+                }
                 let _ = write!(
                     above,
-                    "<path class=\"error\" d=\"M{:.1} {:.1}l6 6m0 -6l-6 6\"><title>{}: error at \
-                     {to:.1} ms, after {:.1} ms\n{}</title></path>",
+                    "<path class=\"error\" d=\"M{:.1} {:.1}l6 6m0 -6l-6 6\"><title>{}: {}</title>\
+                     </path>",
                     x - 3.0,
                     middle - 3.0,
                     track.name(),
-                    to - from,
                     Escaped(&text)
                 );
             }
@@ -214,6 +211,26 @@ fn lane(body: &mut String, axis: &Axis, track: &Track, report: &Report, top: f64
     }
     let class = track.duty.as_str();
     let _ = write!(body, "<path class=\"busy {class}\" d=\"{busy}\"/>{above}");
+}
+
+/// One operation that took long, in the middle of a lane.
+fn waiting(
+    body: &mut String,
+    axis: &Axis,
+    track: &Track,
+    class: &str,
+    (from, to, middle): (f64, f64, f64),
+    text: &str,
+) {
+    let (x, width) = stretch(axis, from, to, 1.0);
+    let _ = write!(
+        body,
+        "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"4\">\
+         <title>{}: {}</title></rect>",
+        middle - 2.0,
+        track.name(),
+        Escaped(text)
+    );
 }
 
 /// The marks as lines through everything, with their letters at the top.

@@ -1,5 +1,8 @@
 //! What is concluded from records made by hand.
 
+mod faults;
+mod page;
+
 use std::time::{Duration, Instant};
 
 use switchmaster::Outcome;
