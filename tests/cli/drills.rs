@@ -9,9 +9,10 @@ use crate::program::{Sandbox, output, text};
 
 /// Whether a drill kept all its promises. Those of time it need not keep under ThreadSanitizer
 /// (`make tsan` says so), which slows everything down and looks for races, not for delays.
-fn is_kept(drill: &Output) -> bool {
+pub(crate) fn is_kept(drill: &Output) -> bool {
     let slow = std::env::var_os("SWITCHMASTER_SLOW").is_some();
-    let is_late = |breach: &str| breach.contains(" ms after the ");
+    let is_late =
+        |breach: &str| breach.contains(" ms after the ") || breach.contains(" paused for ");
     let printed = text(&drill.stdout);
     let only_late = match serde_json::from_str::<Value>(&printed) {
         Ok(document) => document["broken"]

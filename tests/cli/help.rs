@@ -18,7 +18,7 @@ fn every_subcommand_has_help_with_an_example_in_80_columns() {
 #[test]
 fn bad_arguments_are_named_and_exit_with_2() {
     let url = "redis+sentinel://127.0.0.1:1/mymaster";
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 25] = [
         (&["frobnicate"], "frobnicate"),
         (&["sandbox", "--replicas", "many"], "--replicas"),
         (&["sandbox", "--sentinels", "0"], "--sentinels"),
@@ -36,6 +36,12 @@ fn bad_arguments_are_named_and_exit_with_2() {
         (&["drill", "--url", url], "--yes"),
         (&["drill", "--url", url, "--server", "redis-server"], "--server"),
         (&["drill", "--url", url, "--deny-subscribe"], "--deny-subscribe"),
+        (&["drill", "--url", url, "--fault", "rolling", "--yes"], "--fault rolling"),
+        (&["drill", "--pace", "5"], "--pace"),
+        (&["drill", "--value-size", "1000001"], "--value-size"),
+        (&["drill", "--pipeline", "0"], "--pipeline"),
+        (&["drill", "--report"], "--report"),
+        (&["drill", "--report", "/nowhere/out.html"], "/nowhere/out.html"),
         (&["drill", "--switch-on", "promotion,hope"], "hope"),
         (&["drill", "--switch-on", "confirmation", "--targets"], "--targets"),
     ];

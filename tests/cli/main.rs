@@ -1,5 +1,6 @@
 //! The command does what its help says.
 
+mod browser;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,10 +8,13 @@ mod doctor;
 mod drills;
 mod examples;
 mod failovers;
+mod faults;
 mod help;
+mod loads;
 mod looks;
 mod program;
 mod replays;
+mod reports;
 mod sandboxes;
 mod scrapes;
 mod watches;
