@@ -71,6 +71,7 @@ struct Shared {
     rule: RwLock<Rule>,
     lines: Mutex<Vec<Line>>,
     accepted: AtomicUsize,
+    swallowed: AtomicUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +100,7 @@ impl FaultProxy {
             rule: RwLock::new(Rule { fault: Fault::Pass, number: 0 }),
             lines: Mutex::new(Vec::new()),
             accepted: AtomicUsize::new(0),
+            swallowed: AtomicUsize::new(0),
         });
         let sharing = shared.clone();
         let what = format!("proxy to {target}");
@@ -124,6 +126,11 @@ impl FaultProxy {
     /// How many connections were accepted so far, those included that [`refuse`](FaultProxy::refuse) closed.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many messages were swallowed so far, see [`swallow_pubsub`](FaultProxy::swallow_pubsub).
+    pub fn swallowed(&self) -> usize {
+        self.shared.swallowed.load(Ordering::SeqCst)
     }
 
     /// Back to normal: what was held back is forwarded, and then everything at once. Connects no longer hang.
@@ -398,7 +405,8 @@ impl<'a> Pump<'a> {
         while self.queue.front().is_some_and(|(arrived, _)| is_due(*arrived)) {
             let Some((_, bytes)) = self.queue.pop_front() else { break };
             if self.down {
-                self.scanner.scan(&bytes, swallow, &mut self.out);
+                let swallowed = self.scanner.scan(&bytes, swallow, &mut self.out);
+                self.shared.swallowed.fetch_add(swallowed, Ordering::SeqCst);
             } else {
                 self.out.extend_from_slice(&bytes);
             }
@@ -477,15 +485,18 @@ struct Scanner {
 }
 
 impl Scanner {
-    /// Appends what is let through of `bytes`, and of what came before, to `out`.
-    fn scan(&mut self, bytes: &[u8], swallow: bool, out: &mut Vec<u8>) {
+    /// Appends what is let through of `bytes`, and of what came before, to `out`, and says how many
+    /// messages were not.
+    fn scan(&mut self, bytes: &[u8], swallow: bool, out: &mut Vec<u8>) -> usize {
         self.frame.extend_from_slice(bytes);
-        let mut at = 0;
+        let (mut at, mut swallowed) = (0, 0);
         while !self.foreign && at < self.frame.len() {
             match Frame::decode(&self.frame[at..]) {
                 Ok(Some((frame, length))) => {
                     // Only a frame of which nothing has passed can be swallowed.
-                    if !(swallow && self.passed == 0 && is_message(&frame)) {
+                    if swallow && self.passed == 0 && is_message(&frame) {
+                        swallowed += 1;
+                    } else {
                         out.extend_from_slice(&self.frame[at + self.passed..at + length]);
                     }
                     self.passed = 0;
@@ -504,6 +515,7 @@ impl Scanner {
             self.frame.clear();
             self.passed = 0;
         }
+        swallowed
     }
 }
 

@@ -301,6 +301,7 @@ fn pubsub_is_swallowed_and_nothing_else() {
     let all = [confirmed, push, "+OK\r\n", array, "$2\r\nhi\r\n", pattern, confirmed3].concat();
     client.write_all(all.as_bytes()).unwrap();
     expect(&mut client, &[confirmed, "+OK\r\n", "$2\r\nhi\r\n", confirmed3].concat());
+    assert_eq!(proxy.swallowed(), 3, "not the one before");
     // Byte by byte, so that no frame comes whole.
     for byte in [push, ":1\r\n"].concat().bytes() {
         client.write_all(&[byte]).unwrap();

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use switchmaster_sandbox::FaultProxy;
+
 use super::{Script, Stage, simple::Kill};
 use crate::failure::Failure;
 
@@ -20,5 +22,11 @@ impl Script for PubsubLoss {
 
     fn strike(&self, stage: &Stage) -> Result<Instant, Failure> {
         Kill.strike(stage)
+    }
+
+    fn announced(&self, stage: &Stage) {
+        let proxies = stage.cluster.sentinels().iter().filter_map(|sentinel| sentinel.proxy());
+        let swallowed: usize = proxies.map(FaultProxy::swallowed).sum();
+        stage.step(format!("{swallowed} messages did not arrive so far"));
     }
 }
