@@ -13,13 +13,12 @@ use crate::time::duration;
 /// library did not keep what it promises.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    switchmaster drill\n  \
-    switchmaster drill --fault kill,freeze,planned --report out.html\n  \
+    switchmaster drill --report out.html\n  \
     switchmaster drill --fault leader,partition,rolling\n  \
     switchmaster drill --fault kill --runs 10 --json\n  \
-    switchmaster drill --writers 2 --pace 0ms --value-size 1000 --pipeline 20\n  \
-    switchmaster drill --switch-on promotion,announcement --runs 20 --targets\n  \
-    switchmaster drill --url redis+sentinel://10.0.0.1/mymaster --fault planned")]
+    switchmaster drill --fault planned --pace 0ms --value-size 1000 --pipeline 20\n  \
+    switchmaster drill --fault kill --switch-on promotion,announcement --runs 20\n  \
+    switchmaster drill --url redis+sentinel://10.0.0.1/mymaster --yes")]
 pub(crate) struct Arguments {
     /// What happens to the master; several are separated by commas. [default: kill, freeze and
     /// planned, and planned alone with --url]
