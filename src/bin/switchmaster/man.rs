@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
 use crate::failure::Failure;
 
@@ -15,8 +15,9 @@ pub(crate) struct Arguments {
     pub(crate) out: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let command = crate::arguments::Arguments::command().disable_help_subcommand(true);
+/// `command` is the whole that is told of.
+pub(crate) fn run(arguments: &Arguments, command: Command) -> Result<(), Failure> {
+    let command = command.disable_help_subcommand(true);
     clap_mangen::generate_to(command, &arguments.out).map_err(|error| {
         let folder = arguments.out.display();
         Failure::new(format!("--out {folder}: {error}; name a folder that can be written to"))

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use switchmaster::Outcome;
 
 use super::{
-    figure,
-    millis::millis,
+    millis::{millis, rounded},
     operation::{Duty, Track, Trouble},
 };
 
@@ -39,8 +38,8 @@ impl Errors {
                 messages.entry(trouble.kind).or_insert(&trouble.message);
                 errors.each.push(json!({
                     "worker": track.name(),
-                    "began_ms": figure::rounded(millis(zero, operation.began)),
-                    "ended_ms": figure::rounded(millis(zero, operation.ended)),
+                    "began_ms": rounded(millis(zero, operation.began)),
+                    "ended_ms": rounded(millis(zero, operation.ended)),
                     "outcome": trouble.outcome.as_str(),
                     "kind": trouble.kind,
                 }));

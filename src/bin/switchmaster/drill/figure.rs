@@ -3,7 +3,7 @@
 use Unit::{Count, Milliseconds, Part};
 use serde_json::{Value, json};
 
-use super::report::Report;
+use super::{millis::rounded, report::Report};
 
 /// A number that every drill gives, if things went well.
 pub(crate) struct Figure {
@@ -121,11 +121,6 @@ pub(crate) const FIGURES: &[Figure] = &[
     .rare(),
     Figure::new("stuck", "threads stuck", Count, |report| Some(report.stuck.len() as f64)),
 ];
-
-/// Microseconds are all that is meant.
-pub(crate) fn rounded(ms: f64) -> f64 {
-    (ms * 1000.0).round() / 1000.0
-}
 
 /// What is taken of several values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod arguments;
 mod contract;
 mod course;
 mod delay;
+mod document;
 mod errors;
 mod exercise;
 mod fault;
@@ -41,11 +42,9 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde_json::{Value, json};
 
 pub(crate) use arguments::{Arguments, SwitchOn};
 pub(crate) use fault::Fault;
-use figure::{FIGURES, Spread};
 use ground::Ground;
 use progress::Progress;
 use report::Report;
@@ -112,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         written.map_err(|error| unwritten(path, &error))?;
     }
     if arguments.json {
-        writeln!(io::stdout().lock(), "{}", document(arguments, &ways, &results))?;
+        writeln!(io::stdout().lock(), "{}", document::of(arguments, &ways, &results))?;
     }
     match results.iter().all(Series::is_good) {
         true => Ok(()),
@@ -251,49 +250,4 @@ fn show(arguments: &Arguments, ways: &[SwitchOn], result: &Series) -> Result<(),
     }
     output.flush()?;
     Ok(())
-}
-
-fn document(arguments: &Arguments, ways: &[SwitchOn], results: &[Series]) -> Value {
-    let sides = results.iter().flat_map(|result| ways.iter().map(move |way| (result, *way)));
-    let faults: Vec<Value> = sides
-        .map(|(result, way)| {
-            let runs = result.of_side(way);
-            let spread: serde_json::Map<String, Value> = FIGURES
-                .iter()
-                .map(|figure| {
-                    let values = runs.iter().filter_map(|run| (figure.of)(run));
-                    let spread = Spread::of(values).map(|spread| spread.to_json());
-                    (figure.key.to_owned(), json!(spread))
-                })
-                .collect();
-            let targets: &[Target] = match way {
-                SwitchOn::Promotion => result.targets,
-                SwitchOn::Confirmation | SwitchOn::Announcement => &[],
-            };
-            json!({
-                "fault": result.fault.as_str(),
-                "switch_on": way.as_str(),
-                "runs": runs.iter().map(|run| run.to_json()).collect::<Vec<_>>(),
-                "spread": spread,
-                "targets": targets.iter().map(|target| target.to_json(&runs)).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    let reports = results.iter().flat_map(|result| &result.reports);
-    let broken: Vec<String> = reports
-        .flat_map(|report| {
-            let side = table::side(report, ways.len() > 1);
-            contract::broken(report).into_iter().map(move |breach| format!("{side}{breach}"))
-        })
-        .collect();
-    json!({
-        "writers": arguments.writers,
-        "readers": arguments.readers,
-        "blocked": arguments.blocked,
-        "pace_ms": arguments.pace.as_secs_f64() * 1e3,
-        "value_size": arguments.value_size,
-        "pipeline": arguments.pipeline,
-        "faults": faults,
-        "broken": broken,
-    })
 }

@@ -2,17 +2,14 @@
 
 use std::time::Instant;
 
-use serde_json::{Value, json};
 use switchmaster::Event;
 
 use super::{
     arguments::SwitchOn,
-    contract,
     delay::{longest_pause, longest_wait, stuck},
     errors::Errors,
     fault::Fault,
     fence::Fence,
-    figure::{self, FIGURES},
     millis::millis,
     operation::{Duty, Track},
     record::Record,
@@ -167,40 +164,6 @@ impl Report {
         let path: Vec<&str> =
             first.into_iter().chain(self.turns.iter().map(|turn| turn.to.as_str())).collect();
         path.join(" -> ")
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        let figures: serde_json::Map<String, Value> = FIGURES
-            .iter()
-            .map(|figure| (figure.key.to_owned(), json!((figure.of)(self).map(figure::rounded))))
-            .collect();
-        let named = |pairs: &[(String, f64)]| -> serde_json::Map<String, Value> {
-            pairs.iter().map(|(name, ms)| (name.clone(), json!(figure::rounded(*ms)))).collect()
-        };
-        let happenings = |all: &[Happening]| -> Vec<Value> {
-            all.iter()
-                .map(|one| json!({ "at_ms": figure::rounded(one.at), "text": one.text }))
-                .collect()
-        };
-        let lost: Vec<&str> = self.lost.iter().map(|lost| lost.text.as_str()).collect();
-        json!({
-            "fault": self.fault.as_str(),
-            "switch_on": self.switch_on.as_str(),
-            "from": self.turns.first().map(|turn| &turn.from),
-            "to": self.turns.last().map(|turn| &turn.to),
-            "times_after": if self.sees_promotions() { "promotion" } else { "fault" },
-            "figures": figures,
-            "failovers": self.turns.iter().map(Turn::to_json).collect::<Vec<_>>(),
-            "steps": happenings(&self.steps),
-            "events": happenings(&self.events),
-            "waits_ms": named(&self.waits),
-            "threads": self.threads,
-            "blocked": { "served": self.served(), "of": self.blocked },
-            "errors": self.errors.to_json(),
-            "writes": { "acknowledged": self.acknowledged, "lost": lost, "told": self.overruled },
-            "stuck_ms": named(&self.stuck),
-            "broken": contract::broken(self),
-        })
     }
 
     /// Blocked readers that every new master served.

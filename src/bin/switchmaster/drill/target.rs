@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     fault::Fault,
-    figure::{self, Figure, Spread, Statistic},
+    figure::{Figure, Spread, Statistic},
+    millis::rounded,
     report::Report,
 };
 
@@ -80,7 +81,7 @@ impl Target {
             "figure": self.figure,
             "statistic": self.statistic.as_str(),
             "at_most": self.at_most,
-            "value": self.value(reports).map(figure::rounded),
+            "value": self.value(reports).map(rounded),
             "met": self.is_met(reports),
         })
     }

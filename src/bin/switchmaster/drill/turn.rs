@@ -5,8 +5,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::{
-    delay, figure,
-    millis::millis,
+    delay,
+    millis::{millis, rounded},
     operation::{Duty, Track},
     record::{Failover, Record},
 };
@@ -72,18 +72,18 @@ impl Turn {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let rounded = |ms: Option<f64>| ms.map(figure::rounded);
+        let known = |ms: Option<f64>| ms.map(rounded);
         json!({
             "from": self.from,
             "to": self.to,
-            "at_ms": figure::rounded(self.offset),
-            "fault_ms": figure::rounded(self.struck),
-            "promotion_ms": rounded(self.promotion),
-            "switch_ms": rounded(self.switch),
-            "announcement_ms": rounded(self.announcement),
-            "healed_ms": rounded(self.healed),
-            "first_write_ms": rounded(self.first_write),
-            "last_writer_ms": rounded(self.last_writer),
+            "at_ms": rounded(self.offset),
+            "fault_ms": rounded(self.struck),
+            "promotion_ms": known(self.promotion),
+            "switch_ms": known(self.switch),
+            "announcement_ms": known(self.announcement),
+            "healed_ms": known(self.healed),
+            "first_write_ms": known(self.first_write),
+            "last_writer_ms": known(self.last_writer),
         })
     }
 }
