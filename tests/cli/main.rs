@@ -17,4 +17,6 @@ mod replays;
 mod reports;
 mod sandboxes;
 mod scrapes;
+mod screens;
+mod terminal;
 mod watches;

@@ -20,6 +20,7 @@ mod time;
 mod topology;
 mod wait;
 mod watch;
+mod window;
 mod wrap;
 
 use std::process::ExitCode;

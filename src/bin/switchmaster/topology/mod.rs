@@ -15,7 +15,7 @@ use std::{
 use clap::Args;
 use crossbeam_channel::{after, never, select};
 
-use crate::{failure::Failure, stop, time::duration};
+use crate::{failure::Failure, stop, time::duration, window};
 use look::Looker;
 use screen::Screen;
 
@@ -67,7 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn follow(arguments: &Arguments, named: services::Named) -> Result<(), Failure> {
     let stop = stop::requested(false)?;
     let end = arguments.r#for.map_or_else(never::<Instant>, after);
-    let mut screen = Screen::new(arguments.json, io::stdout().is_terminal());
+    let redraw = io::stdout().is_terminal() && window::has_cursor();
+    let mut screen = Screen::new(arguments.json, redraw);
     let looks = look::stream(named)?;
     loop {
         select! {

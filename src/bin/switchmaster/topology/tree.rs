@@ -8,10 +8,11 @@ use super::{
     look::{Look, is_replica},
     probe::Asked,
 };
-use crate::wrap::{WIDTH, wrapped};
+use crate::wrap::wrapped;
 
 /// How a look is drawn.
 pub(super) struct Tree {
+    width: usize,
     lag: bool,
 }
 
@@ -27,11 +28,11 @@ impl Branch {
     }
 
     /// Draws it behind `first`, and what follows its first line behind `rest`.
-    fn draw(&self, first: &str, rest: &str, drawn: &mut String) {
+    fn draw(&self, first: &str, rest: &str, width: usize, drawn: &mut String) {
         let bar = if self.branches.is_empty() { "" } else { "│" };
         let hanging = format!("{rest}{bar:<4}");
-        let width = WIDTH - hanging.chars().count();
-        for (index, line) in wrapped(&self.text, width).iter().enumerate() {
+        let room = width.saturating_sub(hanging.chars().count());
+        for (index, line) in wrapped(&self.text, room).iter().enumerate() {
             let lead = if index == 0 { first } else { &hanging };
             drawn.push_str(&format!("{lead}{line}\n"));
         }
@@ -40,19 +41,19 @@ impl Branch {
                 true => ("└─ ", "   "),
                 false => ("├─ ", "│  "),
             };
-            branch.draw(&format!("{rest}{twig}"), &format!("{rest}{below}"), drawn);
+            branch.draw(&format!("{rest}{twig}"), &format!("{rest}{below}"), width, drawn);
         }
     }
 }
 
 impl Tree {
-    pub(super) fn whole() -> Tree {
-        Tree { lag: true }
+    pub(super) fn whole(width: usize) -> Tree {
+        Tree { width, lag: true }
     }
 
     /// Without what changes as long as anything is written.
-    pub(super) fn without_lag() -> Tree {
-        Tree { lag: false }
+    pub(super) fn without_lag(width: usize) -> Tree {
+        Tree { width, lag: false }
     }
 
     pub(super) fn drawn(&self, look: &Look) -> String {
@@ -77,7 +78,7 @@ impl Tree {
             branches: sentinels.map(|it| Branch::leaf(sentinel(it, look))).collect(),
         });
         let mut drawn = String::new();
-        Branch { text: head(topology), branches }.draw("", "", &mut drawn);
+        Branch { text: head(topology), branches }.draw("", "", self.width, &mut drawn);
         drawn
     }
 
