@@ -2,6 +2,7 @@
 
 mod evidence;
 mod fence;
+mod name;
 mod source;
 
 use std::{
@@ -393,40 +394,6 @@ impl Event {
     /// Who told it.
     pub fn source(&self) -> &Source {
         in_each!(self, source)
-    }
-
-    /// A short stable name, as used in reports and in other languages: `switched`, `sentinel-up` …
-    pub fn name(&self) -> &'static str {
-        match self {
-            Event::Switched { .. } => "switched",
-            Event::Chosen { .. } => "chosen",
-            Event::Promoted { .. } => "promoted",
-            Event::NotProven { .. } => "not-proven",
-            Event::FenceRaised { .. } => "fence-raised",
-            Event::FenceLifted { .. } => "fence-lifted",
-            Event::Confirmed { .. } => "confirmed",
-            Event::Overruled { .. } => "overruled",
-            Event::MajorityLost { .. } => "majority-lost",
-            Event::MajorityRegained { .. } => "majority-regained",
-            Event::SentinelUp { .. } => "sentinel-up",
-            Event::SentinelDown { .. } => "sentinel-down",
-            Event::SentinelFound { .. } => "sentinel-found",
-            Event::SentinelForgotten { .. } => "sentinel-forgotten",
-            Event::NodeDown { .. } => "node-down",
-            Event::NodeUp { .. } => "node-up",
-            Event::NodeRestarted { .. } => "node-restarted",
-            Event::ReplicaJoined { .. } => "replica-joined",
-            Event::ReplicaLeft { .. } => "replica-left",
-            Event::FailoverStarted { .. } => "failover-started",
-            Event::FailoverAborted { .. } => "failover-aborted",
-            Event::ServiceRemoved { .. } => "service-removed",
-            Event::ServiceMonitored { .. } => "service-monitored",
-            Event::Disagreement { .. } => "disagreement",
-            Event::NotVerified { .. } => "not-verified",
-            Event::Malformed { .. } => "malformed",
-            Event::Leaked { .. } => "leaked",
-            Event::Missed { .. } => "missed",
-        }
     }
 }
 

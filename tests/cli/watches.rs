@@ -10,7 +10,10 @@ use std::{
 use serde_json::Value;
 use switchmaster_sandbox::{Cluster, wait_until};
 
-use crate::program::{PATIENCE, Scratch, command, output, text};
+use crate::{
+    common::stage::Stage,
+    program::{PATIENCE, Scratch, command, output, text},
+};
 
 #[test]
 fn a_watch_tells_and_records_a_switch_until_it_is_ended() {
@@ -122,6 +125,62 @@ fn a_program_that_takes_too_long_is_killed_with_what_it_started() {
         Err(_) => true,
     };
     assert!(wait_until(PATIENCE, gone), "{pid} runs on");
+}
+
+#[test]
+fn each_event_of_more_than_can_wait_is_told_to_be_run_or_left_out() {
+    const EVENTS: usize = 70;
+    let stage = Stage::set();
+    let (gate, done) = (Scratch::new("gate"), Scratch::new("done.txt"));
+    // It ends by itself, too: nothing is left of a test that failed.
+    let wait =
+        format!("for _ in $(seq 1000); do [ -e {} ] && break; sleep 0.02; done", gate.path());
+    let program = program("waits", &format!("{wait}\necho done >> {}", done.path()));
+    let mut url = "redis+sentinel://".to_owned();
+    for (index, sentinel) in stage.sentinels.iter().enumerate() {
+        let gap = if index > 0 { "," } else { "" };
+        url.push_str(&format!("{gap}{}", sentinel.address()));
+    }
+    url.push_str("/mymaster");
+    let mut watch = command(&["watch", "--url", &url, "--exec", program.path(), "--json"])
+        .args(["--on", "malformed"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut printed = lines.map(|line| -> Value {
+        serde_json::from_str(&line.expect("a line")).expect("one JSON object a line")
+    });
+    printed.find(|line| line["name"] == "watching").expect("what it begins with");
+    let sentinel = &stage.sentinels[0];
+    // The factory of the stage listens, too.
+    let heard = || sentinel.publish("+reboot", b"master other 127.0.0.1 1") == 2;
+    assert!(wait_until(PATIENCE, heard), "the watch does not listen");
+    for _ in 0..EVENTS {
+        sentinel.publish("+switch-master", b"mymaster");
+    }
+
+    let named = |lines: &[Value], name: &str| lines.iter().filter(|it| it["name"] == name).count();
+    let mut lines: Vec<Value> = Vec::new();
+    while named(&lines, "malformed") < EVENTS || lines.last().unwrap()["name"] == "malformed" {
+        lines.push(printed.next().expect("a line"));
+    }
+    // One has begun at most, and 64 wait.
+    let left_out = named(&lines, "exec-left-out");
+    assert!((EVENTS - 65..=EVENTS - 64).contains(&left_out), "{lines:#?}");
+    let told = lines.iter().find(|line| line["name"] == "exec-left-out").unwrap();
+    assert_eq!(told["event"], "malformed");
+    assert!(told["text"].as_str().unwrap().contains("64 runs are waiting"), "{told}");
+
+    assert!(Command::new("kill").arg(watch.id().to_string()).status().unwrap().success());
+    fs::write(gate.path(), "open").unwrap();
+    lines.extend(printed);
+    assert!(watch.wait().unwrap().success());
+    let outcomes: Vec<&str> = lines.iter().filter_map(|line| line["outcome"].as_str()).collect();
+    let ran = outcomes.iter().filter(|outcome| **outcome == "exit code 0").count();
+    let ended = outcomes.iter().filter(|outcome| outcome.ends_with("the watch has ended")).count();
+    assert_eq!((ran + ended, left_out + ran + ended), (outcomes.len(), EVENTS), "{outcomes:?}");
+    assert!(ran >= 1 && ran == done.lines().len(), "{outcomes:?}");
 }
 
 #[test]

@@ -16,42 +16,12 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
+use switchmaster::Event;
 
 use crate::failure::Failure;
 
 /// So many events wait for the program; of more, those are left out that come last.
 const QUEUE: usize = 64;
-/// The names of events.
-const NAMES: [&str; 28] = [
-    "switched",
-    "chosen",
-    "promoted",
-    "not-proven",
-    "fence-raised",
-    "fence-lifted",
-    "confirmed",
-    "overruled",
-    "majority-lost",
-    "majority-regained",
-    "sentinel-up",
-    "sentinel-down",
-    "sentinel-found",
-    "sentinel-forgotten",
-    "node-down",
-    "node-up",
-    "node-restarted",
-    "replica-joined",
-    "replica-left",
-    "failover-started",
-    "failover-aborted",
-    "service-removed",
-    "service-monitored",
-    "disagreement",
-    "not-verified",
-    "malformed",
-    "leaked",
-    "missed",
-];
 /// How often it is looked whether the program has ended.
 const STEP: Duration = Duration::from_millis(10);
 
@@ -261,9 +231,9 @@ fn told(status: ExitStatus) -> String {
 
 /// Reads the name of an event.
 pub(super) fn event(name: &str) -> Result<String, String> {
-    match NAMES.contains(&name) {
+    match Event::NAMES.contains(&name) {
         true => Ok(name.to_owned()),
-        false => Err(format!("there is no such event; there are {}", NAMES.join(", "))),
+        false => Err(format!("there is no such event; there are {}", Event::NAMES.join(", "))),
     }
 }
 
