@@ -116,7 +116,7 @@ mod options;
 mod origin;
 mod policy;
 mod pool;
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 #[doc(hidden)]
 pub mod replay;
 mod subscription;

@@ -1,4 +1,5 @@
-//! What a factory would do about what was recorded, for the command `switchmaster`: [`replay`].
+//! What a factory would do about what was recorded, for the command `switchmaster` and for the test of
+//! `tests/recordings`: [`replay`].
 
 use std::{
     collections::HashMap,
@@ -54,6 +55,15 @@ pub struct Step {
 /// # Errors
 /// The line at fault and what is wrong with it.
 pub fn replay(text: &str, switch_on: Option<SwitchOn>) -> Result<Replay, String> {
+    play(text, switch_on, &mut |_| ())
+}
+
+/// As [`replay`]; shows each action as it is taken.
+pub(crate) fn play(
+    text: &str,
+    switch_on: Option<SwitchOn>,
+    taken: &mut dyn FnMut(&Action),
+) -> Result<Replay, String> {
     let mut lines = (1..).zip(text.lines());
     let mut header = Header::read(&mut lines)?;
     let recorded_on = header.config.switch_on;
@@ -65,6 +75,7 @@ pub fn replay(text: &str, switch_on: Option<SwitchOn>) -> Result<Replay, String>
         answers: HashMap::new(),
         steps: Vec::new(),
         ticks: !as_recorded,
+        taken,
     };
     for (number, line) in header.first.into_iter().chain(lines) {
         player.take(number, line).map_err(|fault| format!("line {number}: {fault}"))?;
@@ -130,7 +141,7 @@ fn incomplete(line: &str) -> String {
     )
 }
 
-struct Player {
+struct Player<'a> {
     machine: Machine,
     zero: Instant,
     /// The last answer of each sentinel: most are written as what differs from it.
@@ -138,9 +149,10 @@ struct Player {
     steps: Vec<Step>,
     /// Whether the machine is woken when it asks for it: by another rule at other times.
     ticks: bool,
+    taken: &'a mut dyn FnMut(&Action),
 }
 
-impl Player {
+impl Player<'_> {
     fn take(&mut self, number: usize, line: &str) -> Result<(), String> {
         if let Some(action) = line.strip_prefix("> ") {
             let step = self.steps.iter_mut().rfind(|step| step.line > 0);
@@ -194,6 +206,7 @@ impl Player {
 
     fn step(&mut self, line: usize, now: Instant, input: Input, text: &str) {
         let actions = self.machine.handle(now, input);
+        actions.iter().for_each(&mut self.taken);
         let decided: Vec<Action> =
             actions.iter().filter(|action| is_decision(action)).cloned().collect();
         self.steps.push(Step {

@@ -38,10 +38,10 @@ pub(crate) use answer::{Answer, QUERY};
 pub(crate) use machine::Machine;
 pub(crate) use message::Audience;
 pub(crate) use replicas::Readable;
-#[cfg(any(fuzzing, feature = "cli"))]
+#[cfg(any(fuzzing, test, feature = "cli"))]
 pub(crate) use shorthand::read_inputs;
 pub(crate) use shorthand::{answered, beside, millis, shown, written};
-#[cfg(feature = "cli")]
+#[cfg(any(test, feature = "cli"))]
 pub(crate) use shorthand::{read_millis, restored};
 pub use snapshot::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,

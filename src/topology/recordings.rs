@@ -1,35 +1,23 @@
 //! Replays `tests/recordings/*.txt`, whose README describes the format.
 
 use std::{
-    collections::HashMap,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use crate::{
     address::Address,
-    config::Config,
     event::{Event, Evidence, FenceReason},
-    options,
+    replay::play,
 };
 
-use super::{
-    Action, Input, Machine,
-    shorthand::{read_inputs, read_millis, restored, shown},
-};
+use super::Action;
 
-const HEADER: &str = "# switchmaster recording 1";
-
-/// What a header may say beside the settings.
-const REMARKS: [&str; 4] = ["about", "expect", "server", "began"];
-
-/// A recording, and what comes out when it is replayed.
+/// A recording, and what is expected to come out when it is replayed.
 struct Recording {
     text: String,
     expect: String,
-    rules: Config,
 }
 
 #[test]
@@ -88,61 +76,31 @@ fn difference(recorded: &str, replayed: &str) -> Option<String> {
 
 impl Recording {
     fn read(text: String) -> Result<Recording, String> {
-        if text.lines().next() != Some(HEADER) {
-            return Err(format!("its first line is not {HEADER:?}"));
+        let mut header = text.lines().map_while(|line| line.strip_prefix("# "));
+        match header.find_map(|line| line.strip_prefix("expect=")) {
+            Some(expect) => Ok(Recording { expect: expect.to_owned(), text }),
+            None => Err("it does not say what is expected (# expect=…)".to_owned()),
         }
-        let (mut rules, mut expect) = (Config::unset(), String::new());
-        for line in text.lines().skip(1).filter_map(|line| line.strip_prefix("# ")) {
-            let Some((name, value)) = line.split_once('=') else {
-                return Err(format!("{line:?} is not to be replayed"));
-            };
-            match name {
-                "expect" => expect = value.to_owned(),
-                name if REMARKS.contains(&name) => {}
-                name => options::set(&mut rules, name, value)?,
-            }
-        }
-        if expect.is_empty() {
-            return Err("it does not say what is expected (# expect=…)".to_owned());
-        }
-        Ok(Recording { text, expect, rules })
     }
 
     /// The text with the actions as they are now, and what they lead to.
     fn replay(&self) -> Result<(String, Outcome), String> {
-        let mut machine = Machine::new(self.rules.rules());
-        let zero = Instant::now();
-        let (mut text, mut outcome) = (String::new(), Outcome::default());
-        let mut answers = HashMap::new();
-        for line in self.text.lines().filter(|line| !line.starts_with("> ")) {
-            let _ = writeln!(text, "{line}");
-            if line.starts_with("# ") {
-                continue;
+        let mut outcome = Outcome::default();
+        let replay = play(&self.text, None, &mut |action| outcome.take(action))?;
+        let mut steps = replay.steps.iter().peekable();
+        let mut text = String::new();
+        for (number, line) in (1..).zip(self.text.lines()) {
+            if !line.starts_with("> ") {
+                let _ = writeln!(text, "{line}");
             }
-            let (at, line) = line.split_once(' ').ok_or(format!("{line:?} has no time"))?;
-            let now = zero + read_millis(at)?;
-            let Ok([input]) = <[Input; 1]>::try_from(read(line, &mut answers)?) else {
-                return Err(format!("{line:?} is not one input"));
-            };
-            let actions = machine.handle(now, input);
-            for action in shown(&actions) {
-                let _ = writeln!(text, "> {action}");
+            if let Some(step) = steps.next_if(|step| step.line == number) {
+                for action in &step.replayed {
+                    let _ = writeln!(text, "> {action}");
+                }
             }
-            actions.iter().for_each(|action| outcome.take(action));
         }
         Ok((text, outcome))
     }
-}
-
-/// Reads an input; `as before` is as in the last answer of the same sentinel.
-fn read(line: &str, answers: &mut HashMap<String, String>) -> Result<Vec<Input>, String> {
-    let Some((sentinel, answer)) = line.strip_prefix("answer ").and_then(|x| x.split_once(": "))
-    else {
-        return read_inputs(line);
-    };
-    let answer = restored(answers.get(sentinel).map(String::as_str), answer)?;
-    answers.insert(sentinel.to_owned(), answer.clone());
-    read_inputs(&format!("answer {sentinel}: {answer}"))
 }
 
 /// What a recording came to.
