@@ -1,4 +1,4 @@
-//! `switchmaster exec` and `switchmaster wait`.
+//! `switchmaster exec`, and what is made of the description of the arguments.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Stdio};
 
@@ -40,45 +40,52 @@ fn an_error_reply_and_a_missing_deployment_exit_with_1() {
 }
 
 #[test]
-fn a_wait_ends_with_the_master_or_says_why_it_has_none() {
-    let cluster = Cluster::builder().start().expect("a cluster starts");
-    let master = cluster.master().unwrap().address();
-    let done = output(&["wait", "--url", &cluster.url()]);
-    assert_eq!(text(&done.stdout), format!("{master} 1\n"), "{}", text(&done.stderr));
-    let url = "redis+sentinel://127.0.0.1:1/mymaster";
-    let late = output(&["wait", "--url", url, "--timeout", "1s"]);
-    assert_eq!((late.status.code(), late.stdout.len()), (Some(1), 0));
-    assert!(text(&late.stderr).contains("within 1s: "), "{}", text(&late.stderr));
-    let late =
-        output(&["wait", "--url", &cluster.url(), "--for", "generation:2", "--timeout", "1s"]);
-    assert_eq!(late.status.code(), Some(1));
-    assert!(text(&late.stderr).contains("still serves"), "{}", text(&late.stderr));
+fn a_command_that_ran_without_a_reply_in_time_is_not_sent_again_and_may_have_run() {
+    let cluster = Cluster::builder().replicas(0).start().expect("a cluster starts");
+    let url = format!("{}?command_timeout=300ms", cluster.url());
+    // The server is busy for most of the time after which it is taken for down.
+    let script = "redis.call('INCR', 'runs') local function ms() local now = redis.call('TIME') \
+        return now[1] * 1000 + now[2] / 1000 end local till = ms() + 800 \
+        while ms() < till do end return 'done'";
+    let late = output(&["exec", "--url", &url, "EVAL", script, "0"]);
+    let complaint = text(&late.stderr);
+    assert_eq!((late.status.code(), late.stdout.len()), (Some(1), 0), "{complaint}");
+    assert!(complaint.contains("it may have run: look before it is sent again"), "{complaint}");
+    assert_eq!(text(&output(&["exec", "--url", &cluster.url(), "GET", "runs"]).stdout), "1\n");
 }
 
 #[test]
-fn a_wait_for_a_switch_ends_with_the_new_master() {
+fn a_command_under_way_on_a_master_that_freezes_ends_at_the_switch_and_may_have_run() {
     let cluster = Cluster::builder().start().expect("a cluster starts");
     cluster.wait_settled(PATIENCE).unwrap();
-    let mut wait =
-        command(&["wait", "--url", &cluster.url(), "--for", "switch", "--timeout", "40s"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the command runs");
-    // It may not have found the first master when the first failover is over.
-    let ended = wait_until(PATIENCE, || {
-        let _ = cluster.failover();
-        let _ = cluster.wait_settled(PATIENCE);
-        wait.try_wait().expect("its status").is_some()
-    });
+    let mut blocked = command(&["exec", "--url", &cluster.url(), "BLPOP", "queue", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let master = cluster.master().unwrap();
+    let waits = || master.info("clients", "blocked_clients").is_ok_and(|count| count == "1");
+    assert!(wait_until(PATIENCE, waits), "nobody waits at {}", master.address());
+    cluster.freeze_master().unwrap();
+    let ended = wait_until(PATIENCE, || blocked.try_wait().expect("its status").is_some());
     if !ended {
-        wait.kill().expect("it is killed");
+        blocked.kill().expect("it is killed");
     }
-    let done = wait.wait_with_output().expect("it has ended");
-    assert!(ended && done.status.success(), "{}", done.status);
-    let printed = text(&done.stdout);
-    let (master, generation) = printed.trim_end().split_once(' ').expect("two words");
-    assert!(cluster.nodes().iter().any(|node| node.address().to_string() == master), "{printed}");
-    assert!(generation.parse::<u64>().is_ok_and(|number| number >= 2), "{printed}");
+    let done = blocked.wait_with_output().expect("it has ended");
+    let complaint = text(&done.stderr);
+    assert!(ended, "it still waits: {complaint}");
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(1), 0), "{complaint}");
+    assert!(complaint.contains("it may have run: look before it is sent again"), "{complaint}");
+}
+
+#[test]
+fn a_command_for_which_there_is_no_server_was_not_sent() {
+    let cluster = Cluster::builder().replicas(0).start().expect("a cluster starts");
+    let url = format!("{}?get_timeout=300ms", cluster.url());
+    let nobody = output(&["exec", "--url", &url, "--replica", "DBSIZE"]);
+    let complaint = text(&nobody.stderr);
+    assert_eq!((nobody.status.code(), nobody.stdout.len()), (Some(1), 0), "{complaint}");
+    assert!(complaint.contains("it was not sent: it may be sent again"), "{complaint}");
 }
 
 #[test]

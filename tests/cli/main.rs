@@ -19,4 +19,5 @@ mod sandboxes;
 mod scrapes;
 mod screens;
 mod terminal;
+mod waits;
 mod watches;

@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use switchmaster::ErrorKind;
+
 /// A failure of the command: one message, and an exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -52,7 +54,10 @@ impl fmt::Display for Failure {
 
 impl From<switchmaster::Error> for Failure {
     fn from(error: switchmaster::Error) -> Failure {
-        Failure::new(error.to_string())
+        match error.kind() {
+            ErrorKind::InvalidUrl | ErrorKind::InvalidConfig => Failure::usage(error.to_string()),
+            _ => Failure::new(error.to_string()),
+        }
     }
 }
 

@@ -9,12 +9,18 @@ use std::{
 };
 
 use clap::Args;
+use crossbeam_channel::unbounded;
 use redis::{RedisError, RedisResult};
-use switchmaster::{Builder, ErrorKind, Factory};
+use switchmaster::{Address, Builder, ErrorKind, Factory};
 
 use crate::{failure::Failure, target::Target, time::duration};
 
-/// Wait for a master, or for a switch, and print its host:port and its generation.
+/// Wait for a master that takes writes, or for a switch to one, and print its host:port and its
+/// generation.
+///
+/// Whether it takes writes is tried with one that changes nothing: SETRANGE switchmaster:wait 0 "".
+/// So a master does not do that lacks replicas (min-replicas-to-write) or memory, or that is paused.
+/// Where the user may not write that key, a master does that answers.
 ///
 /// Generations are counted from 1 by each run of the command, the first master included. The exit
 /// code is 1 when the time was up.
@@ -26,8 +32,8 @@ use crate::{failure::Failure, target::Target, time::duration};
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// What to wait for: master (a server that says it is the master and is not fenced), switch
-    /// (to another master than the first), or generation:N (the N-th master or a later one).
+    /// What to wait for: master (any), switch (to another master than the first), or generation:N
+    /// (the N-th master or a later one).
     #[arg(long, value_name = "WHAT", default_value = "master")]
     pub(crate) r#for: Goal,
     /// For how long at most.
@@ -68,7 +74,7 @@ impl fmt::Display for Goal {
     }
 }
 
-/// How often it is tried again whether the master takes commands.
+/// How long after a failed write it is tried again.
 const STEP: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -81,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ))
     };
     let factory = builder.build().map_err(|error| match error.kind() {
-        ErrorKind::InvalidConfig => Failure::usage(error.to_string()),
+        ErrorKind::InvalidConfig => error.into(),
         _ => late(&error.to_string()),
     })?;
     let after = match arguments.r#for {
@@ -94,25 +100,55 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let master = factory.master().map_or("nobody".to_owned(), |master| master.to_string());
         return Err(late(&format!("{master} still serves as generation {}", factory.generation())));
     }
-    if let Err(error) = writable(&factory, deadline) {
-        return Err(late(&error.to_string()));
-    }
-    let master = factory.master().ok_or_else(|| late("the factory closed"))?;
-    writeln!(io::stdout().lock(), "{master} {}", factory.generation())?;
+    let (master, generation) = writable(factory, deadline, late)?;
+    writeln!(io::stdout().lock(), "{master} {generation}")?;
     Ok(())
 }
 
-/// Waits until the master answers a command that a fence would hold back.
-fn writable(factory: &Factory, deadline: Instant) -> RedisResult<()> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let handle = factory.get_timeout(left).map_err(RedisError::from);
-        let asked = handle.and_then(|mut handle| redis::cmd("PING").exec(&mut handle));
-        match asked {
-            Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(_) => thread::sleep(STEP.min(left)),
-            Ok(()) => return Ok(()),
+/// Waits until a master takes a write, and gives it with its generation.
+fn writable(
+    factory: Factory,
+    deadline: Instant,
+    late: impl Fn(&str) -> Failure,
+) -> Result<(Address, u64), Failure> {
+    let (teller, told) = unbounded();
+    // An answer may take longer than there is time: then nobody receives it.
+    let try_on = move || {
+        loop {
+            let tried = write_nothing(&factory);
+            let done = tried.is_ok();
+            if teller.send(tried).is_err() || done {
+                return;
+            }
+            thread::sleep(STEP);
         }
+    };
+    thread::Builder::new()
+        .name("write".to_owned())
+        .spawn(try_on)
+        .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+    let mut why = "no answer to a write yet".to_owned();
+    loop {
+        match told.recv_deadline(deadline) {
+            Ok(Ok(master)) => return Ok(master),
+            Ok(Err(error)) => why = error.to_string(),
+            Err(_) => return Err(late(&why)),
+        }
+    }
+}
+
+/// A write that changes nothing, even if there is such a key: it is refused when others are.
+fn write_nothing(factory: &Factory) -> RedisResult<(Address, u64)> {
+    let mut handle = factory.get().map_err(RedisError::from)?;
+    let write = redis::cmd("SETRANGE").arg("switchmaster:wait").arg(0).arg("").exec(&mut handle);
+    match write {
+        // That this user may not write there says nothing of the master.
+        Err(error) if error.code() == Some("NOPERM") => redis::cmd("PING").exec(&mut handle)?,
+        other => other?,
+    }
+    match handle.address() {
+        Some(master) => Ok((master.clone(), handle.generation())),
+        None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
     }
 }
 
