@@ -19,8 +19,8 @@ use crate::{failure::Failure, target::Target, time::duration};
 /// generation.
 ///
 /// Whether it takes writes is tried with one that changes nothing: SETRANGE switchmaster:wait 0 "".
-/// So a master does not do that lacks replicas (min-replicas-to-write) or memory, or that is paused.
-/// Where the user may not write that key, a master does that answers.
+/// A master that lacks replicas (min-replicas-to-write) or memory, or whose writes are paused, is
+/// waited for further. Where the user may not write that key, it is enough that the master answers.
 ///
 /// Generations are counted from 1 by each run of the command, the first master included. The exit
 /// code is 1 when the time was up.
@@ -142,8 +142,10 @@ fn write_nothing(factory: &Factory) -> RedisResult<(Address, u64)> {
     let mut handle = factory.get().map_err(RedisError::from)?;
     let write = redis::cmd("SETRANGE").arg("switchmaster:wait").arg(0).arg("").exec(&mut handle);
     match write {
-        // That this user may not write there says nothing of the master.
-        Err(error) if error.code() == Some("NOPERM") => redis::cmd("PING").exec(&mut handle)?,
+        // That this user may not write there, or that it holds a list, says nothing of the master.
+        Err(error) if matches!(error.code(), Some("NOPERM" | "WRONGTYPE")) => {
+            redis::cmd("PING").exec(&mut handle)?;
+        }
         other => other?,
     }
     match handle.address() {

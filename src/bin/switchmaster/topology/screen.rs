@@ -29,8 +29,11 @@ impl Screen {
         if self.redraw {
             // What was longer is cleared behind each line, and what was more below.
             let first = self.before.is_none();
-            let text = text(looks, &Tree::whole(width));
-            let text = window.map_or(text.clone(), |window| window.fitted(&text));
+            let whole = text(looks, &Tree::whole(width));
+            let text = match window {
+                Some(window) => window.fitted(&whole),
+                None => whole,
+            };
             let text = text.replace('\n', "\x1b[K\n");
             let clear = if first { "\x1b[2J" } else { "" };
             write!(output, "{clear}\x1b[H{text}\x1b[J")?;
