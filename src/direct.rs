@@ -92,6 +92,14 @@ impl Dialer {
         self
     }
 
+    /// Waits for a connection no longer than that.
+    pub fn dial_within(mut self, timeout: Duration) -> Dialer {
+        for settings in [&mut self.nodes, &mut self.sentinels] {
+            settings.dial_timeout = settings.dial_timeout.min(timeout);
+        }
+        self
+    }
+
     /// A connection to a sentinel: at most the dial timeout.
     ///
     /// # Errors
@@ -112,13 +120,19 @@ impl Dialer {
         let deadline = Instant::now() + settings.dial_timeout;
         let gate = Arc::new(Gate::new());
         let address = self.reachable(announced);
-        Ok(Direct(Connection::open(&address, settings, &gate, deadline)?))
+        let connection = Connection::open(&address, settings, &gate, deadline)?;
+        Ok(Direct { connection, patience: settings.command_timeout, deadline: None })
     }
 }
 
 /// A connection to one server. One thread at a time uses it.
 #[derive(Debug)]
-pub struct Direct(Connection);
+pub struct Direct {
+    connection: Connection,
+    patience: Duration,
+    /// No reply is waited for longer than until then.
+    deadline: Option<Instant>,
+}
 
 /// What was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +144,12 @@ pub struct Published {
 }
 
 impl Direct {
+    /// From now on no reply to a single command is waited for longer than until then, nor longer
+    /// than the dialer's patience. `None` is the patience alone.
+    pub fn until(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
     /// Subscribes to these channels. From then on the connection is for [`Direct::next`] alone.
     ///
     /// # Errors
@@ -144,7 +164,7 @@ impl Direct {
     /// The end of the connection.
     pub fn next(&mut self, deadline: Instant) -> Result<Option<Published>, Error> {
         loop {
-            match self.0.hear(deadline)? {
+            match self.connection.hear(deadline)? {
                 Arrival::Value(value) => {
                     if let Some(published) = published(value) {
                         return Ok(Some(published));
@@ -177,7 +197,11 @@ fn published(value: Value) -> Option<Published> {
 
 impl ConnectionLike for Direct {
     fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
-        self.0.req_packed_command(packed)
+        let Some(deadline) = self.deadline else {
+            return self.connection.req_packed_command(packed);
+        };
+        let deadline = deadline.min(Instant::now() + self.patience);
+        Ok(self.connection.request(packed, Some(deadline))?)
     }
 
     fn req_packed_commands(
@@ -186,18 +210,18 @@ impl ConnectionLike for Direct {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        self.0.req_packed_commands(packed, offset, count)
+        self.connection.req_packed_commands(packed, offset, count)
     }
 
     fn get_db(&self) -> i64 {
-        self.0.get_db()
+        self.connection.get_db()
     }
 
     fn check_connection(&mut self) -> bool {
-        self.0.check_connection()
+        self.connection.check_connection()
     }
 
     fn is_open(&self) -> bool {
-        ConnectionLike::is_open(&self.0)
+        ConnectionLike::is_open(&self.connection)
     }
 }

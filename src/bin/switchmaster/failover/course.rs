@@ -1,21 +1,22 @@
-//! The way from one master to the next, step by step: [`Course`], [`Outcome`].
+//! The way from one master to the next, step by step: [`Course`].
 
 use std::{
-    fmt, thread,
+    thread,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::Receiver;
-use redis::{RedisError, RedisResult};
-use serde_json::{Value, json};
-use switchmaster::Address;
+use redis::{RedisError, RedisResult, Value};
+use switchmaster::{Address, Outcome as Fate};
 
 use super::{
     Manner,
-    pause::Pause,
-    phases::{Phases, millis},
+    claim::Claim,
+    outcome::Outcome,
+    pause::{Pause, undo},
+    phases::Phases,
     replica::{Node, Role},
-    scene::Scene,
+    scene::{PATIENCE, Scene},
     window::Window,
 };
 use crate::failure::Failure;
@@ -32,8 +33,6 @@ const STRAGGLERS: Duration = Duration::from_millis(300);
 const RESERVE: Duration = Duration::from_millis(100);
 /// How long a node is waited for, however short the pause.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
-/// The exit code when there is a new master and something else is wrong.
-const UNSETTLED: u8 = 3;
 
 pub(super) struct Course {
     pub(super) scene: Scene,
@@ -42,19 +41,6 @@ pub(super) struct Course {
     /// From the order to the end.
     pub(super) timeout: Duration,
     pub(super) stop: Receiver<()>,
-}
-
-/// There is a new master.
-pub(super) struct Outcome {
-    service: String,
-    manner: Manner,
-    from: Address,
-    to: Address,
-    leader: Address,
-    /// How long writes were paused.
-    paused: Option<Duration>,
-    /// What is not as it should be.
-    wrong: Vec<String>,
 }
 
 /// What ended the wait for the promotion.
@@ -67,7 +53,15 @@ enum Promotion {
 
 impl Course {
     pub(super) fn run(mut self, phases: &mut Phases, now: bool) -> Result<Outcome, Failure> {
+        let nothing = |why| Failure::new(format!("nothing was done, for {why}"));
+        let _claim = Claim::stake(&self.scene.dialer, &self.scene.master).map_err(nothing)?;
+        if self.manner == Manner::Paused {
+            // One that does not answer is not waited for as long as writes are paused.
+            let hasty = self.scene.dialer.clone().patience(self.patience());
+            self.scene.voices.iter_mut().for_each(|voice| voice.redial(&hasty));
+        }
         let leader = self.leader(phases, now)?;
+        self.scene.is_still_so().map_err(nothing)?;
         let mut master = self.node(&self.scene.master);
         let candidates = self.scene.candidates.iter();
         let mut candidates: Vec<Node> = candidates.map(|replica| self.node(replica)).collect();
@@ -76,15 +70,28 @@ impl Course {
             Manner::Plain | Manner::Coordinated => None,
         };
 
+        if self.stop.try_recv().is_ok() {
+            let undone = undo(pause.as_ref(), &mut master);
+            return Err(Failure::new(format!(
+                "it was interrupted, so no failover was ordered; {undone}"
+            )));
+        }
         phases.enter("promotion", &format!("ordered from {}", self.scene.voices[leader].address));
         let ordered = Instant::now();
         let words: &[&str] =
             if self.manner == Manner::Coordinated { &["COORDINATED"] } else { &[] };
         let service = self.scene.service.clone();
         if let Err(error) = self.scene.voices[leader].failover(&service, words) {
-            return Err(self.refused(leader, &error, pause.as_ref(), &mut master));
+            match Fate::of(&error) {
+                Fate::Unknown => phases.note(&format!(
+                    "{} does not answer the order, and may carry it out, so that is waited for",
+                    self.scene.voices[leader].address
+                )),
+                _ => return Err(self.refused(leader, &error, pause.as_ref(), &mut master)),
+            }
         }
         let mut wrong = Vec::new();
+        let mut paused = None;
         let (to, pause) = match self.promotion(leader, &mut candidates, pause.as_ref(), ordered) {
             Promotion::Of(to) => (to, pause),
             Promotion::GivenUp(why) => {
@@ -92,6 +99,7 @@ impl Course {
                 return Err(Failure::new(format!("the failover was given up: {why}; {undone}")));
             }
             Promotion::Late => {
+                paused = pause.as_ref().map(Pause::lasted);
                 let undone = undo(pause.as_ref(), &mut master);
                 phases.note(&format!("no replica was promoted in time; {undone}"));
                 let to = self.late(leader, &mut candidates, ordered, &undone)?;
@@ -112,17 +120,24 @@ impl Course {
             phases.enter("announcement", &format!("{to} is a master"));
             self.announcement(&to, pause.as_ref(), ordered);
         }
-        let mut paused = None;
         if self.manner == Manner::Paused {
             phases.enter("demotion", &format!("{} becomes a replica", master.address));
-            if let Err(why) = demote(&mut master, &to) {
-                wrong.push(why);
+            match demote(&mut master, &to) {
+                Err(why) => wrong.push(why),
+                Ok(()) if pause.is_some_and(|pause| Instant::now() > pause.until()) => {
+                    wrong.push(format!(
+                        "{} became a replica only after the pause had ended, and what it \
+                         acknowledged in between is lost",
+                        master.address
+                    ));
+                }
+                Ok(()) => {}
             }
             phases.enter("release", "its clients are let go, to find the new master");
             if let Err(why) = release(&mut master, pause.as_ref()) {
                 wrong.push(why);
             }
-            paused = pause.as_ref().map(Pause::lasted);
+            paused = pause.as_ref().map(Pause::lasted).or(paused);
         }
 
         phases.enter("settling", "the others follow");
@@ -139,10 +154,16 @@ impl Course {
         })
     }
 
-    /// One that does not answer is not waited for as long as writes are paused.
+    /// How long a server is waited for; while it is, writes may wait.
+    fn patience(&self) -> Duration {
+        match self.manner {
+            Manner::Paused => (self.max_pause / 8).max(LEAST_PATIENCE),
+            Manner::Plain | Manner::Coordinated => PATIENCE,
+        }
+    }
+
     fn node(&self, address: &Address) -> Node {
-        let patience = (self.max_pause / 8).max(LEAST_PATIENCE);
-        Node::new(&self.scene.dialer.clone().patience(patience), address)
+        Node::new(&self.scene.dialer.clone().patience(self.patience()), address)
     }
 
     /// The sentinel that is going to lead, in the best moment for that.
@@ -176,12 +197,7 @@ impl Course {
         candidates: &mut [Node],
     ) -> Result<Pause, Failure> {
         phases.enter("catching up", &format!("writes are paused on {}", master.address));
-        let pause = Pause::begin(master, self.max_pause).map_err(|error| {
-            Failure::new(format!(
-                "writes could not be paused on {}, so no failover was ordered: {error}",
-                master.address
-            ))
-        })?;
+        let pause = Pause::begin(master, self.max_pause).map_err(Failure::new)?;
         match self.catch_up(master, candidates) {
             Ok(()) => Ok(pause),
             Err(why) => {
@@ -242,14 +258,11 @@ impl Course {
                  nothing was done; leave --coordinated away"
             ));
         }
-        // What the server itself says was not begun. Otherwise nobody knows.
-        match error.code() {
-            Some(_) => Failure::new(format!("{sentinel} refused to fail over: {text}; {undone}")),
-            None => Failure::new(format!(
-                "{sentinel} did not answer the order to fail over: {text}; {undone}; it may have \
-                 begun, so look at the topology before trying again"
-            )),
-        }
+        let what = match Fate::of(error) {
+            Fate::Replied => "refused to fail over",
+            _ => "could not be given the order to fail over",
+        };
+        Failure::new(format!("{sentinel} {what}: {text}; {undone}"))
     }
 
     /// Waits until one of them is a master.
@@ -322,6 +335,7 @@ impl Course {
         let service = self.scene.service.clone();
         let majority = (self.scene.voices.len() + self.scene.silent.len()) / 2 + 1;
         let mut since = None;
+        self.scene.voices.iter_mut().for_each(|voice| voice.until(Some(deadline)));
         loop {
             let voices = self.scene.voices.iter_mut();
             let names: Vec<RedisResult<Option<Address>>> =
@@ -336,10 +350,11 @@ impl Course {
             }
             let long = since.is_some_and(|since| now >= since + STRAGGLERS);
             if (agree + silent == names.len() && agree >= majority) || long || now >= deadline {
-                return;
+                break;
             }
             thread::sleep(STEP);
         }
+        self.scene.voices.iter_mut().for_each(|voice| voice.until(None));
     }
 
     /// Waits until everybody is in place; what is not, at the deadline.
@@ -371,10 +386,11 @@ impl Course {
                     Err(error) => wrong.push(format!("{sentinel}: {error}")),
                 }
             }
-            if wrong.is_empty() || Instant::now() >= deadline {
+            let over = wrong.is_empty() || Instant::now() >= deadline;
+            // Nothing depends any longer on whether it is waited for.
+            if over || self.stop.recv_timeout(GLANCE).is_ok() {
                 return wrong;
             }
-            thread::sleep(GLANCE);
         }
     }
 }
@@ -392,26 +408,9 @@ fn misplaced(node: &mut Node, to: &Address, from: &Address) -> Option<String> {
     }
 }
 
-/// Lets writes go on, and says what that came to.
-fn undo(pause: Option<&Pause>, master: &mut Node) -> String {
-    let Some(pause) = pause else { return "nothing else was done".to_owned() };
-    let address = master.address.clone();
-    match pause.end(master) {
-        Ok(()) => format!("writes go on at {address} after {:.0} ms", millis(pause.lasted())),
-        Err(error) => {
-            let left = pause.until().saturating_duration_since(Instant::now());
-            format!(
-                "{address} could not be told to let writes go on ({error}); if it is alive, it does so \
-                 by itself in {:.0} ms",
-                millis(left)
-            )
-        }
-    }
-}
-
 fn demote(master: &mut Node, to: &Address) -> Result<(), String> {
     let port = to.port().to_string();
-    let asked = master.ask::<()>(&["REPLICAOF", to.host(), &port]);
+    let asked = master.insist::<()>(&["REPLICAOF", to.host(), &port]);
     asked.map_err(|error| {
         format!(
             "{} was not made a replica of {to}: {error}; while it lives, what it acknowledges until \
@@ -430,47 +429,9 @@ fn release(master: &mut Node, pause: Option<&Pause>) -> Result<(), String> {
     ];
     let skipped = usize::from(pause.is_none());
     for words in &words[skipped..] {
-        master.ask::<redis::Value>(words).map_err(|error| {
+        master.insist::<Value>(words).map_err(|error| {
             format!("{} at {} failed: {error}", words.join(" "), master.address)
         })?;
     }
     Ok(())
-}
-
-impl Outcome {
-    pub(super) fn to_json(&self) -> Value {
-        json!({
-            "service": self.service,
-            "manner": self.manner.as_str(),
-            "from": self.from.to_string(),
-            "to": self.to.to_string(),
-            "leader": self.leader.to_string(),
-            "paused_ms": self.paused.map(millis),
-            "wrong": self.wrong,
-        })
-    }
-
-    /// A failure when not all is as it should be.
-    pub(super) fn verdict(&self) -> Result<(), Failure> {
-        match &self.wrong[..] {
-            [] => Ok(()),
-            wrong => Err(Failure::new(format!(
-                "{} is the master of {:?} now, but: {}; `switchmaster topology` shows how it goes on",
-                self.to,
-                self.service,
-                wrong.join("; ")
-            ))
-            .with_code(UNSETTLED)),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} took the place of {}", self.service, self.to, self.from)?;
-        match self.paused {
-            Some(paused) => writeln!(f, "  writes were paused for {:.0} ms", millis(paused)),
-            None => Ok(()),
-        }
-    }
 }

@@ -5,7 +5,10 @@
 //! a sentinel is ordered to fail over, and once the sentinels name the new master the old one is made its
 //! replica before writes are let go ([`course`]).
 
+mod claim;
 mod course;
+mod line;
+mod outcome;
 mod pause;
 mod phases;
 mod replica;
@@ -68,6 +71,9 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// The exit code when there is a new master and something else is wrong.
+const UNSETTLED: u8 = 3;
+
 /// How the old master is kept from acknowledging what will be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
@@ -91,7 +97,6 @@ impl Manner {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = Deployment::of(&arguments.target.url)?;
-    let stop = stop::requested(false)?;
     let mut phases = Phases::begin(arguments.json);
     phases.enter("checks", "looking at the deployment");
     let scene = Scene::look(deployment.dialer())?;
@@ -101,7 +106,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         _ => Manner::Paused,
     };
     scene.check(manner)?;
-    let max_pause = max_pause(arguments.max_pause, scene.down_after)?;
+    let max_pause = match manner {
+        Manner::Paused => max_pause(arguments.max_pause, scene.down_after)?,
+        Manner::Plain | Manner::Coordinated => Duration::ZERO,
+    };
     if arguments.dry_run {
         phases.finish();
         return phases.print(&scene.to_json(manner), &scene.to_string());
@@ -109,26 +117,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.yes {
         ask(&scene)?;
     }
+    // Until here nothing was done, so that a signal may end it as it ends anything.
+    let stop = stop::requested(false)?;
     let course = Course { scene, manner, max_pause, timeout: arguments.timeout, stop };
     let outcome = course.run(&mut phases, arguments.now)?;
     phases.finish();
-    phases.print(&outcome.to_json(), &outcome.to_string())?;
-    outcome.verdict()
+    let printed = phases.print(&outcome.to_json(), &outcome.to_string());
+    outcome.verdict()?;
+    // The master is another one, whether that can be printed or not.
+    printed.map_err(|failure| failure.with_code(UNSETTLED))
 }
 
 /// Sentinels whose own PUBLISH is paused on the master do not hear its PONG, so they take it for down if
 /// the pause is longer than `down_after`.
 fn max_pause(wanted: Option<Duration>, down_after: Duration) -> Result<Duration, Failure> {
     const USUAL: Duration = Duration::from_secs(5);
-    const LEAST: Duration = Duration::from_millis(100);
+    // The promotion takes up to 230 ms, and the demotion has to come before the end.
+    const LEAST: Duration = Duration::from_millis(400);
+    let usual = USUAL.min(down_after * 4 / 5);
     match wanted {
-        None => Ok(USUAL.min(down_after * 4 / 5)),
+        None if usual < LEAST => Err(Failure::new(format!(
+            "nothing was done, for no pause is short enough for down-after-milliseconds of \
+             {down_after:?} and long enough for a failover; set it to 500 or more"
+        ))),
+        None => Ok(usual),
         Some(wanted) if wanted >= down_after => Err(Failure::usage(format!(
             "--max-pause {wanted:?}: the sentinels take a master for down that is silent to them for \
              {down_after:?} (down-after-milliseconds); choose less"
         ))),
         Some(wanted) if wanted < LEAST => Err(Failure::usage(format!(
-            "--max-pause {wanted:?}: a failover cannot be ordered in less than {LEAST:?}"
+            "--max-pause {wanted:?}: a failover takes up to {LEAST:?}; choose more"
         ))),
         Some(wanted) => Ok(wanted),
     }
@@ -163,9 +181,11 @@ mod tests {
         assert_eq!(max_pause(None, s(30)).unwrap(), s(5));
         assert_eq!(max_pause(None, s(2)).unwrap(), Duration::from_millis(1600));
         assert_eq!(max_pause(Some(s(20)), s(30)).unwrap(), s(20));
-        for (wanted, named) in [(s(30), "30s"), (Duration::from_millis(5), "5ms")] {
+        for (wanted, named) in [(s(30), "30s"), (Duration::from_millis(300), "300ms")] {
             let error = max_pause(Some(wanted), s(30)).unwrap_err();
             assert!(error.to_string().contains(named) && error.code() == 2, "{error}");
         }
+        let error = max_pause(None, Duration::from_millis(400)).unwrap_err();
+        assert!(error.to_string().contains("400ms") && error.code() == 1, "{error}");
     }
 }

@@ -1,10 +1,9 @@
 //! A node that is asked directly what it is: [`Node`], [`Role`].
 
-use redis::{RedisResult, Value};
-use switchmaster::{
-    Address,
-    direct::{Dialer, Direct},
-};
+use redis::{FromRedisValue, RedisResult, Value};
+use switchmaster::{Address, direct::Dialer};
+
+use super::line::Line;
 
 /// What a node says of itself (`ROLE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,30 +19,25 @@ pub(super) enum Role {
     },
 }
 
-/// A node; it is dialled when it is asked, and again after its connection ended.
+/// A master or a replica.
 pub(super) struct Node {
     pub(super) address: Address,
-    dialer: Dialer,
-    link: Option<Direct>,
+    line: Line,
 }
 
 impl Node {
     pub(super) fn new(dialer: &Dialer, address: &Address) -> Node {
-        Node { address: address.clone(), dialer: dialer.clone(), link: None }
+        Node { address: address.clone(), line: Line::to_node(dialer, address) }
     }
 
-    /// Sends a command. After a failure the next one begins with a new connection.
-    pub(super) fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
-        if self.link.is_none() {
-            self.link = Some(self.dialer.node(&self.address)?);
-        }
-        let Some(link) = &mut self.link else { unreachable!("it was made just now") };
-        let mut command = redis::Cmd::new();
-        let reply = command.arg(words).query(link);
-        if !redis::ConnectionLike::is_open(link) {
-            self.link = None;
-        }
-        reply
+    /// Sends a command, once.
+    pub(super) fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
+        self.line.ask(words)
+    }
+
+    /// Sends a command that may as well run twice, again if its connection has ended.
+    pub(super) fn insist<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
+        self.line.insist(words)
     }
 
     pub(super) fn role(&mut self) -> RedisResult<Role> {

@@ -19,7 +19,7 @@ use super::{
 use crate::failure::Failure;
 
 /// How long a question to a server may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The service as its servers describe it.
 pub(super) struct Scene {
@@ -90,8 +90,7 @@ impl Scene {
         let service = self.service.clone();
         for view in views {
             let flags = view.row.get("flags").map_or("", String::as_str);
-            let state = view.row.get("failover-state").map_or("none", String::as_str);
-            if flags.contains("failover_in_progress") || state != "none" {
+            if is_failing_over(&view.row) {
                 self.obstacle(format!("{} is failing over already; wait for it", view.sentinel));
             }
             if flags.contains("s_down") {
@@ -123,6 +122,18 @@ impl Scene {
                 self.obstacle(format!("{} says that it is a replica of {of}", self.master));
             }
             Err(error) => self.obstacle(format!("the master cannot be asked: {error}")),
+        }
+        // Servers before Redis 7.4 and Valkey 8 do not tell.
+        let clients: String = master.ask(&["INFO", "clients"]).unwrap_or_default();
+        let field = |name: &str| {
+            clients.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        };
+        if let Some(what) = field("paused_actions").filter(|what| *what != "none") {
+            let left = field("paused_timeout_milliseconds").unwrap_or("?");
+            self.obstacle(format!(
+                "somebody has paused clients on {} already ({what}), for {left} ms more; wait for it",
+                self.master
+            ));
         }
         let mut rows: HashMap<Address, Row> = HashMap::new();
         for voice in &mut self.voices {
@@ -186,6 +197,25 @@ impl Scene {
         )))
     }
 
+    /// Says why not where somebody has begun a failover since, or ended one.
+    pub(super) fn is_still_so(&mut self) -> Result<(), String> {
+        for voice in &mut self.voices {
+            let view = voice
+                .names(&self.service)
+                .and_then(|names| Ok((names, voice.master(&self.service)?)));
+            // Who is the majority was looked at before.
+            let Ok((names, row)) = view else { continue };
+            if is_failing_over(&row) {
+                return Err(format!("{} is failing over meanwhile", voice.address));
+            }
+            if names.as_ref() != Some(&self.master) {
+                let names = names.map_or("nobody".to_owned(), |names| names.to_string());
+                return Err(format!("{} names {names} as the master meanwhile", voice.address));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the user that the URL names may do what has to be done: asked of the server, not tried.
     fn refuses_a_pause(&self) -> Option<String> {
         const NEEDED: [&[&str]; 4] = [
@@ -235,6 +265,11 @@ impl fmt::Display for Scene {
         let (voices, all) = (self.voices.len(), self.voices.len() + self.silent.len());
         writeln!(f, "  {voices} of {all} sentinels answer and agree; nothing is in the way")
     }
+}
+
+fn is_failing_over(row: &Row) -> bool {
+    row.get("flags").is_some_and(|flags| flags.contains("failover_in_progress"))
+        || row.get("failover-state").is_some_and(|state| state != "none")
 }
 
 /// What a sentinel says of the master.

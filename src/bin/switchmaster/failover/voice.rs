@@ -1,12 +1,11 @@
 //! A sentinel, and what it says of the service: [`Voice`].
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use redis::RedisResult;
-use switchmaster::{
-    Address,
-    direct::{Dialer, Direct},
-};
+use switchmaster::{Address, direct::Dialer};
+
+use super::line::Line;
 
 /// A row of what a sentinel tells: fields by name.
 pub(super) type Row = HashMap<String, String>;
@@ -15,18 +14,28 @@ pub(super) type Row = HashMap<String, String>;
 pub(super) struct Voice {
     pub(super) address: Address,
     pub(super) run_id: String,
-    link: Direct,
+    line: Line,
 }
 
 impl Voice {
     pub(super) fn connect(dialer: &Dialer, address: &Address) -> RedisResult<Voice> {
-        let mut link = dialer.sentinel(address)?;
-        let run_id = redis::cmd("SENTINEL").arg("MYID").query(&mut link)?;
-        Ok(Voice { address: address.clone(), run_id, link })
+        let mut line = Line::to_sentinel(dialer, address);
+        let run_id = line.ask(&["SENTINEL", "MYID"])?;
+        Ok(Voice { address: address.clone(), run_id, line })
     }
 
     fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
-        redis::cmd("SENTINEL").arg(words).query(&mut self.link)
+        self.line.ask(&[&["SENTINEL"], words].concat())
+    }
+
+    /// Goes on with the patience of another dialer.
+    pub(super) fn redial(&mut self, dialer: &Dialer) {
+        self.line.redial(dialer);
+    }
+
+    /// From now on no answer is waited for longer than until then.
+    pub(super) fn until(&mut self, deadline: Option<Instant>) {
+        self.line.until(deadline);
     }
 
     /// Which master it names.
@@ -57,7 +66,7 @@ impl Voice {
 
     /// Whether it is in TILT mode, and does nothing.
     pub(super) fn is_tilted(&mut self) -> RedisResult<bool> {
-        let info: String = redis::cmd("INFO").arg("sentinel").query(&mut self.link)?;
+        let info: String = self.line.ask(&["INFO", "sentinel"])?;
         Ok(info.lines().any(|line| line.trim() == "sentinel_tilt:1"))
     }
 

@@ -1,0 +1,60 @@
+//! What came of a failover: [`Outcome`].
+
+use std::{fmt, time::Duration};
+
+use serde_json::{Value, json};
+use switchmaster::Address;
+
+use super::{Manner, UNSETTLED, phases::millis};
+use crate::failure::Failure;
+
+/// There is a new master.
+pub(super) struct Outcome {
+    pub(super) service: String,
+    pub(super) manner: Manner,
+    pub(super) from: Address,
+    pub(super) to: Address,
+    pub(super) leader: Address,
+    /// How long writes were paused.
+    pub(super) paused: Option<Duration>,
+    /// What is not as it should be.
+    pub(super) wrong: Vec<String>,
+}
+
+impl Outcome {
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "service": self.service,
+            "manner": self.manner.as_str(),
+            "from": self.from.to_string(),
+            "to": self.to.to_string(),
+            "leader": self.leader.to_string(),
+            "paused_ms": self.paused.map(millis),
+            "wrong": self.wrong,
+        })
+    }
+
+    /// A failure when not all is as it should be.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        match &self.wrong[..] {
+            [] => Ok(()),
+            wrong => Err(Failure::new(format!(
+                "{} is the master of {:?} now, but: {}; `switchmaster topology` shows how it goes on",
+                self.to,
+                self.service,
+                wrong.join("; ")
+            ))
+            .with_code(UNSETTLED)),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} took the place of {}", self.service, self.to, self.from)?;
+        match self.paused {
+            Some(paused) => writeln!(f, "  writes were paused for {:.0} ms", millis(paused)),
+            None => Ok(()),
+        }
+    }
+}
