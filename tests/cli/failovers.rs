@@ -16,16 +16,21 @@ use crate::{
 };
 
 /// The command, while it runs.
-struct Failover {
+pub(crate) struct Failover {
     child: Child,
     told: BufReader<ChildStderr>,
     lines: Vec<String>,
 }
 
 impl Failover {
-    fn start(cluster: &Cluster, more: &[&str]) -> Failover {
+    pub(crate) fn start(cluster: &Cluster, more: &[&str]) -> Failover {
+        Failover::printing(cluster, more, Stdio::piped())
+    }
+
+    /// With another standard output.
+    pub(crate) fn printing(cluster: &Cluster, more: &[&str], stdout: Stdio) -> Failover {
         let mut child = command(&[&["failover", "--url", &*cluster.url(), "--yes"], more].concat())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the command runs");
@@ -34,26 +39,31 @@ impl Failover {
     }
 
     /// Reads what it tells until a step begins, and the line that says so.
-    fn wait_for(&mut self, step: &str) -> String {
+    pub(crate) fn wait_for(&mut self, step: &str) -> String {
+        self.wait_for_line(&format!("  {step}: "))
+    }
+
+    /// Reads what it tells until a line has this.
+    pub(crate) fn wait_for_line(&mut self, part: &str) -> String {
         loop {
             let mut line = String::new();
             let read = self.told.read_line(&mut line).expect("a line");
-            assert!(read > 0, "it ended before {step:?}: {:#?}", self.lines);
+            assert!(read > 0, "it ended before {part:?}: {:#?}", self.lines);
             self.lines.push(line.clone());
-            if line.contains(&format!("  {step}: ")) {
+            if line.contains(part) {
                 return line;
             }
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
         assert!(sent.success());
     }
 
     /// Waits for its end: how it was, and all that it told.
-    fn end(mut self) -> (ExitStatus, String) {
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         self.told.read_to_string(&mut rest).expect("text");
         let status = self.child.wait().expect("it ends");
@@ -70,20 +80,20 @@ impl Drop for Failover {
 }
 
 /// A cluster whose replicas have what is written.
-fn cluster() -> Cluster {
+pub(crate) fn cluster() -> Cluster {
     let cluster = Cluster::builder().failover_timeout(Duration::from_secs(3)).start().unwrap();
     cluster.wait_replicated(PATIENCE).unwrap();
     cluster
 }
 
-fn replicas(cluster: &Cluster) -> Vec<Node> {
+pub(crate) fn replicas(cluster: &Cluster) -> Vec<Node> {
     let master = cluster.master().unwrap().port();
     cluster.nodes().iter().filter(|node| node.port() != master).cloned().collect()
 }
 
 /// Asserts that writes go on at this master: within the time that the pause takes at most, since one that
 /// waits in the server does so no longer than that.
-fn assert_writable(master: &Node) {
+pub(crate) fn assert_writable(master: &Node) {
     let longest = Duration::from_millis(960) + Duration::from_secs(1);
     let mut client = master.client_with(longest).unwrap();
     client.expect(&["SET", "writes", "go on"]).expect("a write within the pause's own time");
@@ -211,7 +221,15 @@ fn a_pause_as_long_as_the_sentinels_patience_is_refused() {
 
 /// Starts it, and has a replica stand still before writes are paused, so that they stay paused until the
 /// command gives up waiting for it.
-fn held(cluster: &Cluster) -> Failover {
+pub(crate) fn held(cluster: &Cluster) -> Failover {
+    let mut failover = waiting(cluster);
+    replicas(cluster)[0].freeze().unwrap();
+    failover.wait_for("catching up");
+    failover
+}
+
+/// Starts it when the best moment is some time away, and gives it while it waits for that.
+pub(crate) fn waiting(cluster: &Cluster) -> Failover {
     // The wait for the best moment lasts while the sentinels have not asked for long.
     let far = |row: &Frame| {
         let age: Option<u64> = row.field_text("info-refresh").parse().ok();
@@ -226,8 +244,6 @@ fn held(cluster: &Cluster) -> Failover {
     assert!(wait_until(PATIENCE, is_far), "the sentinels ask all the time");
     let mut failover = Failover::start(cluster, &[]);
     failover.wait_for("waiting");
-    replicas(cluster)[0].freeze().unwrap();
-    failover.wait_for("catching up");
     failover
 }
 

@@ -1,6 +1,8 @@
 //! What every subcommand says of itself, and of what it does not understand.
 
-use crate::program::{help, output, subcommands, text};
+use std::fs::OpenOptions;
+
+use crate::program::{command, help, output, subcommands, text};
 
 #[test]
 fn every_subcommand_has_help_with_an_example_in_80_columns() {
@@ -62,4 +64,22 @@ fn a_url_that_cannot_be_read_is_an_error_that_quotes_it() {
         let complaint = text(&output.stderr);
         assert!(complaint.contains("\"http\""), "{complaint}");
     }
+}
+
+#[test]
+fn a_url_that_makes_no_sense_is_an_error_of_the_arguments() {
+    for subcommand in ["master", "topology", "doctor", "watch", "wait", "metrics", "failover"] {
+        let done = output(&[subcommand, "--url", "http://10.0.0.1/mymaster"]);
+        assert_eq!(done.status.code(), Some(2), "{subcommand}");
+        assert!(text(&done.stderr).contains("unknown scheme \"http\""), "{subcommand}");
+    }
+    let done = output(&["exec", "--url", "http://10.0.0.1/mymaster", "PING"]);
+    assert_eq!(done.status.code(), Some(2));
+}
+
+#[test]
+fn the_exit_code_is_the_same_when_nobody_reads_the_error() {
+    let full = OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+    let done = command(&["master", "--url", "http://10.0.0.1/mymaster"]).stderr(full).status();
+    assert_eq!(done.expect("the command runs").code(), Some(2));
 }

@@ -15,6 +15,7 @@ mod looks;
 mod program;
 mod replays;
 mod reports;
+mod rivals;
 mod sandboxes;
 mod scrapes;
 mod screens;

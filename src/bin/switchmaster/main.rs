@@ -23,7 +23,10 @@ mod watch;
 mod window;
 mod wrap;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
 
@@ -50,7 +53,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_silent() {
-                eprintln!("switchmaster: {failure}");
+                // Nobody may be left to read it; the exit code says it all the same.
+                let _ = writeln!(io::stderr().lock(), "switchmaster: {failure}");
             }
             ExitCode::from(failure.code())
         }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What is added to an instant without a thought that it may not fit.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// Reads `1200ms`, `1.5s` or `1m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -14,8 +17,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 =
         digits.parse().map_err(|_| format!("{digits:?} is no number: write 1200ms or 1.5s"))?;
-    Duration::try_from_secs_f64(number * seconds)
-        .map_err(|_| format!("{text:?} is not a possible time: write 1200ms or 1.5s"))
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(time) if time <= LONGEST => Ok(time),
+        Ok(_) => Err(format!("{text:?} is more than a year; choose less")),
+        Err(_) => Err(format!("{text:?} is not a possible time: write 1200ms or 1.5s")),
+    }
 }
 
 #[cfg(test)]
@@ -27,8 +33,13 @@ mod tests {
         assert_eq!(duration("1200ms"), Ok(Duration::from_millis(1200)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for (text, part) in [("5", "unit"), ("5h", "\"h\""), ("x5s", "number"), ("-1s", "possible")]
-        {
+        for (text, part) in [
+            ("5", "unit"),
+            ("5h", "\"h\""),
+            ("x5s", "number"),
+            ("-1s", "possible"),
+            ("1e12m", "year"),
+        ] {
             let error = duration(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }

@@ -12,6 +12,7 @@ use switchmaster::{Address, Outcome as Fate};
 use super::{
     Manner,
     claim::Claim,
+    line::complaint,
     outcome::Outcome,
     pause::{Pause, undo},
     phases::Phases,
@@ -383,7 +384,7 @@ impl Course {
                         }
                     }
                     Ok(_) => wrong.push(format!("{sentinel} does not name {to}")),
-                    Err(error) => wrong.push(format!("{sentinel}: {error}")),
+                    Err(error) => wrong.push(complaint(&sentinel, &error)),
                 }
             }
             let over = wrong.is_empty() || Instant::now() >= deadline;

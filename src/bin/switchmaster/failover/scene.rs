@@ -13,6 +13,7 @@ use switchmaster::{Address, direct::Dialer};
 
 use super::{
     Manner,
+    line::complaint,
     replica::{Node, Role},
     voice::{Row, Voice, address, number},
 };
@@ -107,7 +108,7 @@ impl Scene {
             if let Err(error) = voice.has_quorum(&service) {
                 // Whoever may not ask that is told by the others.
                 if error.code() != Some("NOPERM") {
-                    obstacles.push(format!("{sentinel}: {error}"));
+                    obstacles.push(complaint(&sentinel, &error));
                 }
             }
         }
@@ -286,7 +287,7 @@ fn views(voices: &mut [Voice], service: &str) -> Result<Vec<View>, Failure> {
         let view = voice.names(service).and_then(|names| Ok((names, voice.master(service)?)));
         match view {
             Ok((names, row)) => views.push(View { sentinel: voice.address.clone(), names, row }),
-            Err(error) => refusals.push(format!("{}: {error}", voice.address)),
+            Err(error) => refusals.push(complaint(&voice.address, &error)),
         }
     }
     if views.is_empty() {
@@ -354,6 +355,6 @@ fn connect(dialer: &Dialer, sentinels: &[Address]) -> (Vec<Voice>, Vec<(Address,
 }
 
 fn listed(silent: &[(Address, String)]) -> String {
-    let each = silent.iter().map(|(address, why)| format!("{address}: {why}"));
+    let each = silent.iter().map(|(address, why)| complaint(address, why));
     each.collect::<Vec<_>>().join("; ")
 }

@@ -1,0 +1,104 @@
+//! `switchmaster failover`, beside others, and with servers that do not answer while writes wait.
+
+use std::{
+    fs::OpenOptions,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use switchmaster_sandbox::{Cluster, Sentinel, frame::Frame};
+
+use crate::{
+    failovers::{Failover, assert_writable, cluster, held, replicas, waiting},
+    program::{PATIENCE, output, text},
+};
+
+#[test]
+fn of_two_failovers_at_once_the_second_does_nothing() {
+    let cluster = cluster();
+    let master = cluster.master().unwrap();
+    let first = waiting(&cluster);
+    let second = output(&["failover", "--url", &cluster.url(), "--yes", "--now"]);
+    let told = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{told}");
+    assert!(told.contains("nothing was done, for another `switchmaster failover`"), "{told}");
+    first.signal("TERM");
+    assert_eq!(first.end().0.code(), Some(1));
+    assert_eq!(cluster.master().unwrap().port(), master.port());
+}
+
+#[test]
+fn a_failover_that_somebody_else_begins_meanwhile_is_left_alone() {
+    let cluster = cluster();
+    let failover = waiting(&cluster);
+    cluster.failover().unwrap();
+    let (status, told) = failover.end();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("nothing was done, for ") && told.contains(" meanwhile"), "{told}");
+    cluster.wait_settled(PATIENCE).expect("the other failover ends");
+}
+
+/// The sentinel that a line names.
+fn named(cluster: &Cluster, line: &str) -> Sentinel {
+    let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+    port.and_then(|port| cluster.sentinel_at(port)).expect("one of the sentinels")
+}
+
+#[test]
+fn frozen_sentinels_do_not_hold_up_the_demotion() {
+    let cluster = cluster();
+    let old = cluster.master().unwrap();
+    let mut failover = Failover::start(&cluster, &["--now"]);
+    let leader = named(&cluster, &failover.wait_for("promotion"));
+    let others = cluster.sentinels().iter().filter(|sentinel| sentinel.id() != leader.id());
+    others.for_each(|sentinel| sentinel.freeze().unwrap());
+    // It waits in the old master for the end of the pause.
+    let mut client = old.client_with(PATIENCE).unwrap();
+    let written = thread::spawn(move || client.call(&["SET", "writes", "wait"]));
+    failover.wait_for("settling");
+    // It would wait for them for a minute.
+    let began = Instant::now();
+    failover.signal("TERM");
+    let (status, told) = failover.end();
+    assert!(began.elapsed() < PATIENCE, "it was not interrupted");
+    assert_eq!(status.code(), Some(3), "{told}");
+    assert!(told.contains("no reply within") && !told.contains("is lost"), "{told}");
+    // Refused, or its connection ended.
+    if let Ok(reply) = written.join().unwrap() {
+        assert!(matches!(reply, Frame::Error(_)), "{reply:?} from the old master: {told}");
+    }
+}
+
+#[test]
+fn an_order_that_is_not_answered_is_followed() {
+    // The longer the pause, the more time there is here.
+    let cluster = Cluster::builder()
+        .down_after(Duration::from_secs(10))
+        .failover_timeout(Duration::from_secs(3))
+        .start()
+        .unwrap();
+    cluster.wait_replicated(PATIENCE).unwrap();
+    let mut failover = held(&cluster);
+    cluster.sentinels().iter().for_each(|sentinel| sentinel.freeze().unwrap());
+    replicas(&cluster)[0].resume().unwrap();
+    failover.wait_for_line("does not answer the order");
+    cluster.sentinels().iter().for_each(|sentinel| sentinel.resume().unwrap());
+    let (status, told) = failover.end();
+    assert_eq!(status.code(), Some(0), "{told}");
+    cluster.wait_settled(PATIENCE).expect("all is in its place");
+}
+
+#[test]
+fn a_failover_that_cannot_be_reported_is_not_told_as_one_that_failed() {
+    let cluster = cluster();
+    let old = cluster.master().unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let failover = Failover::printing(&cluster, &["--now"], Stdio::from(full));
+    let (status, told) = failover.end();
+    assert_eq!(status.code(), Some(3), "{told}");
+    assert!(told.contains("output: "), "{told}");
+    let master = cluster.master().unwrap();
+    assert_ne!(master.port(), old.port());
+    assert_writable(&master);
+}
