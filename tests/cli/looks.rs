@@ -6,9 +6,12 @@ use std::{
 };
 
 use serde_json::Value;
-use switchmaster_sandbox::Cluster;
+use switchmaster_sandbox::{Cluster, FakeSentinel};
 
-use crate::program::{PATIENCE, command, output, text};
+use crate::{
+    common::many::{Many, name},
+    program::{PATIENCE, command, output, text},
+};
 
 #[test]
 fn master_and_topology_say_what_the_sentinels_know() {
@@ -82,6 +85,28 @@ fn a_deployment_without_a_master_is_shown_with_who_is_not_reached_and_why() {
     assert!(tree.contains(&format!("{}  down: ", gone.address())), "{tree}");
     assert!(tree.lines().all(|line| line.chars().count() <= 80), "{tree}");
     assert!(text(&answer.stderr).contains("mymaster"), "{}", text(&answer.stderr));
+}
+
+#[test]
+fn a_hundred_services_are_shown_where_a_shell_allows_few_open_files() {
+    const SERVICES: usize = 100;
+    let many = Many::serving(SERVICES).expect("fakes start");
+    let sentinels: Vec<String> =
+        many.sentinels.iter().map(FakeSentinel::address).map(|it| it.to_string()).collect();
+    let url = format!("redis+sentinel://{}", sentinels.join(","));
+    let look = Command::new("sh")
+        .args(["-c", "ulimit -Sn 64 && exec \"$0\" topology --url \"$1\""])
+        .args([env!("CARGO_BIN_EXE_switchmaster"), &url])
+        .output()
+        .expect("sh runs");
+    let trees = text(&look.stdout);
+    assert!(look.status.success(), "{trees}{}", text(&look.stderr));
+    let master = many.nodes[0].address();
+    for service in 0..SERVICES {
+        let head = format!("{}: master {master}, ", name(service));
+        assert!(trees.lines().any(|line| line.starts_with(&head)), "{head} in {trees}");
+    }
+    assert!(!trees.contains("not reached"), "{trees}");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 
 mod arguments;
 mod completions;
+mod crew;
 mod deployment;
 mod doctor;
 mod drill;
 mod exec;
 mod failover;
 mod failure;
+mod files;
 mod man;
 mod master;
 mod metrics;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -25,7 +26,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct Look {
     pub(super) topology: Topology,
-    asked: HashMap<(Kind, Address), Asked>,
+    /// Of the servers of all services.
+    asked: Arc<HashMap<(Kind, Address), Asked>>,
 }
 
 /// What is known of each service, in the order of their names.
@@ -77,7 +79,7 @@ fn named(topology: &Topology) -> BTreeSet<Address> {
 pub(super) struct Looker {
     named: Named,
     factories: Vec<Factory>,
-    asked: Vec<HashMap<(Kind, Address), Asked>>,
+    asked: Arc<HashMap<(Kind, Address), Asked>>,
 }
 
 impl Looker {
@@ -86,8 +88,7 @@ impl Looker {
         let factories: Result<Vec<Factory>, _> =
             named.services()?.into_iter().map(follow).collect();
         let factories = factories?;
-        let asked = vec![HashMap::new(); factories.len()];
-        let looker = Looker { named, factories, asked };
+        let looker = Looker { named, factories, asked: Arc::default() };
         looker.settle();
         Ok(looker)
     }
@@ -116,15 +117,14 @@ impl Looker {
         }
         let kind = |sentinel| if sentinel { Kind::Sentinel } else { Kind::Node };
         let servers = servers.into_iter().map(|(sentinel, address)| (kind(sentinel), address));
-        let asked = probe::ask(self.named.deployment.dialer(), servers);
-        self.asked.fill(asked);
+        self.asked = Arc::new(probe::ask(self.named.deployment.dialer(), servers));
         self.again()
     }
 
     /// What the sentinels say now, beside what the servers said last.
     fn again(&self) -> Looks {
-        let topologies = self.topologies().into_iter().zip(self.asked.iter().cloned());
-        let looks = topologies.map(|(topology, asked)| Look { topology, asked }).collect();
+        let look = |topology| Look { topology, asked: self.asked.clone() };
+        let looks = self.topologies().into_iter().map(look).collect();
         Looks { looks, one: self.named.service }
     }
 

@@ -15,7 +15,7 @@ use std::{
 use clap::Args;
 use crossbeam_channel::{after, never, select};
 
-use crate::{failure::Failure, stop, time::duration, window};
+use crate::{failure::Failure, files, stop, time::duration, window};
 use look::Looker;
 use screen::Screen;
 
@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let named = services::Named::of(&arguments.url)?;
+    if !named.service {
+        files::allow_many();
+    }
     if arguments.watch {
         return follow(arguments, named);
     }

@@ -1,11 +1,13 @@
 //! What a server says of itself: [`Probe`].
 
-use std::{collections::HashMap, thread, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use switchmaster::{
     Address,
     direct::{Dialer, Direct},
 };
+
+use crate::crew::at_once;
 
 /// How long a server may take for its answer, once it is reached.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,22 +32,17 @@ pub(super) enum Kind {
     Sentinel,
 }
 
-/// Asks them all at once: takes as long as the slowest, at most the dial timeout and a second for
-/// each of two answers.
+/// Asks them all, many at once: none takes longer than the dial timeout and a second for each of two
+/// answers.
 pub(super) fn ask(
     dialer: &Dialer,
     servers: impl IntoIterator<Item = (Kind, Address)>,
 ) -> HashMap<(Kind, Address), Asked> {
     let dialer = dialer.clone().patience(PATIENCE);
-    let asked: Vec<_> = servers
-        .into_iter()
-        .map(|(kind, address)| {
-            let (dialer, server) = (dialer.clone(), address.clone());
-            ((kind, address), thread::spawn(move || probe(&dialer, kind, &server)))
-        })
-        .collect();
-    let broken = |_| Err("a fault in switchmaster".to_owned());
-    asked.into_iter().map(|(key, thread)| (key, thread.join().unwrap_or_else(broken))).collect()
+    let servers: Vec<(Kind, Address)> = servers.into_iter().collect();
+    let asked = at_once(&servers, |(kind, address)| probe(&dialer, *kind, address));
+    let broken = || Err("a fault in switchmaster".to_owned());
+    servers.into_iter().zip(asked.into_iter().map(|asked| asked.unwrap_or_else(broken))).collect()
 }
 
 fn probe(dialer: &Dialer, kind: Kind, address: &Address) -> Asked {
