@@ -24,12 +24,11 @@ pub(crate) struct Failover {
 
 impl Failover {
     pub(crate) fn start(cluster: &Cluster, more: &[&str]) -> Failover {
-        Failover::printing(cluster, more, Stdio::piped())
+        Failover::of(&cluster.url(), more, Stdio::piped())
     }
 
-    /// With another standard output.
-    pub(crate) fn printing(cluster: &Cluster, more: &[&str], stdout: Stdio) -> Failover {
-        let mut child = command(&[&["failover", "--url", &*cluster.url(), "--yes"], more].concat())
+    pub(crate) fn of(url: &str, more: &[&str], stdout: Stdio) -> Failover {
+        let mut child = command(&[&["failover", "--url", url, "--yes"], more].concat())
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
@@ -217,6 +216,16 @@ fn a_pause_as_long_as_the_sentinels_patience_is_refused() {
     let told = text(&done.stderr);
     assert_eq!(done.status.code(), Some(2), "{told}");
     assert!(told.contains("--max-pause") && told.contains("1.2s"), "{told}");
+
+    // Each sentinel has a patience of its own.
+    for (sentinel, millis) in cluster.sentinels().iter().zip(["9000", "9000", "3000"]) {
+        let set = ["SENTINEL", "SET", cluster.service(), "down-after-milliseconds", millis];
+        sentinel.ask(&set).unwrap();
+    }
+    let done = output(&["failover", "--url", &cluster.url(), "--dry-run", "--max-pause", "4s"]);
+    let told = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{told}");
+    assert!(told.contains("--max-pause") && told.contains(" 3s "), "{told}");
 }
 
 /// Starts it, and has a replica stand still before writes are paused, so that they stay paused until the

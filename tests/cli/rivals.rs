@@ -2,17 +2,30 @@
 
 use std::{
     fs::OpenOptions,
+    os::unix::process::ExitStatusExt,
     process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use switchmaster_sandbox::{Cluster, Sentinel, frame::Frame};
+use switchmaster_sandbox::{Cluster, FakeSentinel, Sentinel, frame::Frame};
 
 use crate::{
     failovers::{Failover, assert_writable, cluster, held, replicas, waiting},
     program::{PATIENCE, output, text},
 };
+
+#[test]
+fn whoever_interrupts_the_checks_ends_it_at_once() {
+    let silent = FakeSentinel::start().unwrap();
+    silent.silence(true);
+    let url = format!("redis+sentinel://{}/mymaster", silent.address());
+    let mut failover = Failover::of(&url, &[], Stdio::null());
+    failover.wait_for("checks");
+    failover.signal("TERM");
+    let (status, told) = failover.end();
+    assert_eq!(status.signal(), Some(15), "{told}");
+}
 
 #[test]
 fn of_two_failovers_at_once_the_second_does_nothing() {
@@ -94,7 +107,7 @@ fn a_failover_that_cannot_be_reported_is_not_told_as_one_that_failed() {
     let cluster = cluster();
     let old = cluster.master().unwrap();
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let failover = Failover::printing(&cluster, &["--now"], Stdio::from(full));
+    let failover = Failover::of(&cluster.url(), &["--now"], Stdio::from(full));
     let (status, told) = failover.end();
     assert_eq!(status.code(), Some(3), "{told}");
     assert!(told.contains("output: "), "{told}");

@@ -8,6 +8,9 @@ use crate::{
 };
 
 /// Follows the master of a Redis Sentinel deployment.
+///
+/// Exit codes: 0 it is done; 1 it was tried and failed; 2 the arguments make no sense; others where
+/// the help of a subcommand says so.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 80, arg_required_else_help = true)]
 pub(crate) struct Arguments {

@@ -28,7 +28,7 @@ pub(crate) fn at_once<I: Sync, O: Send>(
     thread::scope(|scope| {
         let mut crew = Vec::new();
         for _ in 0..items.len().min(CREW) {
-            match thread::Builder::new().spawn_scoped(scope, &take_turns) {
+            match thread::Builder::new().spawn_scoped(scope, take_turns) {
                 Ok(one) => crew.push(one),
                 // Those that there are do it, or else this one.
                 Err(_) if crew.is_empty() => return take_turns(),

@@ -6,12 +6,13 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use redis::{RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult};
 use switchmaster::{Address, Outcome as Fate};
 
 use super::{
     Manner,
     claim::Claim,
+    demotion::{demote, release},
     line::complaint,
     outcome::Outcome,
     pause::{Pause, undo},
@@ -123,7 +124,7 @@ impl Course {
         }
         if self.manner == Manner::Paused {
             phases.enter("demotion", &format!("{} becomes a replica", master.address));
-            match demote(&mut master, &to) {
+            match demote(&mut master, &to, pause.as_ref().map(Pause::until)) {
                 Err(why) => wrong.push(why),
                 Ok(()) if pause.is_some_and(|pause| Instant::now() > pause.until()) => {
                     wrong.push(format!(
@@ -407,32 +408,4 @@ fn misplaced(node: &mut Node, to: &Address, from: &Address) -> Option<String> {
         Ok(Role::Master { .. }) => Some(format!("{address} is still a master")),
         Err(error) => Some(format!("{address} does not answer: {error}")),
     }
-}
-
-fn demote(master: &mut Node, to: &Address) -> Result<(), String> {
-    let port = to.port().to_string();
-    let asked = master.insist::<()>(&["REPLICAOF", to.host(), &port]);
-    asked.map_err(|error| {
-        format!(
-            "{} was not made a replica of {to}: {error}; while it lives, what it acknowledges until \
-             the sentinels demote it is lost",
-            master.address
-        )
-    })
-}
-
-/// First its writes, which are told now that it is a replica; then its clients are sent away.
-fn release(master: &mut Node, pause: Option<&Pause>) -> Result<(), String> {
-    let words: [&[&str]; 3] = [
-        &["CLIENT", "UNPAUSE"],
-        &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"],
-        &["CLIENT", "KILL", "TYPE", "pubsub"],
-    ];
-    let skipped = usize::from(pause.is_none());
-    for words in &words[skipped..] {
-        master.insist::<Value>(words).map_err(|error| {
-            format!("{} at {} failed: {error}", words.join(" "), master.address)
-        })?;
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod claim;
 mod course;
+mod demotion;
 mod line;
 mod outcome;
 mod pause;

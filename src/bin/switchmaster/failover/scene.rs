@@ -69,9 +69,10 @@ impl Scene {
             )));
         }
         let views = views(&mut voices, &service)?;
-        let (master, row) = agreed(&views, voices.len() + silent.len(), &service)?;
-        let time = |field: &str| number(row, field).map(Duration::from_millis);
-        let down_after = time("down-after-milliseconds").unwrap_or(Duration::from_secs(30));
+        let master = agreed(&views, voices.len() + silent.len(), &service)?;
+        // Each sentinel has its own, and the most impatient one begins a failover.
+        let patience = views.iter().filter_map(|view| number(&view.row, "down-after-milliseconds"));
+        let down_after = patience.min().map_or(Duration::from_secs(30), Duration::from_millis);
         let mut scene = Scene {
             service,
             dialer,
@@ -300,11 +301,7 @@ fn views(voices: &mut [Voice], service: &str) -> Result<Vec<View>, Failure> {
 }
 
 /// The master that a majority of all sentinels names in one epoch.
-fn agreed<'v>(
-    views: &'v [View],
-    sentinels: usize,
-    service: &str,
-) -> Result<(Address, &'v Row), Failure> {
+fn agreed(views: &[View], sentinels: usize, service: &str) -> Result<Address, Failure> {
     let majority = sentinels / 2 + 1;
     for view in views {
         let Some(master) = &view.names else { continue };
@@ -313,7 +310,7 @@ fn agreed<'v>(
             other.names.as_ref() == Some(master) && other.row.get("config-epoch") == epoch
         };
         if views.iter().filter(alike).count() >= majority {
-            return Ok((master.clone(), &view.row));
+            return Ok(master.clone());
         }
     }
     let mut said = String::new();
