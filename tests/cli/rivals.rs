@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchmaster_sandbox::{Cluster, FakeSentinel, Sentinel, frame::Frame};
+use switchmaster_sandbox::{Cluster, FakeSentinel, Sentinel, frame::Frame, valkey_server};
 
 use crate::{
     failovers::{Failover, assert_writable, cluster, held, replicas, waiting},
@@ -39,6 +39,20 @@ fn of_two_failovers_at_once_the_second_does_nothing() {
     first.signal("TERM");
     assert_eq!(first.end().0.code(), Some(1));
     assert_eq!(cluster.master().unwrap().port(), master.port());
+}
+
+#[test]
+fn a_pause_that_somebody_else_has_set_is_not_ended_where_the_server_tells_of_it() {
+    let server = valkey_server().expect("`make setup` brings one");
+    let cluster = Cluster::builder().server(server).start().unwrap();
+    cluster.wait_replicated(PATIENCE).unwrap();
+    let master = cluster.master().unwrap();
+    master.ask(&["CLIENT", "PAUSE", "60000", "WRITE"]).unwrap();
+    let done = output(&["failover", "--url", &cluster.url(), "--yes", "--now"]);
+    let told = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains("nothing was done") && told.contains("(write)"), "{told}");
+    assert_eq!(master.info("clients", "paused_actions").unwrap(), "write");
 }
 
 #[test]
