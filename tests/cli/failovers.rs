@@ -182,14 +182,22 @@ fn what_is_in_the_way_is_named_and_nothing_done() {
         assert_eq!(cluster.master().unwrap().port(), master.port());
     };
     let [one, other] = &replicas(&cluster)[..] else { panic!("two replicas") };
-    one.freeze().unwrap();
-    other.kill().unwrap();
-    let noticed = || {
-        let rows = cluster.sentinels()[0].ask(&["SENTINEL", "REPLICAS", cluster.service()]);
-        let down = |row: &Frame| row.field_text("flags").contains("s_down");
-        rows.is_ok_and(|rows| rows.items().iter().all(down))
+    let noticed = |count| {
+        let down = |row: &&Frame| row.field_text("flags").contains("s_down");
+        let notice = || {
+            let rows = cluster.sentinels()[0].ask(&["SENTINEL", "REPLICAS", cluster.service()]);
+            rows.is_ok_and(|rows| rows.items().iter().filter(down).count() == count)
+        };
+        assert!(wait_until(PATIENCE, notice), "the sentinels do not notice");
     };
-    assert!(wait_until(PATIENCE, noticed), "the sentinels do not notice");
+    one.freeze().unwrap();
+    noticed(1);
+    let dry = output(&["failover", "--url", &cluster.url(), "--dry-run"]);
+    let printed = text(&dry.stdout);
+    assert!(dry.status.success(), "{printed}{}", text(&dry.stderr));
+    assert!(printed.contains(&format!("\n  not: {} is s_down", one.address())), "{printed}");
+    other.kill().unwrap();
+    noticed(2);
     refused(&["no replica can be promoted", "s_down"]);
     cluster.repair(PATIENCE).unwrap();
 
@@ -206,6 +214,9 @@ fn what_is_in_the_way_is_named_and_nothing_done() {
     let told = text(&done.stderr);
     assert_eq!(done.status.code(), Some(1), "{told}");
     assert!(told.contains("no 2 of 3 sentinels agree"), "{told}");
+    for sentinel in &cluster.sentinels()[1..] {
+        assert!(told.contains(&format!("\n  {}: ", sentinel.address())), "{told}");
+    }
     assert_writable(&master);
 }
 

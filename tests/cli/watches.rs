@@ -63,6 +63,9 @@ fn a_watch_without_a_master_says_and_records_why() {
     assert!(text(&watch.stderr).contains("127.0.0.1:1: "), "{}", text(&watch.stderr));
     let lines = file.lines();
     assert!(lines.iter().any(|line| line.contains(" down 127.0.0.1:1: ")), "{lines:#?}");
+    let short = output(&["watch", "--url", url, "--for", "100ms"]);
+    assert_eq!(short.status.code(), Some(1));
+    assert!(text(&short.stderr).contains("no master was found"), "{}", text(&short.stderr));
 }
 
 /// Runs a watch with a program until a line of its output holds `sign`, and gives all lines so far.

@@ -1,8 +1,8 @@
-//! Why the command failed, and the exit code that says so: [`Failure`].
+//! Why the command failed, and the exit code that says so: [`Failure`], [`complaint`].
 
 use std::{fmt, io};
 
-use switchmaster::ErrorKind;
+use switchmaster::{Address, ErrorKind};
 
 /// A failure of the command: one message, and an exit code.
 #[derive(Debug)]
@@ -43,6 +43,15 @@ impl Failure {
 
     pub(crate) fn code(&self) -> u8 {
         self.code
+    }
+}
+
+/// An error with the server that it is about, which some name already.
+pub(crate) fn complaint(address: &Address, error: &impl ToString) -> String {
+    let (address, error) = (address.to_string(), error.to_string());
+    match error.strip_prefix(&address) {
+        Some(_) => error,
+        None => format!("{address}: {error}"),
     }
 }
 

@@ -13,7 +13,6 @@ use super::{
     Manner,
     claim::Claim,
     demotion::{demote, release},
-    line::complaint,
     outcome::Outcome,
     pause::{Pause, undo},
     phases::Phases,
@@ -21,7 +20,7 @@ use super::{
     scene::{PATIENCE, Scene},
     window::Window,
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, complaint};
 
 /// Between two looks at a node or a sentinel.
 const STEP: Duration = Duration::from_millis(2);

@@ -1,4 +1,4 @@
-//! A connection to one server that is made when it is needed: [`Line`], [`complaint`].
+//! A connection to one server that is made when it is needed: [`Line`].
 
 use std::time::Instant;
 
@@ -7,15 +7,6 @@ use switchmaster::{
     Address, Error,
     direct::{Dialer, Direct},
 };
-
-/// What a server is in the way by; some errors name it already.
-pub(super) fn complaint(address: &Address, error: &impl ToString) -> String {
-    let (address, error) = (address.to_string(), error.to_string());
-    match error.strip_prefix(&address) {
-        Some(_) => error,
-        None => format!("{address}: {error}"),
-    }
-}
 
 /// It is dialled when it is asked, and again after its connection ended.
 pub(super) struct Line {

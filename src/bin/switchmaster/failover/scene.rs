@@ -13,14 +13,19 @@ use switchmaster::{Address, direct::Dialer};
 
 use super::{
     Manner,
-    line::complaint,
     replica::{Node, Role},
     voice::{Row, Voice, address, number},
 };
-use crate::failure::Failure;
+use crate::{
+    failure::{Failure, complaint},
+    wrap::{WIDTH, wrapped},
+};
 
 /// How long a question to a server may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A sentinel that tells nothing, and why.
+type Silent = (Address, String);
 
 /// The service as its servers describe it.
 pub(super) struct Scene {
@@ -28,11 +33,13 @@ pub(super) struct Scene {
     pub(super) dialer: Dialer,
     pub(super) voices: Vec<Voice>,
     /// Sentinels that do not answer, and why.
-    pub(super) silent: Vec<(Address, String)>,
+    pub(super) silent: Vec<Silent>,
     pub(super) master: Address,
     pub(super) down_after: Duration,
     /// Those that a sentinel may promote.
     pub(super) candidates: Vec<Address>,
+    /// The other replicas, and why not them.
+    unfit: Vec<String>,
     /// Why it cannot be done, or should not.
     obstacles: Vec<String>,
 }
@@ -68,8 +75,8 @@ impl Scene {
                 listed(&silent)
             )));
         }
-        let views = views(&mut voices, &service)?;
-        let master = agreed(&views, voices.len() + silent.len(), &service)?;
+        let (views, refusals) = views(&mut voices, &service)?;
+        let master = agreed(&views, &[&silent[..], &refusals].concat(), &service)?;
         // Each sentinel has its own, and the most impatient one begins a failover.
         let patience = views.iter().filter_map(|view| number(&view.row, "down-after-milliseconds"));
         let down_after = patience.min().map_or(Duration::from_secs(30), Duration::from_millis);
@@ -81,6 +88,7 @@ impl Scene {
             master,
             down_after,
             candidates: Vec::new(),
+            unfit: Vec::new(),
             obstacles: Vec::new(),
         };
         scene.look_at_sentinels(&views);
@@ -147,15 +155,17 @@ impl Scene {
         }
         let mut all: Vec<(Address, Row)> = rows.into_iter().collect();
         all.sort_by_key(|(address, _)| address.to_string());
-        let mut unfit = Vec::new();
         for (address, row) in all {
             match self.why_unfit(&address, &row) {
                 None => self.candidates.push(address),
-                Some(why) => unfit.push(format!("{address} {why}")),
+                Some(why) => self.unfit.push(format!("{address} {why}")),
             }
         }
         if self.candidates.is_empty() {
-            let why = if unfit.is_empty() { "there is none".to_owned() } else { unfit.join("; ") };
+            let why = match &self.unfit[..] {
+                [] => "there is none".to_owned(),
+                unfit => unfit.join("; "),
+            };
             self.obstacle(format!("no replica can be promoted: {why}"));
         }
     }
@@ -252,6 +262,7 @@ impl Scene {
             "manner": manner.as_str(),
             "master": self.master.to_string(),
             "candidates": texts(&self.candidates),
+            "unfit": self.unfit,
             "sentinels": sentinels,
             "silent": self.silent.iter().map(|(sentinel, _)| sentinel.to_string()).collect::<Vec<_>>(),
             "down_after_ms": self.down_after.as_millis() as u64,
@@ -264,6 +275,11 @@ impl fmt::Display for Scene {
         let candidates: Vec<String> = self.candidates.iter().map(Address::to_string).collect();
         writeln!(f, "{}: master {}", self.service, self.master)?;
         writeln!(f, "  may be promoted: {}", candidates.join(", "))?;
+        for why in &self.unfit {
+            for (index, line) in wrapped(why, WIDTH - 8).iter().enumerate() {
+                writeln!(f, "  {}{line}", if index == 0 { "not: " } else { "     " })?;
+            }
+        }
         let (voices, all) = (self.voices.len(), self.voices.len() + self.silent.len());
         writeln!(f, "  {voices} of {all} sentinels answer and agree; nothing is in the way")
     }
@@ -281,27 +297,29 @@ struct View {
     row: Row,
 }
 
-fn views(voices: &mut [Voice], service: &str) -> Result<Vec<View>, Failure> {
+/// What each says, and who refuses to say anything.
+fn views(voices: &mut [Voice], service: &str) -> Result<(Vec<View>, Vec<Silent>), Failure> {
     let mut views = Vec::new();
     let mut refusals = Vec::new();
     for voice in voices {
         let view = voice.names(service).and_then(|names| Ok((names, voice.master(service)?)));
         match view {
             Ok((names, row)) => views.push(View { sentinel: voice.address.clone(), names, row }),
-            Err(error) => refusals.push(complaint(&voice.address, &error)),
+            Err(error) => refusals.push((voice.address.clone(), error.to_string())),
         }
     }
     if views.is_empty() {
         return Err(Failure::new(format!(
             "no sentinel tells of {service:?}, so nothing was done; check the name and the rights: {}",
-            refusals.join("; ")
+            listed(&refusals)
         )));
     }
-    Ok(views)
+    Ok((views, refusals))
 }
 
 /// The master that a majority of all sentinels names in one epoch.
-fn agreed(views: &[View], sentinels: usize, service: &str) -> Result<Address, Failure> {
+fn agreed(views: &[View], silent: &[Silent], service: &str) -> Result<Address, Failure> {
+    let sentinels = views.len() + silent.len();
     let majority = sentinels / 2 + 1;
     for view in views {
         let Some(master) = &view.names else { continue };
@@ -319,6 +337,9 @@ fn agreed(views: &[View], sentinels: usize, service: &str) -> Result<Address, Fa
         let epoch = row.get("config-epoch").map_or("?", String::as_str);
         let _ = write!(said, "\n  {sentinel} names {names}, epoch {epoch}");
     }
+    for (sentinel, why) in silent {
+        let _ = write!(said, "\n  {}", complaint(sentinel, why));
+    }
     Err(Failure::new(format!(
         "nothing was done, for no {majority} of {sentinels} sentinels agree on the master of \
          {service:?}; mend that first:{said}"
@@ -326,7 +347,7 @@ fn agreed(views: &[View], sentinels: usize, service: &str) -> Result<Address, Fa
 }
 
 /// Connects to all of these at the same time.
-fn connect(dialer: &Dialer, sentinels: &[Address]) -> (Vec<Voice>, Vec<(Address, String)>) {
+fn connect(dialer: &Dialer, sentinels: &[Address]) -> (Vec<Voice>, Vec<Silent>) {
     let results: Vec<(Address, RedisResult<Voice>)> = thread::scope(|scope| {
         let dials: Vec<_> = sentinels
             .iter()
@@ -351,7 +372,7 @@ fn connect(dialer: &Dialer, sentinels: &[Address]) -> (Vec<Voice>, Vec<(Address,
     (voices, silent)
 }
 
-fn listed(silent: &[(Address, String)]) -> String {
+fn listed(silent: &[Silent]) -> String {
     let each = silent.iter().map(|(address, why)| complaint(address, why));
     each.collect::<Vec<_>>().join("; ")
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, thread, time::Duration};
 use redis::{FromRedisValue, Value};
 use switchmaster::Address;
 
-use crate::{deployment::Deployment, failure::Failure};
+use crate::{
+    deployment::Deployment,
+    failure::{Failure, complaint},
+};
 
 /// How long a sentinel may take to list its services.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,14 +38,14 @@ impl Named {
             .iter()
             .map(|sentinel| {
                 let (deployment, sentinel) = (self.deployment.clone(), sentinel.clone());
-                (sentinel.to_string(), thread::spawn(move || monitored(&deployment, &sentinel)))
+                (sentinel.clone(), thread::spawn(move || monitored(&deployment, &sentinel)))
             })
             .collect();
         let (mut services, mut faults) = (BTreeSet::new(), Vec::new());
         for (sentinel, answer) in asked {
             match answer.join() {
                 Ok(Ok(names)) => services.extend(names),
-                Ok(Err(fault)) => faults.push(format!("{sentinel}: {fault}")),
+                Ok(Err(fault)) => faults.push(complaint(&sentinel, &fault)),
                 Err(_) => faults.push(format!("{sentinel}: a fault in switchmaster")),
             }
         }

@@ -23,6 +23,7 @@ use runner::{Report, Run, Runner};
 /// and go.
 ///
 /// It runs until it is interrupted, or for the time that is given, and sends nothing but questions.
+/// The exit code is 1 when no master is found to begin with.
 ///
 /// With --exec a program is run at each switch, as sentinels run their client-reconfig-script:
 /// PROGRAM SERVICE client end OLD-HOST OLD-PORT NEW-HOST NEW-PORT. At other events (--on) it is
@@ -153,7 +154,11 @@ impl Watch {
                     }
                 }
                 recv(stop) -> _ => return Ok(()),
-                recv(end) -> _ => return Ok(()),
+                recv(end) -> _ => return match factory {
+                    Some(_) => Ok(()),
+                    None => Err(Failure::new("no master was found before the time was up; \
+                        `switchmaster topology` shows the deployment")),
+                },
             }
         }
     }
