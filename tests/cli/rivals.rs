@@ -66,6 +66,19 @@ fn a_failover_that_somebody_else_begins_meanwhile_is_left_alone() {
     cluster.wait_settled(PATIENCE).expect("the other failover ends");
 }
 
+#[test]
+fn whoever_interrupts_it_after_the_order_has_it_brought_to_its_end() {
+    let cluster = cluster();
+    let mut failover = Failover::start(&cluster, &["--now"]);
+    failover.wait_for("promotion");
+    failover.signal("TERM");
+    failover.signal("INT");
+    let (status, told) = failover.end();
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(told.contains("this is brought to its end"), "{told}");
+    cluster.wait_settled(PATIENCE).expect("all is in its place");
+}
+
 /// The sentinel that a line names.
 fn named(cluster: &Cluster, line: &str) -> Sentinel {
     let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());

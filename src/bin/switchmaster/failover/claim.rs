@@ -26,7 +26,8 @@ impl Claim {
             Ok((own, clients)) => match another(&clients, own) {
                 None => Ok(Claim { _node: node }),
                 Some(place) => Err(format!(
-                    "another `switchmaster failover` is at work on {master}, from {place}; let it end"
+                    "another `switchmaster failover` is at work on {master}, from {place}; let it end, \
+                     or if its machine is gone: CLIENT KILL ADDR {place} there"
                 )),
             },
             // Whoever may not ask that has to know, and a master that is lost is found out by what follows.
