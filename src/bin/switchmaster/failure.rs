@@ -49,10 +49,7 @@ impl Failure {
 /// An error with the server that it is about, which some name already.
 pub(crate) fn complaint(address: &Address, error: &impl ToString) -> String {
     let (address, error) = (address.to_string(), error.to_string());
-    match error.strip_prefix(&address) {
-        Some(_) => error,
-        None => format!("{address}: {error}"),
-    }
+    if error.starts_with(&address) { error } else { format!("{address}: {error}") }
 }
 
 impl fmt::Display for Failure {
