@@ -14,6 +14,26 @@ use crate::{
 };
 
 #[test]
+fn a_url_in_the_environment_is_for_those_who_look_and_gives_way_to_an_option() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    let with = |url: &str, arguments: &[&str]| {
+        command(arguments).env("SWITCHMASTER_URL", url).output().expect("the command runs")
+    };
+    let (url, nobodys) = (cluster.url(), "redis+sentinel://:secret@127.0.0.1:1/mymaster");
+    let master = format!("{}\n", cluster.master().unwrap().address());
+    assert_eq!(text(&with(&url, &["master"]).stdout), master);
+    assert_eq!(text(&with(nobodys, &["master", "--url", &url]).stdout), master);
+    assert!(text(&with(&url, &["topology"]).stdout).contains("3 of 3 sentinels"));
+    for subcommand in ["master", "topology"] {
+        let help = text(&with(nobodys, &[subcommand, "--help"]).stdout);
+        assert!(help.contains("SWITCHMASTER_URL") && !help.contains("secret"), "{help}");
+    }
+    // What is drilled has to be named, whatever the environment is for.
+    let drill = text(&with(nobodys, &["drill", "--help"]).stdout);
+    assert!(!drill.contains("SWITCHMASTER_URL"), "{drill}");
+}
+
+#[test]
 fn master_and_topology_say_what_the_sentinels_know() {
     let cluster = Cluster::builder().start().expect("a cluster starts");
     let master = cluster.master().unwrap().address().to_string();

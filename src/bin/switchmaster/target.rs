@@ -1,12 +1,16 @@
-//! What a subcommand is about: [`Target`].
+//! What a subcommand is about: [`Target`], [`URL`].
 
 use clap::Args;
+
+/// The variable that takes the place of `--url`.
+pub(crate) const URL: &str = "SWITCHMASTER_URL";
 
 /// The deployment and the service, as every subcommand takes them.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
     /// The deployment: redis+sentinel://host[:port],…/service[?option=value&…], or
-    /// rediss+sentinel://… for TLS to the nodes.
-    #[arg(long)]
+    /// rediss+sentinel://… for TLS to the nodes. A password is safer in the environment, where other
+    /// users of the machine do not see it.
+    #[arg(long, env = URL, hide_env_values = true)]
     pub(crate) url: String,
 }

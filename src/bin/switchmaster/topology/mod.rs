@@ -15,7 +15,7 @@ use std::{
 use clap::Args;
 use crossbeam_channel::{after, never, select};
 
-use crate::{failure::Failure, files, stop, time::duration, window};
+use crate::{failure::Failure, files, stop, target::URL, time::duration, window};
 use look::Looker;
 use screen::Screen;
 
@@ -31,7 +31,7 @@ use screen::Screen;
 pub(crate) struct Arguments {
     /// The deployment: redis+sentinel://host[:port],…[/service][?option=value&…], or
     /// rediss+sentinel://… for TLS to the nodes.
-    #[arg(long)]
+    #[arg(long, env = URL, hide_env_values = true)]
     pub(crate) url: String,
     /// Print a JSON document instead: an object, or an array of them where the URL names no
     /// service. docs/topology.md describes it.
