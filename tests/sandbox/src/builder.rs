@@ -155,10 +155,11 @@ impl Builder {
         self
     }
 
-    /// Spreads the members over several loopback addresses, each a host of its own: the nodes of each service in
-    /// turn over the first, the sentinels over the second (`listen_on`, where there are none).
+    /// Spreads the members over several addresses of this machine, each a host of its own: the nodes of each service
+    /// in turn over the first, the sentinels over the second (`listen_on`, where there are none).
     ///
-    /// On Linux all of 127.0.0.0/8 is there.
+    /// On Linux all of 127.0.0.0/8 is there. At an address that is none of loopback others may reach the members, which
+    /// should have passwords then.
     pub fn hosts(
         mut self,
         nodes: impl IntoIterator<Item = IpAddr>,

@@ -21,7 +21,7 @@ use socket2::SockRef;
 use crate::{
     Result,
     acceptor::{Acceptor, spawn},
-    frame::Frame,
+    frame::{Frame, Protocol},
     patience::STEP,
 };
 
@@ -42,6 +42,14 @@ enum Fault {
     CutAfter(usize),
     HalfOpen,
     SwallowPubsub,
+    ClockAhead(Duration),
+}
+
+impl Fault {
+    /// Whether it is about whole frames, so that none may pass before its end is there.
+    fn is_about_frames(self) -> bool {
+        matches!(self, Fault::SwallowPubsub | Fault::ClockAhead(_))
+    }
 }
 
 /// A TCP proxy on a free port of 127.0.0.1, with faults that are switched at run time.
@@ -195,6 +203,13 @@ impl FaultProxy {
     /// These are pushes of RESP3 and arrays of RESP2 that are a `message`, `pmessage` or `smessage`.
     pub fn swallow_pubsub(&self) {
         self.set(Fault::SwallowPubsub);
+    }
+
+    /// Has the server tell a time (`TIME`) that is so much ahead of its own, and passes everything else.
+    ///
+    /// That reply is known by its form: any array of two numbers in text is taken for a time.
+    pub fn clock_ahead(&self, by: Duration) {
+        self.set(Fault::ClockAhead(by));
     }
 
     fn set(&self, fault: Fault) {
@@ -401,19 +416,18 @@ impl<'a> Pump<'a> {
             _ => Duration::ZERO,
         };
         let is_due = |arrived: Instant| arrived.elapsed() >= delay;
-        let swallow = rule.fault == Fault::SwallowPubsub;
         while self.queue.front().is_some_and(|(arrived, _)| is_due(*arrived)) {
             let Some((_, bytes)) = self.queue.pop_front() else { break };
             if self.down {
-                let swallowed = self.scanner.scan(&bytes, swallow, &mut self.out);
+                let swallowed = self.scanner.scan(&bytes, rule.fault, &mut self.out);
                 self.shared.swallowed.fetch_add(swallowed, Ordering::SeqCst);
             } else {
                 self.out.extend_from_slice(&bytes);
             }
         }
-        if self.down && !swallow {
-            // The beginning of a frame that the scanner waited with while messages were swallowed.
-            self.scanner.scan(&[], false, &mut self.out);
+        if self.down && !rule.fault.is_about_frames() {
+            // The beginning of a frame that the scanner waited with under the fault before.
+            self.scanner.scan(&[], rule.fault, &mut self.out);
         }
         let half_open = self.down && rule.fault == Fault::HalfOpen;
         if half_open {
@@ -487,17 +501,24 @@ struct Scanner {
 impl Scanner {
     /// Appends what is let through of `bytes`, and of what came before, to `out`, and says how many
     /// messages were not.
-    fn scan(&mut self, bytes: &[u8], swallow: bool, out: &mut Vec<u8>) -> usize {
+    fn scan(&mut self, bytes: &[u8], fault: Fault, out: &mut Vec<u8>) -> usize {
         self.frame.extend_from_slice(bytes);
         let (mut at, mut swallowed) = (0, 0);
         while !self.foreign && at < self.frame.len() {
             match Frame::decode(&self.frame[at..]) {
                 Ok(Some((frame, length))) => {
-                    // Only a frame of which nothing has passed can be swallowed.
-                    if swallow && self.passed == 0 && is_message(&frame) {
-                        swallowed += 1;
-                    } else {
-                        out.extend_from_slice(&self.frame[at + self.passed..at + length]);
+                    // Only a frame of which nothing has passed can be another one, or none.
+                    let fault = if self.passed == 0 { fault } else { Fault::Pass };
+                    let later = match fault {
+                        Fault::ClockAhead(by) => later(&frame, by),
+                        _ => None,
+                    };
+                    match later {
+                        Some(later) => later.encode(Protocol::Resp2, out),
+                        None if fault == Fault::SwallowPubsub && is_message(&frame) => {
+                            swallowed += 1;
+                        }
+                        None => out.extend_from_slice(&self.frame[at + self.passed..at + length]),
                     }
                     self.passed = 0;
                     at += length;
@@ -507,7 +528,7 @@ impl Scanner {
             }
         }
         self.frame.drain(..at);
-        if self.foreign || !swallow || self.passed > 0 {
+        if self.foreign || !fault.is_about_frames() || self.passed > 0 {
             out.extend_from_slice(&self.frame[self.passed..]);
             self.passed = self.frame.len();
         }
@@ -523,4 +544,14 @@ fn is_message(frame: &Frame) -> bool {
     let items = frame.items();
     let kind = items.first().map(Frame::text).unwrap_or_default();
     matches!((kind.as_str(), items.len()), ("message" | "smessage", 3) | ("pmessage", 4))
+}
+
+/// The reply to `TIME`, which is seconds and microseconds, at a later time; none for any other frame.
+fn later(frame: &Frame, by: Duration) -> Option<Frame> {
+    let [Frame::Bulk(seconds), Frame::Bulk(micros)] = frame.items() else { return None };
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+    let told = Duration::from_secs(number(seconds)?) + Duration::from_micros(number(micros)?);
+    let later = told + by;
+    let words = [later.as_secs().to_string(), later.subsec_micros().to_string()];
+    Some(Frame::Array(words.iter().map(Frame::bulk).collect()))
 }

@@ -321,6 +321,25 @@ fn pubsub_is_swallowed_and_nothing_else() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_changes_the_time_and_nothing_else() {
+    let echo = Echo::start();
+    let proxy = FaultProxy::to(echo.address).unwrap();
+    let mut client = connect(&proxy);
+    let time = "*2\r\n$10\r\n1700000000\r\n$6\r\n900000\r\n";
+    round_trip(&mut client, time);
+    proxy.clock_ahead(Duration::from_millis(2500));
+    let setting = "*2\r\n$4\r\nsave\r\n$1\r\n1\r\n";
+    // In two pieces, so that the time does not come whole.
+    let (one, two) = time.split_at(20);
+    client.write_all([setting, one].concat().as_bytes()).unwrap();
+    expect(&mut client, setting);
+    client.write_all([two, "+OK\r\n"].concat().as_bytes()).unwrap();
+    expect(&mut client, "*2\r\n$10\r\n1700000003\r\n$6\r\n400000\r\n+OK\r\n");
+    proxy.pass();
+    round_trip(&mut client, time);
+}
+
+#[test]
 fn connects_hang_with_a_full_backlog_and_old_connections_go_on() {
     let echo = Echo::start();
     let proxy = FaultProxy::to(echo.address).unwrap();
