@@ -5,6 +5,7 @@ mod access;
 mod agreement;
 mod layout;
 mod replication;
+mod servers;
 mod settings;
 
 use std::net::IpAddr;
@@ -69,16 +70,28 @@ impl Examination {
 
 /// Examines again and again until this is found.
 #[track_caller]
-fn wait_for(url: &str, code: &str) -> Examination {
+fn wait_for(code: &str, url: &str) -> Examination {
+    let last = examine_until(url, |examination| examination.has(code));
+    last.assert_has(code);
+    last
+}
+
+/// Examines again and again until this is not found any more.
+#[track_caller]
+fn wait_without(code: &str, url: &str) {
+    examine_until(url, |examination| !examination.has(code)).assert_has_not(code);
+}
+
+/// The last one, also when it never was as it should be.
+fn examine_until(url: &str, is_as_it_should: impl Fn(&Examination) -> bool) -> Examination {
     let mut last = examine(url);
     wait_until(PATIENCE, || {
-        let found = last.has(code);
-        if !found {
+        let done = is_as_it_should(&last);
+        if !done {
             last = examine(url);
         }
-        found
+        done
     });
-    last.assert_has(code);
     last
 }
 
@@ -131,6 +144,6 @@ fn a_sandbox_is_healthy_until_its_master_is_restarted() {
     };
     assert!(wait_until(PATIENCE, || cluster.nodes().iter().all(old)), "they grow old");
     cluster.nodes()[0].restart().expect("it restarts");
-    wait_for(&cluster.url(), "master-restarted")
+    wait_for("master-restarted", &cluster.url())
         .assert_says("master-restarted", &cluster.nodes()[0]);
 }

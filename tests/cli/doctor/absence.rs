@@ -12,20 +12,20 @@ fn dead_and_frozen_servers_are_named_and_hold_nobody_up() {
     let cluster = Cluster::builder().start().expect("a cluster starts");
     let [one, two, _] = cluster.sentinels() else { panic!("three sentinels") };
     one.kill().unwrap();
-    wait_for(&cluster.url(), "sentinel-down").assert_says("sentinel-down", one);
+    wait_for("sentinel-down", &cluster.url()).assert_says("sentinel-down", one);
     two.freeze().unwrap();
-    let examination = wait_for(&cluster.url(), "no-majority");
+    let examination = wait_for("no-majority", &cluster.url());
     assert!(
         examination.says("sentinel-down", two) || examination.says("unreachable-sentinel", two)
     );
     assert_eq!(examination.exit_code, Some(3));
 
     cluster.nodes()[2].kill().unwrap();
-    wait_for(&cluster.url(), "node-down").assert_says("node-down", &cluster.nodes()[2]);
+    wait_for("node-down", &cluster.url()).assert_says("node-down", &cluster.nodes()[2]);
     // A single sentinel replaces nobody, so that this stays.
     cluster.nodes()[0].freeze().unwrap();
     let began = Instant::now();
-    let examination = wait_for(&cluster.url(), "master-down");
+    let examination = wait_for("master-down", &cluster.url());
     examination.assert_says("master-down", &cluster.nodes()[0]);
     assert!(examination.document["took_ms"].as_u64() < Some(10_000), "{:?}", began.elapsed());
 
@@ -86,5 +86,5 @@ fn a_sentinel_in_tilt_mode_is_named() {
     // More than two seconds without a turn are what TILT is about.
     assert!(wait_until(PATIENCE, || frozen.elapsed() > Duration::from_millis(2500)));
     sentinel.resume().unwrap();
-    wait_for(&cluster.url(), "sentinel-tilt").assert_says("sentinel-tilt", sentinel);
+    wait_for("sentinel-tilt", &cluster.url()).assert_says("sentinel-tilt", sentinel);
 }

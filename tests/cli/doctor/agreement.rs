@@ -4,7 +4,7 @@ use std::fs;
 
 use switchmaster_sandbox::{Cluster, wait_until};
 
-use super::{examine, wait_for};
+use super::{examine, wait_for, wait_without};
 use crate::program::PATIENCE;
 
 #[test]
@@ -47,13 +47,40 @@ fn a_sentinel_whose_place_another_has_taken_still_counts() {
     let text: Vec<&str> = text.lines().filter(is_kept).collect();
     fs::write(&file, text.join("\n") + "\n").expect("it is written");
     replaced.restart().unwrap();
-    let examination = wait_for(&cluster.url(), "stale-sentinel");
+    let examination = wait_for("stale-sentinel", &cluster.url());
     assert_eq!(examination.document["errors"], 0, "{:#}", examination.document);
+}
+
+#[test]
+fn a_sentinel_that_has_not_heard_of_the_last_failover_is_named() {
+    let epoch = |number: u64| format!("sentinel config-epoch mymaster {number}");
+    let cluster = Cluster::builder().sentinel_line(epoch(5)).start().expect("a cluster starts");
+    let [one, two, behind] = cluster.sentinels() else { panic!("three sentinels") };
+    examine(&cluster.url()).assert_has_not("epochs-differ");
+
+    // As if it had been down during the last failover, and then nobody told it.
+    behind.kill().unwrap();
+    for other in [one, two] {
+        other.ask(&["SENTINEL", "DEBUG", "publish-period", "3600000"]).expect("it is silent");
+    }
+    let text = fs::read_to_string(behind.config_file()).expect("its configuration");
+    assert!(text.contains(&epoch(5)), "{text}");
+    fs::write(behind.config_file(), text.replace(&epoch(5), &epoch(4))).expect("it is written");
+    behind.restart().unwrap();
+    let examination = wait_for("epochs-differ", &cluster.url());
+    examination.assert_says("epochs-differ", behind);
+    let said = examination.document.to_string();
+    assert!(said.contains(&format!("4 at {}; 5 at ", behind.address())), "{said}");
+
+    for other in [one, two] {
+        other.ask(&["SENTINEL", "DEBUG", "publish-period", "100"]).expect("it speaks again");
+    }
+    wait_without("epochs-differ", &cluster.url());
 }
 
 #[test]
 fn a_failover_that_is_under_way_is_told() {
     let cluster = Cluster::builder().start().expect("a cluster starts");
     cluster.failover().unwrap();
-    wait_for(&cluster.url(), "failover-running");
+    wait_for("failover-running", &cluster.url());
 }

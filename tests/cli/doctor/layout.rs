@@ -1,8 +1,37 @@
 //! How many there are, and on which machines.
 
-use switchmaster_sandbox::Cluster;
+use std::net::{IpAddr, UdpSocket};
+
+use switchmaster_sandbox::{Builder, Cluster};
 
 use super::{examine, hosts};
+
+const PASSWORD: &str = "first-secret";
+
+/// An address of this machine that is none of loopback, by which it would call others. Nothing is
+/// sent: a datagram socket that is connected has only chosen its address.
+fn outer_address() -> IpAddr {
+    let towards = |from: &str, to: &str| -> Option<IpAddr> {
+        let socket = UdpSocket::bind((from, 0)).ok()?;
+        socket.connect((to, 9)).ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+    };
+    // Addresses for documentation, which belong to nobody.
+    let found = towards("0.0.0.0", "198.51.100.1").or_else(|| towards("::", "2001:db8::1"));
+    found.expect("a machine with a route to others: give it (or its container) a network")
+}
+
+/// Nodes and sentinels at these addresses, behind passwords, since others might reach them.
+fn guarded<const N: usize, const M: usize>(nodes: [IpAddr; N], sentinels: [IpAddr; M]) -> Builder {
+    let builder = Cluster::builder().replicas(1).hosts(nodes, sentinels);
+    builder.password(PASSWORD).sentinel_password(PASSWORD)
+}
+
+fn url(cluster: &Cluster) -> String {
+    let url = cluster.url().replacen("://", &format!("://:{PASSWORD}@"), 1);
+    format!("{url}?sentinel_password={PASSWORD}")
+}
 
 #[test]
 fn two_nodes_with_a_sentinel_beside_each_do_not_survive_a_host() {
@@ -48,4 +77,28 @@ fn a_single_sentinel_and_a_master_without_replicas_are_too_few() {
     let examination = examine(&cluster.url());
     examination.assert_has("few-sentinels");
     examination.assert_says("no-replicas", &cluster.nodes()[0]);
+}
+
+#[test]
+fn a_machine_that_has_everything_takes_everything_with_it() {
+    let outer = outer_address();
+    let cluster = guarded([outer], [outer]).start().unwrap();
+    let examination = examine(&url(&cluster));
+    assert_eq!(examination.exit_code, Some(3), "{:#}", examination.document);
+    assert_eq!(examination.codes(), ["one-host", "writes-unbounded"]);
+    cluster.members().for_each(|member| examination.assert_says("one-host", member));
+}
+
+#[test]
+fn a_server_that_is_announced_by_a_loopback_address_among_others_is_named() {
+    let (outer, [local]) = (outer_address(), hosts([2]));
+    let cluster = guarded([outer, local], [outer, outer, local]).start().unwrap();
+    let examination = examine(&url(&cluster));
+    assert_eq!(examination.exit_code, Some(3), "{:#}", examination.document);
+    for member in cluster.members() {
+        let is_local = member.address().ip() == local;
+        assert_eq!(examination.says("loopback-announced", member), is_local, "{}", member.name());
+    }
+    examination.assert_says("loopback-announced", &cluster.nodes()[1]);
+    examination.assert_has_not("one-host");
 }

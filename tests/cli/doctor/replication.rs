@@ -1,6 +1,6 @@
 //! Replicas that do not follow the master, and nodes that differ.
 
-use switchmaster_sandbox::{Cluster, Role, valkey_server, wait_until};
+use switchmaster_sandbox::{Cluster, Role, wait_until};
 
 use super::{examine, wait_for};
 use crate::program::PATIENCE;
@@ -37,16 +37,5 @@ fn a_replica_that_does_not_keep_up_is_named() {
     replica.freeze().unwrap();
     let value = "x".repeat(900 * 1024);
     master.ask(&["SET", "large", &value]).unwrap();
-    wait_for(&cluster.url(), "replica-lags").assert_says("replica-lags", replica);
-}
-
-#[test]
-fn a_node_of_another_version_is_named() {
-    let cluster = Cluster::builder().start().expect("a cluster starts");
-    let valkey = valkey_server().expect("`make setup` brings one");
-    let newer = Cluster::builder().server(valkey).replicas(0).sentinels(0).start().unwrap();
-    newer.nodes()[0].follow(&cluster.nodes()[0]).unwrap();
-    let examination = wait_for(&cluster.url(), "node-versions-differ");
-    examination.assert_says("node-versions-differ", &newer.nodes()[0]);
-    examination.assert_says("node-versions-differ", &cluster.nodes()[0]);
+    wait_for("replica-lags", &cluster.url()).assert_says("replica-lags", replica);
 }

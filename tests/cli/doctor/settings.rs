@@ -65,7 +65,7 @@ fn settings_of_nodes_that_do_harm_are_named() {
 
     ask_all(cluster.sentinels(), &["SENTINEL", "DEBUG", "info-period", "200"]);
     set(replica, "replica-announced", "no");
-    let listed = || super::wait_for(&cluster.url(), "replica-hidden");
+    let listed = || super::wait_for("replica-hidden", &cluster.url());
     listed().assert_says("replica-hidden", replica);
 }
 
