@@ -3,6 +3,7 @@
 mod absence;
 mod access;
 mod agreement;
+mod codes;
 mod layout;
 mod replication;
 mod servers;
@@ -14,6 +15,9 @@ use serde_json::Value;
 use switchmaster_sandbox::{Cluster, Member, wait_until};
 
 use crate::program::{PATIENCE, output, text};
+
+/// What is found in a sandbox in which all is well.
+const SANDBOX: [&str; 2] = ["test-cluster", "writes-unbounded"];
 
 /// What the doctor said.
 struct Examination {
@@ -36,6 +40,14 @@ impl Examination {
 
     fn codes(&self) -> Vec<&str> {
         self.findings().iter().map(|finding| finding["code"].as_str().expect("a code")).collect()
+    }
+
+    /// How the finding with this code is mended.
+    #[track_caller]
+    fn mend(&self, code: &str) -> &str {
+        let found = self.findings().iter().find(|finding| finding["code"] == code);
+        let mend = found.and_then(|finding| finding["mend"].as_str());
+        mend.unwrap_or_else(|| panic!("{code} in {:#}", self.document))
     }
 
     fn has(&self, code: &str) -> bool {
@@ -115,7 +127,9 @@ fn a_sandbox_is_healthy_until_its_master_is_restarted() {
     let cluster = Cluster::builder().start().expect("a cluster starts");
     let examination = examine(&cluster.url());
     assert_eq!(examination.exit_code, Some(0), "{:#}", examination.document);
-    assert_eq!(examination.codes(), ["test-cluster", "writes-unbounded"]);
+    assert_eq!(examination.codes(), SANDBOX);
+    examination.assert_says("test-cluster", &cluster.sentinels()[0]);
+    examination.assert_says("writes-unbounded", &cluster.nodes()[0]);
     let counts = ["errors", "warnings", "notes"].map(|name| &examination.document[name]);
     assert_eq!(counts, [0, 0, 2]);
     for (kind, number) in [("sentinels", 3), ("nodes", 3)] {

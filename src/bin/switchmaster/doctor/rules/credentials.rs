@@ -67,8 +67,9 @@ pub(super) const RULES: &[Rule] = &[
         severity: Note,
         check: not_examined,
         why: "What these questions would have told could not be looked at. Clients do not need them.",
-        mend: "Examine with a user that may ask them (`ACL SETUSER <user> +config|get +acl|getuser +acl|dryrun +time \
-               +sentinel|ckquorum +info`).",
+        mend: "Examine with a user that may ask them: `ACL SETUSER <user> +info +time +config|get \
+               +acl|getuser +acl|dryrun` on nodes, `ACL SETUSER <user> +info +sentinel|ckquorum` on \
+               sentinels.",
     },
 ];
 

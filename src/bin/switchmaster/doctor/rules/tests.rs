@@ -1,4 +1,4 @@
-//! Rules by tables of facts: what no cluster on one machine can show, and the arithmetic.
+//! Rules by tables of facts: the arithmetic of layouts, and where a limit lies.
 
 use std::collections::BTreeSet;
 
