@@ -1,6 +1,6 @@
 //! The window of a terminal: [`Window`].
 
-use std::{env, os::fd::AsFd};
+use std::{env, io::IsTerminal, os::fd::AsFd};
 
 /// How much a terminal shows at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,14 @@ impl Window {
     }
 }
 
-/// Whether the cursor can be moved in the terminal.
-pub(crate) fn has_cursor() -> bool {
-    env::var_os("TERM").is_none_or(|term| term != "dumb")
+/// Whether it is a terminal in which the cursor can be moved.
+pub(crate) fn has_cursor(output: impl IsTerminal) -> bool {
+    output.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether it is a terminal in which colours are wanted (<https://no-color.org>).
+pub(crate) fn has_colours(output: impl IsTerminal) -> bool {
+    has_cursor(output) && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use super::{examine, hosts};
 const PASSWORD: &str = "first-secret";
 
 /// An address of this machine that is none of loopback, by which it would call others. Nothing is
-/// sent: a datagram socket that is connected has only chosen its address.
+/// sent: a datagram socket that is connected has only chosen its address. What goes from such an address
+/// to itself never leaves the machine, either.
 fn outer_address() -> IpAddr {
     let towards = |from: &str, to: &str| -> Option<IpAddr> {
         let socket = UdpSocket::bind((from, 0)).ok()?;

@@ -3,6 +3,9 @@
 //! Every connection has a thread per direction. Each reads for a few milliseconds at most, and asks for
 //! the fault again before every write, under a lock that whoever switches the fault has to take.
 
+mod fault;
+mod scanner;
+
 use std::{
     collections::VecDeque,
     io::{self, Read, Write},
@@ -18,10 +21,12 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use socket2::SockRef;
 
+use fault::Fault;
+use scanner::Scanner;
+
 use crate::{
     Result,
     acceptor::{Acceptor, spawn},
-    frame::{Frame, Protocol},
     patience::STEP,
 };
 
@@ -31,26 +36,6 @@ const CONNECT: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(1);
 /// What a direction holds back at most; it does not read on until some of that is gone.
 const HELD: usize = 4 * 1024 * 1024;
-
-/// What the proxy does to its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Pass,
-    Delay(Duration),
-    BlackHole,
-    Refuse,
-    CutAfter(usize),
-    HalfOpen,
-    SwallowPubsub,
-    ClockAhead(Duration),
-}
-
-impl Fault {
-    /// Whether it is about whole frames, so that none may pass before its end is there.
-    fn is_about_frames(self) -> bool {
-        matches!(self, Fault::SwallowPubsub | Fault::ClockAhead(_))
-    }
-}
 
 /// A TCP proxy on a free port of 127.0.0.1, with faults that are switched at run time.
 ///
@@ -485,73 +470,4 @@ impl<'a> Pump<'a> {
 fn is_timeout(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
-}
-
-/// Follows the frames of a server, so that messages can be told from replies at any time.
-#[derive(Default)]
-struct Scanner {
-    /// The frame that is not complete yet.
-    frame: Vec<u8>,
-    /// How much of it has been let through.
-    passed: usize,
-    /// Whether this is not RESP, so that there is nothing to tell apart.
-    foreign: bool,
-}
-
-impl Scanner {
-    /// Appends what is let through of `bytes`, and of what came before, to `out`, and says how many
-    /// messages were not.
-    fn scan(&mut self, bytes: &[u8], fault: Fault, out: &mut Vec<u8>) -> usize {
-        self.frame.extend_from_slice(bytes);
-        let (mut at, mut swallowed) = (0, 0);
-        while !self.foreign && at < self.frame.len() {
-            match Frame::decode(&self.frame[at..]) {
-                Ok(Some((frame, length))) => {
-                    // Only a frame of which nothing has passed can be another one, or none.
-                    let fault = if self.passed == 0 { fault } else { Fault::Pass };
-                    let later = match fault {
-                        Fault::ClockAhead(by) => later(&frame, by),
-                        _ => None,
-                    };
-                    match later {
-                        Some(later) => later.encode(Protocol::Resp2, out),
-                        None if fault == Fault::SwallowPubsub && is_message(&frame) => {
-                            swallowed += 1;
-                        }
-                        None => out.extend_from_slice(&self.frame[at + self.passed..at + length]),
-                    }
-                    self.passed = 0;
-                    at += length;
-                }
-                Ok(None) => break,
-                Err(_) => self.foreign = true,
-            }
-        }
-        self.frame.drain(..at);
-        if self.foreign || !fault.is_about_frames() || self.passed > 0 {
-            out.extend_from_slice(&self.frame[self.passed..]);
-            self.passed = self.frame.len();
-        }
-        if self.foreign {
-            self.frame.clear();
-            self.passed = 0;
-        }
-        swallowed
-    }
-}
-
-fn is_message(frame: &Frame) -> bool {
-    let items = frame.items();
-    let kind = items.first().map(Frame::text).unwrap_or_default();
-    matches!((kind.as_str(), items.len()), ("message" | "smessage", 3) | ("pmessage", 4))
-}
-
-/// The reply to `TIME`, which is seconds and microseconds, at a later time; none for any other frame.
-fn later(frame: &Frame, by: Duration) -> Option<Frame> {
-    let [Frame::Bulk(seconds), Frame::Bulk(micros)] = frame.items() else { return None };
-    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
-    let told = Duration::from_secs(number(seconds)?) + Duration::from_micros(number(micros)?);
-    let later = told + by;
-    let words = [later.as_secs().to_string(), later.subsec_micros().to_string()];
-    Some(Frame::Array(words.iter().map(Frame::bulk).collect()))
 }

@@ -1,8 +1,7 @@
 //! The findings, printed: [`Report`].
 
 use std::{
-    env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     time::Duration,
 };
 
@@ -13,9 +12,11 @@ use super::{
     finding::{Finding, Severity},
     words::{count, harmless, wrap},
 };
-use crate::failure::Failure;
-
-const WIDTH: usize = 80;
+use crate::{
+    failure::Failure,
+    window::{self, Window},
+    wrap::WIDTH,
+};
 
 /// What was examined, and what was found.
 pub(crate) struct Report<'a> {
@@ -43,9 +44,7 @@ impl<'a> Report<'a> {
         let text = if json {
             format!("{:#}\n", self.to_json())
         } else {
-            let terminal = io::stdout().is_terminal();
-            let width = if terminal { columns() } else { WIDTH };
-            self.text(&Look { width, colours: terminal && colours_wanted() })
+            self.text(&Look { width: columns(), colours: window::has_colours(io::stdout()) })
         };
         output.write_all(text.as_bytes())?;
         Ok(output.flush()?)
@@ -168,14 +167,7 @@ impl Look {
 
 /// The width of the terminal, as far as lines stay readable.
 fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    let columns = size.map_or(0, |size| usize::from(size.ws_col));
-    if columns == 0 { WIDTH } else { columns.clamp(40, 100) }
-}
-
-fn colours_wanted() -> bool {
-    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    Window::of(io::stdout()).map_or(WIDTH, |window| window.columns.clamp(40, 100))
 }
 
 #[cfg(test)]

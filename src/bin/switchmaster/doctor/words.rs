@@ -1,5 +1,9 @@
 //! Numbers, lists and lines for people to read.
 
+use std::iter::{once, repeat};
+
+use crate::wrap::wrapped;
+
 /// `a`, `a and b`, `a, b and c`.
 pub(crate) fn list<T: AsRef<str>>(words: &[T]) -> String {
     match words {
@@ -25,24 +29,10 @@ pub(crate) fn harmless(text: &str) -> String {
 
 /// Lines no longer than `width`, all but the first one indented; a word that is longer has its own.
 pub(crate) fn wrap(text: &str, first: &str, indent: &str, width: usize) -> String {
-    let mut lines = vec![first.to_owned()];
-    let mut is_empty = true;
-    for word in text.split_whitespace() {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        let gap = usize::from(!is_empty);
-        if !is_empty && line + gap + word.chars().count() > width {
-            lines.push(indent.to_owned());
-            is_empty = true;
-        }
-        if let Some(line) = lines.last_mut() {
-            if !is_empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        is_empty = false;
-    }
-    lines.join("\n") + "\n"
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let lines = wrapped(&words.join(" "), width.saturating_sub(indent.chars().count()));
+    let leads = once(first).chain(repeat(indent));
+    leads.zip(lines).map(|(lead, line)| format!("{lead}{line}\n")).collect()
 }
 
 #[cfg(test)]

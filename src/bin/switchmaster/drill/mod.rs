@@ -54,9 +54,6 @@ use target::Target;
 
 use crate::{deployment::Deployment, failure::Failure};
 
-/// The width of everything that is printed.
-const WIDTH: usize = 80;
-
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = arguments.url.as_deref().map(Deployment::of).transpose()?;
     let faults = faults(arguments)?;

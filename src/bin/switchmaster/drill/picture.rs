@@ -2,7 +2,8 @@
 
 use std::{fmt::Write, time::Instant};
 
-use super::{WIDTH, millis::millis, operation::Track, report::Report, turn::Turn};
+use super::{millis::millis, operation::Track, report::Report, turn::Turn};
+use crate::wrap::WIDTH;
 
 /// The width of the names of workers.
 const NAMES: usize = 11;

@@ -1,11 +1,15 @@
 //! How far a long drill is, on a terminal: [`Progress`].
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
 use super::fault::Fault;
+use crate::{
+    window::{self, Window},
+    wrap::WIDTH,
+};
 
 /// One line of the error output that is written anew; nothing where that is no terminal.
 pub(crate) struct Progress {
@@ -18,7 +22,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn of(total: u32) -> Progress {
-        let shown = total > 1 && io::stderr().is_terminal();
+        let shown = total > 1 && window::has_cursor(io::stderr());
         Progress { begun: Instant::now(), total, done: 0, shown }
     }
 
@@ -38,6 +42,9 @@ impl Progress {
     fn draw(&self, line: &str) {
         if self.shown {
             let mut output = io::stderr().lock();
+            // A line that is too long would go on below, where the next one does not replace it.
+            let room = Window::of(&output).map_or(WIDTH, |window| window.columns) - 1;
+            let line: String = line.chars().take(room).collect();
             let _ = write!(output, "\r\x1b[K{line}").and_then(|()| output.flush());
         }
     }

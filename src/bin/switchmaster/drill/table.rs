@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
-    WIDTH,
     arguments::SwitchOn,
     contract,
     fault::Fault,
@@ -12,6 +11,7 @@ use super::{
     target::Target,
     turn::Turn,
 };
+use crate::wrap::WIDTH;
 
 /// The width of the names of figures.
 const NAMES: usize = 30;

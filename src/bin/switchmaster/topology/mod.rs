@@ -8,7 +8,7 @@ mod services;
 mod tree;
 
 use std::{
-    io::{self, IsTerminal},
+    io,
     time::{Duration, Instant},
 };
 
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn follow(arguments: &Arguments, named: services::Named) -> Result<(), Failure> {
     let stop = stop::requested(false)?;
     let end = arguments.r#for.map_or_else(never::<Instant>, after);
-    let redraw = io::stdout().is_terminal() && window::has_cursor();
+    let redraw = window::has_cursor(io::stdout());
     let mut screen = Screen::new(arguments.json, redraw);
     let looks = look::stream(named)?;
     loop {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use switchmaster::Outcome;
 
 use super::{
-    WIDTH,
     arguments::SwitchOn,
     contract,
     fault::Fault,
@@ -20,6 +19,7 @@ use super::{
     table,
     target::Target,
 };
+use crate::wrap::WIDTH;
 
 const WAYS: [SwitchOn; 3] = [SwitchOn::Promotion, SwitchOn::Confirmation, SwitchOn::Announcement];
 
