@@ -86,7 +86,7 @@ impl Tree {
         let role = if is_replica(node.role) { "replica" } else { "master" };
         let mut text = format!("{}  {role}", node.address);
         let asked = look.node(&node.address);
-        add_answer(&mut text, asked);
+        add_answer(&mut text, &node.address, asked);
         let probe = asked.and_then(|asked| asked.as_ref().ok());
         let own = probe.and_then(|probe| probe.role.as_deref());
         if let Some(own) = own.filter(|own| *own != flag(node)) {
@@ -171,7 +171,7 @@ fn remarks(topology: &Topology) -> Vec<String> {
 fn named(address: &Address, look: &Look) -> String {
     let by = look.topology.sentinels.iter().filter(|it| it.names.as_ref() == Some(address)).count();
     let mut text = format!("{address}  named master by {by}");
-    add_answer(&mut text, look.node(address));
+    add_answer(&mut text, address, look.node(address));
     if let Some(Ok(probe)) = look.node(address)
         && let Some(role) = probe.role.as_deref()
     {
@@ -226,14 +226,18 @@ fn sentinel(sentinel: &SentinelStatus, look: &Look) -> String {
     text
 }
 
-fn add_answer(text: &mut String, asked: Option<&Asked>) {
+/// What this server answered, behind its address.
+fn add_answer(text: &mut String, address: &Address, asked: Option<&Asked>) {
     match asked {
         Some(Ok(probe)) => {
             if let Some(version) = &probe.version {
                 text.push_str(&format!(", {}", line(version)));
             }
         }
-        Some(Err(reason)) => text.push_str(&format!(", not reached: {}", line(reason))),
+        Some(Err(reason)) => {
+            let reason = reason.strip_prefix(&format!("{address}: ")).unwrap_or(reason);
+            text.push_str(&format!(", not reached: {}", line(reason)));
+        }
         None => {}
     }
 }
