@@ -70,8 +70,9 @@ demo: redis ## Fail a throw-away cluster over, three ways, under load, and show 
 
 picture: redis browser ## Draw docs/drill.png anew: the report of one drill, as a browser shows it
 	$(CARGO) run --release --features cli -- drill --fault kill --report target/drill.html
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=target/chromium \
-		--window-size=1100,840 --screenshot=docs/drill.png file://$(CURDIR)/target/drill.html
+	chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
+		--user-data-dir=target/chromium --window-size=1100,840 \
+		--screenshot=docs/drill.png file://$(CURDIR)/target/drill.html
 
 capi: ## Build the shared and the static library for C into target/capi (CAPI_PROFILE=dev: quickly)
 	@mkdir -p $(CAPI_OUT)

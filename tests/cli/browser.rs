@@ -6,6 +6,9 @@ use std::{
     process::{Command, Output},
 };
 
+/// How long it may take to show a page, in seconds.
+const PATIENCE: &str = "60";
+
 /// A directory for it that is gone after the test.
 pub(crate) struct Browser {
     directory: PathBuf,
@@ -24,8 +27,10 @@ impl Browser {
     }
 
     fn open(&self, page: &Path, width: u32, arguments: &[&str]) -> Output {
-        let output = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
+        // Containers have little room for memory that is shared.
+        let output = Command::new("timeout")
+            .args([PATIENCE, "chromium", "--headless", "--no-sandbox", "--disable-gpu"])
+            .args(["--disable-dev-shm-usage", "--hide-scrollbars"])
             .arg("--enable-logging=stderr")
             .arg(format!("--user-data-dir={}", self.file("profile").display()))
             .arg(format!("--window-size={width},1200"))
@@ -34,7 +39,7 @@ impl Browser {
             .output()
             .expect("`make setup` brings Chromium");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        assert!(output.status.success(), "{}: {said}", output.status);
         let errors: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
         assert!(errors.is_empty(), "{errors:#?}");
         output
