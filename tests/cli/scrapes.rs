@@ -99,6 +99,21 @@ fn prometheus_reads_the_state_of_a_service() {
 }
 
 #[test]
+fn a_url_without_a_service_is_about_all_of_them() {
+    let cluster =
+        Cluster::builder().replicas(0).service("orders").service_also("cache").start().unwrap();
+    let url = cluster.url();
+    let server = Server::start(url.rsplit_once('/').expect("a service").0);
+    let known = |service: &str| format!("switchmaster_master_known{{service=\"{service}\"}}");
+    let all = ["orders", "cache"].map(known);
+    let settled = wait_until(PATIENCE, || {
+        let samples = server.samples();
+        all.iter().all(|name| samples.get(name) == Some(&1.0))
+    });
+    assert!(settled, "{:#?}", server.samples());
+}
+
+#[test]
 fn other_requests_are_refused_and_slow_clients_keep_nobody_out() {
     let server = Server::start("redis+sentinel://127.0.0.1:1/mymaster");
     let head = server.ask("HEAD /metrics HTTP/1.1\r\n\r\n");

@@ -16,6 +16,7 @@ mod master;
 mod metrics;
 mod replay;
 mod sandbox;
+mod services;
 mod stop;
 mod target;
 mod time;

@@ -10,11 +10,8 @@ use std::{
 use crossbeam_channel::{Receiver, Select, bounded};
 use switchmaster::{Address, Event, Factory, NodeRole, SentinelLink, SentinelStatus, Topology};
 
-use super::{
-    probe::{self, Asked, Kind},
-    services::Named,
-};
-use crate::failure::Failure;
+use super::probe::{self, Asked, Kind};
+use crate::{failure::Failure, services::Named};
 
 /// A sentinel gets this long for its first answer.
 const ANSWERS: Duration = Duration::from_secs(1);
@@ -84,10 +81,7 @@ pub(super) struct Looker {
 
 impl Looker {
     pub(super) fn open(named: Named) -> Result<Looker, Failure> {
-        let follow = |service| named.deployment.factory().service(service).build_without_master();
-        let factories: Result<Vec<Factory>, _> =
-            named.services()?.into_iter().map(follow).collect();
-        let factories = factories?;
+        let factories = named.factories()?;
         let looker = Looker { named, factories, asked: Arc::default() };
         looker.settle();
         Ok(looker)

@@ -4,7 +4,6 @@ mod document;
 mod look;
 mod probe;
 mod screen;
-mod services;
 mod tree;
 
 use std::{
@@ -15,7 +14,7 @@ use std::{
 use clap::Args;
 use crossbeam_channel::{after, never, select};
 
-use crate::{failure::Failure, files, stop, target::URL, time::duration, window};
+use crate::{failure::Failure, services::Named, stop, target::Targets, time::duration, window};
 use look::Looker;
 use screen::Screen;
 
@@ -29,10 +28,8 @@ use screen::Screen;
     switchmaster topology --url redis+sentinel://10.0.0.1 --json\n  \
     switchmaster topology --url redis+sentinel://10.0.0.1/orders --watch --for 10s")]
 pub(crate) struct Arguments {
-    /// The deployment: redis+sentinel://host[:port],…[/service][?option=value&…], or
-    /// rediss+sentinel://… for TLS to the nodes.
-    #[arg(long, env = URL, hide_env_values = true)]
-    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) targets: Targets,
     /// Print a JSON document instead: an object, or an array of them where the URL names no
     /// service. docs/topology.md describes it.
     #[arg(long)]
@@ -47,10 +44,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let named = services::Named::of(&arguments.url)?;
-    if !named.service {
-        files::allow_many();
-    }
+    let named = Named::of(&arguments.targets.url)?;
     if arguments.watch {
         return follow(arguments, named);
     }
@@ -67,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn follow(arguments: &Arguments, named: services::Named) -> Result<(), Failure> {
+fn follow(arguments: &Arguments, named: Named) -> Result<(), Failure> {
     let stop = stop::requested(false)?;
     let end = arguments.r#for.map_or_else(never::<Instant>, after);
     let redraw = window::has_cursor(io::stdout());

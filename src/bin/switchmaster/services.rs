@@ -3,32 +3,44 @@
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use redis::{FromRedisValue, Value};
-use switchmaster::Address;
+use switchmaster::{Address, Error, Factory};
 
 use crate::{
     deployment::Deployment,
     failure::{Failure, complaint},
+    files,
 };
 
 /// How long a sentinel may take to list its services.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The deployment of a URL, and whether it names a service.
-pub(super) struct Named {
-    pub(super) deployment: Deployment,
-    pub(super) service: bool,
+pub(crate) struct Named {
+    pub(crate) deployment: Deployment,
+    pub(crate) service: bool,
 }
 
 impl Named {
-    pub(super) fn of(url: &str) -> Result<Named, Failure> {
+    pub(crate) fn of(url: &str) -> Result<Named, Failure> {
         match with_service(url) {
             Some(url) => Ok(Named { deployment: Deployment::of(&url)?, service: false }),
             None => Ok(Named { deployment: Deployment::of(url)?, service: true }),
         }
     }
 
+    /// A factory for each service, which does without a master.
+    pub(crate) fn factories(&self) -> Result<Vec<Factory>, Failure> {
+        if !self.service {
+            files::allow_many();
+        }
+        let follow = |service| self.deployment.factory().service(service).build_without_master();
+        let factories: Result<Vec<Factory>, Error> =
+            self.services()?.into_iter().map(follow).collect();
+        Ok(factories?)
+    }
+
     /// The name in the URL, or all that any of its sentinels monitors.
-    pub(super) fn services(&self) -> Result<Vec<String>, Failure> {
+    fn services(&self) -> Result<Vec<String>, Failure> {
         if self.service {
             return Ok(vec![self.deployment.service().to_owned()]);
         }
