@@ -171,6 +171,7 @@ struct Contender<'a> {
     failovers: Vec<Failover>,
     stale: Option<String>,
 }
+
 /// Writes what readers read, and waits until the replicas have it. After a full synchronization one
 /// says that it is connected, and gets nothing before its first word to the master, up to a second
 /// later: whoever is promoted before that has lost all, and no client can help it.

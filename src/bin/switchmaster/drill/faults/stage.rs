@@ -79,27 +79,7 @@ impl Stage<'_> {
     /// Makes everybody content: the servers, the factories, and the replicas with what is written.
     pub(crate) fn make_whole(&self) -> Result<(), Failure> {
         make_whole(self.cluster, self.sides)?;
-        self.replicate()
-    }
-
-    /// After a full synchronization a replica says that it is connected, and gets nothing before
-    /// its first word to the master, up to a second later.
-    fn replicate(&self) -> Result<(), Failure> {
-        let mut master = self.cluster.master()?.client_with(REPLICATION)?;
-        let replicas = self.cluster.nodes().len() - 1;
-        let deadline = Instant::now() + REPLICATION;
-        loop {
-            master.expect(&["SET", "switchmaster:drill:replicated", "1", "EX", "1"])?;
-            let reached = master.expect(&["WAIT", &replicas.to_string(), "500"])?.text();
-            if reached == replicas.to_string() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(Failure::new(format!(
-                    "{reached} of {replicas} replicas got what was written within {REPLICATION:?}"
-                )));
-            }
-        }
+        Ok(self.cluster.wait_replicated(REPLICATION)?)
     }
 }
 
