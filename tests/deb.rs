@@ -56,6 +56,7 @@ fn the_package_has_the_command_and_what_belongs_to_it() {
         "doc/switchmaster/README.md",
         "doc/switchmaster/changelog.gz",
         "doc/switchmaster/copyright",
+        "doc/switchmaster/docs/drill.png",
         "doc/switchmaster/docs/failover.md",
         "fish/vendor_completions.d/switchmaster.fish",
         "man/man1/switchmaster.1.gz",
