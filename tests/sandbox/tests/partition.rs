@@ -44,6 +44,7 @@ fn a_client_shut_in_with_the_master_hears_nobody_else_until_it_is_healed() {
     }
     assert_eq!(master.call(&["SET", "a", "1"]).unwrap().text(), "OK");
     cluster.wait_settled(LONG).unwrap();
+    cluster.wait_replicated(LONG).unwrap();
 
     // The members replace the master, and it takes writes from those who are shut in with it.
     let probe = Probe::start(&cluster).unwrap();
