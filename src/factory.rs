@@ -287,7 +287,8 @@ impl Factory {
         Subscription::to_patterns(self.inner.pool.clone(), patterns)
     }
 
-    /// Everything that happens from now on: switches, sentinels that come and go, and the like.
+    /// Everything that happens from now on: switches, sentinels that come and go, and the like. The
+    /// switch that led to the generation of this moment is not among it.
     ///
     /// Each call gives a receiver of its own. A reader that falls behind by more than a thousand
     /// events loses the oldest that do not fit, and finds [`Event::Missed`] in their place. The

@@ -1,11 +1,12 @@
 //! Which services a URL is about: [`Named`].
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use redis::{FromRedisValue, Value};
 use switchmaster::{Address, Error, Factory};
 
 use crate::{
+    crew,
     deployment::Deployment,
     failure::{Failure, complaint},
     files,
@@ -44,21 +45,14 @@ impl Named {
         if self.service {
             return Ok(vec![self.deployment.service().to_owned()]);
         }
-        let asked: Vec<_> = self
-            .deployment
-            .sentinels()
-            .iter()
-            .map(|sentinel| {
-                let (deployment, sentinel) = (self.deployment.clone(), sentinel.clone());
-                (sentinel.clone(), thread::spawn(move || monitored(&deployment, &sentinel)))
-            })
-            .collect();
+        let sentinels = self.deployment.sentinels();
+        let asked = crew::at_once(sentinels, |sentinel| monitored(&self.deployment, sentinel));
         let (mut services, mut faults) = (BTreeSet::new(), Vec::new());
-        for (sentinel, answer) in asked {
-            match answer.join() {
-                Ok(Ok(names)) => services.extend(names),
-                Ok(Err(fault)) => faults.push(complaint(&sentinel, &fault)),
-                Err(_) => faults.push(format!("{sentinel}: a fault in switchmaster")),
+        for (sentinel, answer) in sentinels.iter().zip(asked) {
+            match answer {
+                Some(Ok(names)) => services.extend(names),
+                Some(Err(fault)) => faults.push(complaint(sentinel, &fault)),
+                None => faults.push(format!("{sentinel}: a fault in switchmaster")),
             }
         }
         if services.is_empty() {

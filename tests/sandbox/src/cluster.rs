@@ -180,6 +180,11 @@ impl Cluster {
         self.settings.down_after
     }
 
+    /// The `failover-timeout` of the sentinels, as they were started.
+    pub fn failover_timeout(&self) -> Duration {
+        self.settings.failover_timeout
+    }
+
     /// The master of the first service; see [`master_of`](Cluster::master_of).
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fmt::{self, Write},
-    thread,
     time::Duration,
 };
 
@@ -17,6 +16,7 @@ use super::{
     voice::{Row, Voice, address, number},
 };
 use crate::{
+    crew,
     failure::{Failure, complaint},
     wrap::{WIDTH, wrapped},
 };
@@ -348,25 +348,13 @@ fn agreed(views: &[View], silent: &[Silent], service: &str) -> Result<Address, F
 
 /// Connects to all of these at the same time.
 fn connect(dialer: &Dialer, sentinels: &[Address]) -> (Vec<Voice>, Vec<Silent>) {
-    let results: Vec<(Address, RedisResult<Voice>)> = thread::scope(|scope| {
-        let dials: Vec<_> = sentinels
-            .iter()
-            .map(|address| (address, scope.spawn(move || Voice::connect(dialer, address))))
-            .collect();
-        let ended = |(address, dial): (&Address, thread::ScopedJoinHandle<'_, _>)| {
-            let panicked = || {
-                let what = "the thread that dialled it panicked";
-                Err(redis::RedisError::from((redis::ErrorKind::Client, what)))
-            };
-            (address.clone(), dial.join().unwrap_or_else(|_| panicked()))
-        };
-        dials.into_iter().map(ended).collect()
-    });
+    let dialled = crew::at_once(sentinels, |address| Voice::connect(dialer, address));
     let (mut voices, mut silent) = (Vec::new(), Vec::new());
-    for (address, result) in results {
+    for (address, result) in sentinels.iter().zip(dialled) {
         match result {
-            Ok(voice) => voices.push(voice),
-            Err(error) => silent.push((address, error.to_string())),
+            Some(Ok(voice)) => voices.push(voice),
+            Some(Err(error)) => silent.push((address.clone(), error.to_string())),
+            None => silent.push((address.clone(), "a fault in switchmaster".to_owned())),
         }
     }
     (voices, silent)

@@ -8,9 +8,7 @@ use super::{Script, Stage};
 use crate::failure::Failure;
 
 /// The other sentinels begin again twice this after they began.
-const FAILOVER_TIMEOUT: &str = "3000";
-/// That of a sandbox.
-const USUAL_TIMEOUT: &str = "6000";
+const FAILOVER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the first failover may take; votes that are split cost twice the time above.
 const PROMOTION: Duration = Duration::from_secs(20);
 
@@ -39,13 +37,14 @@ impl Script for Leader {
     }
 
     fn undo(&self, cluster: &Cluster) -> Result<(), Failure> {
-        set_timeout(cluster, USUAL_TIMEOUT)
+        set_timeout(cluster, cluster.failover_timeout())
     }
 }
 
-fn set_timeout(cluster: &Cluster, millis: &str) -> Result<(), Failure> {
+fn set_timeout(cluster: &Cluster, time: Duration) -> Result<(), Failure> {
+    let millis = time.as_millis().to_string();
     for sentinel in cluster.sentinels() {
-        sentinel.ask(&["SENTINEL", "SET", cluster.service(), "failover-timeout", millis])?;
+        sentinel.ask(&["SENTINEL", "SET", cluster.service(), "failover-timeout", &millis])?;
     }
     Ok(())
 }
