@@ -10,7 +10,7 @@ pub(crate) const WAIT: f64 = 25.0;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     /// One operation after the other was done.
-    Busy { from: f64, to: f64, count: u32 },
+    Busy { from: f64, to: f64 },
     /// One operation that took long, and was done.
     Wait { from: f64, to: f64 },
     /// One that failed.
@@ -20,9 +20,9 @@ pub(crate) enum Piece {
 /// The pieces of a lane, where what is nearer than `gap` milliseconds is drawn as one.
 pub(crate) fn pieces(track: &Track, zero: Instant, gap: f64) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut busy: Option<(f64, f64, u32)> = None;
-    let close = |busy: &mut Option<(f64, f64, u32)>, pieces: &mut Vec<Piece>| {
-        pieces.extend(busy.take().map(|(from, to, count)| Piece::Busy { from, to, count }));
+    let mut busy: Option<(f64, f64)> = None;
+    let close = |busy: &mut Option<(f64, f64)>, pieces: &mut Vec<Piece>| {
+        pieces.extend(busy.take().map(|(from, to)| Piece::Busy { from, to }));
     };
     for operation in &track.operations {
         let (from, to) = (millis(zero, operation.began), millis(zero, operation.ended));
@@ -36,13 +36,10 @@ pub(crate) fn pieces(track: &Track, zero: Instant, gap: f64) -> Vec<Piece> {
             pieces.push(Piece::Wait { from, to });
         } else {
             match &mut busy {
-                Some((_, end, count)) if from - *end <= gap => {
-                    *end = to;
-                    *count += operation.count;
-                }
+                Some((_, end)) if from - *end <= gap => *end = to,
                 _ => {
                     close(&mut busy, &mut pieces);
-                    busy = Some((from, to, operation.count));
+                    busy = Some((from, to));
                 }
             }
         }
@@ -69,7 +66,7 @@ mod tests {
             ended: at(ended),
             generation: 1,
             number: 0,
-            count: 2,
+            count: 1,
             trouble: None,
         };
         let trouble = Trouble {
@@ -83,8 +80,8 @@ mod tests {
         assert_eq!(
             pieces(&track, zero, 8.0),
             [
-                Piece::Busy { from: 0.0, to: 7.0, count: 4 },
-                Piece::Busy { from: 40.0, to: 41.0, count: 2 },
+                Piece::Busy { from: 0.0, to: 7.0 },
+                Piece::Busy { from: 40.0, to: 41.0 },
                 Piece::Error {
                     from: 50.0,
                     to: 60.0,

@@ -182,7 +182,7 @@ fn lane(body: &mut String, axis: &Axis, track: &Track, report: &Report, top: f64
     let mut above = String::new();
     for piece in pieces(track, report.zero, gap) {
         match piece {
-            Piece::Busy { from, to, .. } => {
+            Piece::Busy { from, to } => {
                 let (x, width) = stretch(axis, from, to, 1.0);
                 let _ = write!(busy, "M{x:.1} {y}h{width:.1}v{height}h-{width:.1}z");
             }
