@@ -42,7 +42,7 @@ C_LIBS = -lpthread -ldl -lm -lgcc_s
 # Which recordings `make recordings` makes anew: all, or CASES="kill freeze".
 CASES ?=
 
-.PHONY: help setup redis openssl compilers java browser demo picture capi deb install uninstall test models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale bench-stock recordings doc lint msrv
+.PHONY: help setup redis openssl compilers java browser demo picture capi deb install uninstall test fresh models matrix tsan sanitize fuzz bench contender bench-failover bench-java bench-languages bench-scale bench-stock recordings doc lint msrv
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,9 @@ deb: ## Build the Debian package of the command into target/deb
 
 test: setup ## Run every test; the last line is "N passed, N failed"
 	@tests/run
+
+fresh: ## Run every test in a clone of its own, as on a machine that has only the languages
+	@tests/fresh
 
 models: ## Run the gate and the shelf in every order of their threads (part of `make test`)
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --release --package switchmaster-models --target-dir target/models
@@ -158,7 +161,7 @@ lint: openssl msrv ## Check formatting, clippy's lints, the scripts and the olde
 	for features in "" tls-rustls tls-native-tls; do \
 		$(CARGO) clippy --lib --tests --features "$$features" -- -D warnings || exit 1; done
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) check --lib --target-dir target/fuzzcheck
-	for script in .ci/run packaging/deb packaging/install tests/stock/build tests/fuzz tests/hiredis tests/matrix tests/msrv tests/run \
+	for script in .ci/run packaging/deb packaging/install tests/stock/build tests/fresh tests/fuzz tests/hiredis tests/matrix tests/msrv tests/run \
 		tests/java tests/sanitize tests/servers tests/setup tests/tsan bindings/java/native/build; do \
 		bash -n $$script || exit 1; done
 
