@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redis::Commands;
 use switchmaster::{Event, Factory, SentinelLink};
 use switchmaster_sandbox::{FakeNode, FakeSentinel, FakeService, wait_until};
@@ -13,10 +14,27 @@ use switchmaster_sandbox::{FakeNode, FakeSentinel, FakeService, wait_until};
 struct Stage {
     sentinels: Vec<FakeSentinel>,
     nodes: [FakeNode; 2],
+    _guard: Guard,
+}
+
+/// One test measures the processor time of the watch's thread, and no other runs beside it.
+static BESIDE: RwLock<()> = RwLock::new(());
+
+enum Guard {
+    Beside(#[allow(dead_code, reason = "it is held")] RwLockReadGuard<'static, ()>),
+    Alone(#[allow(dead_code, reason = "it is held")] RwLockWriteGuard<'static, ()>),
 }
 
 impl Stage {
     fn set() -> Stage {
+        Stage::with(Guard::Beside(BESIDE.read()))
+    }
+
+    fn alone() -> Stage {
+        Stage::with(Guard::Alone(BESIDE.write()))
+    }
+
+    fn with(guard: Guard) -> Stage {
         let nodes = [FakeNode::start().unwrap(), FakeNode::start().unwrap()];
         nodes[0].become_master();
         nodes[1].become_replica(nodes[0].address());
@@ -30,7 +48,7 @@ impl Stage {
             }
             sentinel.serve("mymaster", service);
         }
-        Stage { sentinels, nodes }
+        Stage { sentinels, nodes, _guard: guard }
     }
 
     fn factory(&self) -> Factory {
@@ -163,4 +181,182 @@ fn a_mapper_that_panics_does_not_end_the_watch() {
     stage.announce(0);
     wait_for_switch(&factory, 1);
     assert!(factory.get_timeout(Duration::from_secs(5)).is_ok());
+}
+
+/// A push that says nothing.
+const EMPTY_PUSH: &[u8] = b">1\r\n$1\r\nx\r\n";
+
+/// The processor time that the watch's thread has taken so far.
+fn watch_time() -> Duration {
+    let mut taken = Duration::ZERO;
+    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        let times = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        if name.starts_with("switchmaster-wa")
+            && let Some(nanos) = times.split(' ').next().and_then(|word| word.parse().ok())
+        {
+            taken += Duration::from_nanos(nanos);
+        }
+    }
+    taken
+}
+
+/// The reason of the next failed link to this sentinel.
+fn down_of(events: &crossbeam_channel::Receiver<Event>, sentinel: &FakeSentinel) -> String {
+    let port = sentinel.address().port();
+    std::iter::from_fn(|| events.recv_timeout(PATIENCE).ok())
+        .find(|event| {
+            matches!(event, Event::SentinelDown { sentinel, .. } if sentinel.port() == port)
+        })
+        .expect("the link is given up")
+        .to_string()
+}
+
+fn is_closed_in_time(factory: Factory) {
+    let begun = std::time::Instant::now();
+    factory.close();
+    assert!(begun.elapsed() < Duration::from_secs(1), "close() took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_sentinel_that_floods_blinds_no_service_and_is_given_up() {
+    let stage = Stage::set();
+    let factory = stage.factory();
+    assert!(wait_until(PATIENCE, || all_up(&factory)));
+    let events = factory.events();
+    stage.sentinels[2].flood(Some(EMPTY_PUSH));
+    let down = down_of(&events, &stage.sentinels[2]);
+    assert!(down.contains("floods this link"), "{down}");
+    stage.promote(1);
+    stage.announce(0);
+    wait_for_switch(&factory, 1);
+    stage.sentinels[2].flood(None);
+    assert!(wait_until(PATIENCE, || all_up(&factory)), "one that has stopped is heard again");
+    is_closed_in_time(factory);
+}
+
+#[test]
+fn a_sentinel_that_floods_before_its_greeting_blinds_no_service() {
+    let stage = Stage::set();
+    stage.sentinels[2].silence(true);
+    stage.sentinels[2].flood(Some(EMPTY_PUSH));
+    let factory = stage.factory();
+    let events = factory.events();
+    stage.promote(1);
+    stage.announce(0);
+    wait_for_switch(&factory, 1);
+    assert!(wait_until(PATIENCE, || stage.sentinels[2].accepted() > 3), "it is dialled again");
+    let topology = factory.topology().unwrap();
+    let port = stage.sentinels[2].address().port();
+    let link = topology.sentinels.iter().find(|own| own.address.port() == port);
+    let why = format!("{:?}", link.map(|own| &own.link));
+    assert!(why.contains("instead of a greeting"), "{why}");
+    drop(events);
+    is_closed_in_time(factory);
+}
+
+#[test]
+fn a_sentinel_that_floods_with_answers_or_with_one_endless_reply_is_given_up() {
+    for (endless, why) in [
+        (&b"*1000000000\r\n"[..], "elements"),
+        (b"$1000000000\r\n", "string"),
+        (b"+OK\r\n", "more than it was asked"),
+        (b"*2\r\n$2\r\nab\r\n", ""),
+    ] {
+        let stage = Stage::set();
+        let factory = stage.factory();
+        assert!(wait_until(PATIENCE, || all_up(&factory)));
+        let events = factory.events();
+        stage.sentinels[2].flood(Some(endless));
+        let down = down_of(&events, &stage.sentinels[2]);
+        assert!(down.contains(why), "{down}");
+        stage.promote(1);
+        stage.announce(0);
+        wait_for_switch(&factory, 1);
+        is_closed_in_time(factory);
+    }
+}
+
+#[test]
+fn a_node_that_floods_blinds_no_service() {
+    for greeted in [true, false] {
+        let stage = Stage::set();
+        let flooding = FakeNode::start().unwrap();
+        flooding.become_replica(stage.nodes[0].address());
+        for sentinel in &stage.sentinels {
+            sentinel.model(|model| {
+                let service = model.service("mymaster").clone().with_replica(flooding.address());
+                model.services.insert("mymaster".to_owned(), service);
+            });
+        }
+        flooding.silence(!greeted);
+        flooding.flood(Some(EMPTY_PUSH));
+        let factory = stage.factory();
+        assert!(wait_until(PATIENCE, || flooding.accepted() >= 3), "it is dialled again");
+        assert!(wait_until(PATIENCE, || all_up(&factory)));
+        stage.promote(1);
+        stage.announce(0);
+        wait_for_switch(&factory, 1);
+        is_closed_in_time(factory);
+    }
+}
+
+#[test]
+fn a_flood_costs_the_watch_a_part_of_a_second_and_not_a_core() {
+    let stage = Stage::alone();
+    let factory = stage.factory();
+    assert!(wait_until(PATIENCE, || all_up(&factory)));
+    let events = factory.events();
+    let before = watch_time();
+    // With a pause of 1 s, 2 s and 4 s after each.
+    for _ in 0..3 {
+        stage.sentinels[2].flood(Some(EMPTY_PUSH));
+        let down = down_of(&events, &stage.sentinels[2]);
+        assert!(down.contains("floods this link"), "{down}");
+        stage.sentinels[2].flood(None);
+        assert!(wait_until(PATIENCE, || all_up(&factory)), "it is dialled again");
+    }
+    let taken = watch_time() - before;
+    assert!(taken < Duration::from_millis(1500), "three floods took {taken:?} of the thread");
+}
+
+#[test]
+fn a_sentinel_that_trickles_is_held_to_its_deadlines() {
+    let stage = Stage::set();
+    let factory = stage.factory();
+    assert!(wait_until(PATIENCE, || all_up(&factory)));
+    let events = factory.events();
+    // An answer takes some 10 s at this pace.
+    stage.sentinels[2].trickle(Some(Duration::from_millis(4)));
+    factory.refresh();
+    let down = down_of(&events, &stage.sentinels[2]);
+    assert!(down.contains("no answer for 1s"), "{down}");
+    let link = || {
+        let topology = factory.topology().unwrap();
+        let port = stage.sentinels[2].address().port();
+        let own = topology.sentinels.iter().find(|own| own.address.port() == port);
+        format!("{:?}", own.map(|own| &own.link))
+    };
+    // And so does a greeting.
+    assert!(wait_until(PATIENCE, || link().contains("no answer within 500ms")), "{}", link());
+    stage.promote(1);
+    stage.announce(0);
+    wait_for_switch(&factory, 1);
+    is_closed_in_time(factory);
+}
+
+#[test]
+fn a_node_that_trickles_is_held_to_its_deadlines() {
+    let stage = Stage::set();
+    let factory = stage.factory();
+    assert!(wait_until(PATIENCE, || all_up(&factory)));
+    stage.nodes[1].trickle(Some(Duration::from_millis(6)));
+    let accepted = stage.nodes[1].accepted();
+    stage.nodes[1].disconnect_all();
+    assert!(wait_until(PATIENCE, || stage.nodes[1].accepted() > accepted + 2), "given up thrice");
+    stage.nodes[1].trickle(None);
+    stage.promote(1);
+    stage.announce(0);
+    wait_for_switch(&factory, 1);
+    is_closed_in_time(factory);
 }

@@ -62,6 +62,10 @@ impl Link {
                 return Err(Fault::Closed);
             }
             self.clear(subscribing)?;
+            // For a peer that keeps bytes coming, whom no wait would find late.
+            if !self.decoder.is_empty() && deadline.is_some_and(|late| Instant::now() >= late) {
+                return Err(Fault::Late);
+            }
         }
         Ok(())
     }
@@ -143,5 +147,35 @@ pub(super) enum Ungreeted {
 impl<F: Into<Fault>> From<F> for Ungreeted {
     fn from(fault: F) -> Ungreeted {
         Ungreeted::Fault(fault.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+        sync::Arc,
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::connection::stream::Socket;
+
+    #[test]
+    fn the_rest_of_a_message_that_never_ends_is_waited_for_until_the_deadline() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let flood = thread::spawn(move || while peer.write_all(&b"_\r\n".repeat(4096)).is_ok() {});
+        let socket = Arc::new(Socket::from(socket2::Socket::from(socket)));
+        let mut link = Link::new(Stream::Plain(socket.clone()), Limits::default());
+        link.decoder.feed(b">4000000\r\n");
+        assert!(link.decoder.next().unwrap().is_none());
+        let heard = link.hear_out(false, Some(Instant::now() + Duration::from_millis(50)));
+        assert!(matches!(heard, Err(Fault::Late)));
+        socket.shutdown();
+        flood.join().unwrap();
     }
 }

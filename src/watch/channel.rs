@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::SocketAddr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mio::{Interest, Registry, Token, net::TcpStream};
@@ -12,13 +12,32 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::{
     address::Address,
-    connection::{Decoder, Greeting, Handshake, Settings},
+    connection::{Decoder, Greeting, Handshake, Limits, Settings},
     error::{Error, ErrorKind},
     tls::{Connector, Session},
+    watch::allowance::Allowance,
 };
 
 /// How much is read at a time.
 const CHUNK: usize = 16 * 1024;
+
+/// The share of one connection in a turn of the event loop. The other connections, the timers and
+/// the commands of the factories follow; a connection that has more to read goes on in the next turn.
+const TURN_BYTES: usize = 64 * 1024;
+const TURN_ARRIVALS: usize = 256;
+
+/// Bytes and pushes that a peer may send before the handshake is over. The longest part of an honest
+/// handshake is ROLE, which lists the names of all services of a sentinel.
+const GREETING_BYTES: usize = 1 << 20;
+const GREETING_PUSHES: usize = 16;
+
+/// Bounds of one reply. `SENTINEL MASTERS` for a thousand services takes 2 MiB and 80,000 elements.
+const REPLY_BYTES: usize = 16 << 20;
+const REPLY_ELEMENTS: usize = 1 << 20;
+const STRING_BYTES: usize = 1 << 20;
+
+/// Bytes that may wait for a peer that does not read: the questions about ten thousand services.
+const OUTBOX_BYTES: usize = 4 << 20;
 
 pub(crate) struct Channel {
     wire: Wire,
@@ -28,12 +47,58 @@ pub(crate) struct Channel {
     phase: Phase,
     decoder: Decoder,
     outbox: Vec<u8>,
+    /// How much the peer may send that is not asked for, and in total.
+    allowance: Allowance,
+    /// Every value of an open channel comes unasked: it carries a subscription only.
+    hears: bool,
+    /// The bytes of the value that has not arrived in full.
+    partial: usize,
+    /// Pushes that came before the handshake was over.
+    early: usize,
+    /// The share of this turn is used up, and there may be more to read.
+    unfinished: bool,
+    flooded: bool,
 }
 
 /// What bytes travel through.
 enum Wire {
-    Plain(TcpStream),
-    Tls(Box<Session<TcpStream>>),
+    Plain(Metered),
+    Tls(Box<Session<Metered>>),
+}
+
+/// A socket that gives no more than a share of bytes in a turn.
+struct Metered {
+    stream: TcpStream,
+    /// What is left of the share.
+    left: usize,
+    /// The share was used up before the socket ran dry.
+    exhausted: bool,
+    /// Bytes since the dial.
+    total: usize,
+}
+
+impl Read for Metered {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let room = into.len().min(self.left);
+        if room == 0 && !into.is_empty() {
+            self.exhausted = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let read = self.stream.read(&mut into[..room])?;
+        self.left -= read;
+        self.total = self.total.saturating_add(read);
+        Ok(read)
+    }
+}
+
+impl Write for Metered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 enum Phase {
@@ -60,6 +125,7 @@ impl Channel {
         name: &Address,
         host: &Address,
         settings: &Settings,
+        allowance: Allowance,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Channel> {
@@ -75,18 +141,47 @@ impl Channel {
         socket.set_tcp_user_timeout(settings.user_timeout)?;
         // For good: each readiness is told once, whoever of the two layers waits for it.
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let transport = Metered { stream, left: TURN_BYTES, exhausted: false, total: 0 };
         let wire = match &settings.tls {
-            None => Wire::Plain(stream),
-            Some(tls) => Wire::Tls(Box::new(tls.session(host, stream)?)),
+            None => Wire::Plain(transport),
+            Some(tls) => Wire::Tls(Box::new(tls.session(host, transport)?)),
+        };
+        let limits = Limits {
+            max_bulk: settings.limits.max_bulk.min(STRING_BYTES),
+            max_elements: settings.limits.max_elements.min(REPLY_ELEMENTS),
+            ..settings.limits
         };
         Ok(Channel {
             wire,
             peer,
             tls: settings.tls.clone().map(|tls| (tls, host.clone())),
             phase: Phase::Connecting(Box::new(Handshake::new(name, settings))),
-            decoder: Decoder::new(settings.limits),
+            decoder: Decoder::new(limits),
             outbox: Vec::new(),
+            allowance,
+            hears: false,
+            partial: 0,
+            early: 0,
+            unfinished: false,
+            flooded: false,
         })
+    }
+
+    /// For a channel that is subscribed and asked nothing.
+    pub(crate) fn only_hears(mut self) -> Channel {
+        self.hears = true;
+        self
+    }
+
+    /// Whether [`Channel::ready`] is to be called in the next turn although no readiness will be
+    /// reported: the share of this turn was used up.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.unfinished
+    }
+
+    /// Whether the channel failed because its peer sent more than its allowance.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.flooded
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -112,8 +207,28 @@ impl Channel {
         !self.outbox.is_empty()
     }
 
-    /// The socket is ready for something: goes on with whatever is under way and gathers what came.
-    pub(crate) fn ready(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
+    /// The socket is ready for something: goes on with whatever is under way and gathers what came,
+    /// as far as the share of a turn goes.
+    pub(crate) fn ready(&mut self, now: Instant, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
+        self.unfinished = false;
+        let before = self.wire.begin_turn();
+        let outcome = self.go_on(now, arrivals);
+        let (total, exhausted) = self.wire.end_turn();
+        self.unfinished |= exhausted;
+        // A fault of the peer explains more than the volume that came before it.
+        outcome?;
+        let came = total.saturating_sub(before);
+        if self.is_open() {
+            if !self.allowance.takes_bytes(came, now) {
+                return Err(self.flood("more bytes than all answers together may have"));
+            }
+        } else if total > GREETING_BYTES {
+            return Err(self.flood("more than 1 MiB before the handshake was over"));
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, now: Instant, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
         if let Phase::Connecting(_) = self.phase {
             match self.wire.is_connected() {
                 Ok(true) => {}
@@ -132,7 +247,7 @@ impl Channel {
         }
         // What the other end said before it hung up is worth more than that it did.
         let flushed = self.flush();
-        self.receive(arrivals)?;
+        self.receive(now, arrivals)?;
         flushed
     }
 
@@ -164,20 +279,41 @@ impl Channel {
             }
         }
         self.outbox.drain(..sent);
+        if self.outbox.len() > OUTBOX_BYTES {
+            let (peer, unread) = (self.peer, self.outbox.len());
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("{peer} does not read: {unread} bytes wait to be sent"),
+            ));
+        }
         match self.wire.flush() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.broke(error)),
             _ => Ok(()),
         }
     }
 
-    fn receive(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
+    fn receive(&mut self, now: Instant, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
+        // What a turn before left undecoded.
+        if !self.decode(now, arrivals)? {
+            return Ok(());
+        }
         let mut chunk = [0; CHUNK];
         loop {
             match self.wire.read(&mut chunk) {
                 Ok(0) => return Err(self.ended()),
                 Ok(n) => {
+                    self.partial = self.partial.saturating_add(n);
                     self.decoder.feed(&chunk[..n]);
-                    self.decode(arrivals)?;
+                    if !self.decode(now, arrivals)? {
+                        return Ok(());
+                    }
+                    if self.partial > REPLY_BYTES {
+                        let peer = self.peer;
+                        return Err(Error::new(
+                            ErrorKind::Protocol,
+                            format!("{peer} sent a reply longer than {REPLY_BYTES} bytes"),
+                        ));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -186,21 +322,43 @@ impl Channel {
         }
     }
 
-    fn decode(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
-        while let Some(value) = self.decoder.next().map_err(|fault| {
-            Error::new(ErrorKind::Protocol, format!("sentinel {} sent {fault}", self.peer))
-        })? {
+    /// Takes the values that are there; `false` when the share of this turn is used up before.
+    fn decode(&mut self, now: Instant, arrivals: &mut Vec<Arrival>) -> Result<bool, Error> {
+        loop {
+            if arrivals.len() >= TURN_ARRIVALS {
+                self.unfinished = true;
+                return Ok(false);
+            }
+            let next = self.decoder.next().map_err(|fault| {
+                Error::new(ErrorKind::Protocol, format!("{} sent {fault}", self.peer))
+            })?;
+            let Some(value) = next else { return Ok(true) };
+            self.partial = 0;
+            let pushed = matches!(value, Value::Push { .. });
             if let Phase::Greeting(handshake) = &mut self.phase {
+                if pushed {
+                    self.early += 1;
+                    if self.early > GREETING_PUSHES {
+                        return Err(self.flood("messages instead of a greeting"));
+                    }
+                }
                 if let Some(greeting) = handshake.reply(value, &mut self.outbox)? {
                     self.phase = Phase::Open;
                     arrivals.push(Arrival::Opened(Box::new(greeting)));
                 }
                 self.flush()?;
             } else {
+                if (pushed || self.hears) && !self.allowance.takes_unasked(now) {
+                    return Err(self.flood("more messages than all its services could have"));
+                }
                 arrivals.push(Arrival::Value(value));
             }
         }
-        Ok(())
+    }
+
+    fn flood(&mut self, what: &str) -> Error {
+        self.flooded = true;
+        Error::new(ErrorKind::Protocol, format!("{} floods this link: {what}", self.peer))
     }
 
     fn broke(&self, error: io::Error) -> Error {
@@ -235,12 +393,30 @@ impl Channel {
 const EXPECTS_TLS: &str = " (does it expect TLS?)";
 
 impl Wire {
+    /// The socket; none once a handshake of TLS has failed.
+    fn metered(&mut self) -> Option<&mut Metered> {
+        match self {
+            Wire::Plain(metered) => Some(metered),
+            Wire::Tls(session) => session.transport(),
+        }
+    }
+
+    /// Grants the share of a turn; returns the number of bytes received until now.
+    fn begin_turn(&mut self) -> usize {
+        let Some(metered) = self.metered() else { return 0 };
+        metered.left = TURN_BYTES;
+        metered.exhausted = false;
+        metered.total
+    }
+
+    /// The number of bytes received until now, and whether the share was used up.
+    fn end_turn(&mut self) -> (usize, bool) {
+        self.metered().map_or((0, false), |metered| (metered.total, metered.exhausted))
+    }
+
     /// Whether the transport stands, or why it never will.
     fn is_connected(&mut self) -> io::Result<bool> {
-        let stream = match self {
-            Wire::Plain(stream) => stream,
-            Wire::Tls(session) => session.transport().ok_or(io::ErrorKind::NotConnected)?,
-        };
+        let stream = &self.metered().ok_or(io::ErrorKind::NotConnected)?.stream;
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }

@@ -1,7 +1,7 @@
 //! The driver: feeds the machines of all services of one sentinel set, from links, nodes and users.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -72,6 +72,9 @@ pub(super) struct Driver {
     pub(super) services: BTreeMap<u64, Service>,
     /// Inputs that wait to be handled.
     pending: VecDeque<(u64, Input)>,
+    /// Sockets that used up their share of the last turn. Readiness is reported at its edge only, so
+    /// they are read again without it.
+    unfinished: BTreeSet<Token>,
 }
 
 impl Driver {
@@ -95,6 +98,7 @@ impl Driver {
             crowd: Crowd::default(),
             services: BTreeMap::new(),
             pending: VecDeque::new(),
+            unfinished: BTreeSet::new(),
         }
     }
 
@@ -111,17 +115,23 @@ impl Driver {
                 error!("the watch cannot poll: {error}");
                 std::thread::sleep(FAULT_PAUSE);
             }
-            for command in self.commands.clone().try_iter() {
+            // Those that are there now: what is sent meanwhile wakes the next turn.
+            for command in self.commands.clone().try_iter().take(self.commands.len()) {
                 if matches!(command, Command::End) {
                     return;
                 }
                 self.survive(|driver| driver.obey(command));
             }
+            let mut unfinished = std::mem::take(&mut self.unfinished);
             for event in &events {
                 let token = event.token();
                 if token != WAKE {
+                    unfinished.remove(&token);
                     self.survive(|driver| driver.ready(token));
                 }
+            }
+            for token in unfinished {
+                self.survive(|driver| driver.ready(token));
             }
             // With hundreds of services, looking at each at every arrival is a quarter of the work.
             // What became due by an arrival is due in the next turn, which comes at once then.
@@ -186,7 +196,7 @@ impl Driver {
     }
 
     fn sleep(&self, now: Instant) -> Duration {
-        if !self.pending.is_empty() {
+        if !self.pending.is_empty() || !self.unfinished.is_empty() {
             return Duration::ZERO;
         }
         let links = self.links.values().map(Link::next_wake);
@@ -299,11 +309,18 @@ impl Driver {
                 self.with_link(&sentinel, |link, now, registry, news| {
                     link.ready(token, now, registry, news);
                 });
+                if self.links.get(&sentinel).is_some_and(|link| link.is_unfinished(token)) {
+                    self.unfinished.insert(token);
+                }
             }
             Some(Owner::Node { id, node }) => {
                 self.with_node(id, &node, |link, now, registry, news| {
                     link.ready(now, registry, news);
                 });
+                let link = self.services.get(&id).and_then(|service| service.nodes.get(&node));
+                if link.is_some_and(PromotionLink::is_unfinished) {
+                    self.unfinished.insert(token);
+                }
             }
             None => {}
         }

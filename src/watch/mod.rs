@@ -5,6 +5,7 @@
 //! and masters are dialled on the shared workers.
 
 mod account;
+mod allowance;
 mod channel;
 mod driver;
 mod errands;

@@ -26,6 +26,7 @@ use crate::{
     origin::{ORIGIN, Origin},
     topology::{Copied, Feed, Identity, Pace, Progress, Report, Standing},
     watch::{
+        allowance::Allowance,
         channel::{Arrival, Channel},
         reach::{Reach, Step},
     },
@@ -124,7 +125,7 @@ impl PromotionLink {
         PromotionLink {
             crowd,
             node: route.announced.clone(),
-            reach: Reach::new(route, settings, token, now),
+            reach: Reach::new(route, settings, Allowance::of_node(), token, now),
             channel: None,
             pace: Pace::Calm,
             inquiry: Inquiry::Role,
@@ -244,7 +245,7 @@ impl PromotionLink {
     pub(crate) fn ready(&mut self, now: Instant, registry: &Registry, news: &mut Vec<News>) {
         let Some(channel) = &mut self.channel else { return };
         let mut arrivals = Vec::new();
-        let outcome = channel.ready(&mut arrivals);
+        let outcome = channel.ready(now, &mut arrivals);
         for arrival in arrivals {
             let taken = match arrival {
                 Arrival::Opened(greeting) => {
@@ -269,8 +270,20 @@ impl PromotionLink {
                 let step = self.reach.refused(error.to_string(), now, registry);
                 self.step(step, now, news);
             }
-            Err(_) => self.down(now, news),
+            Err(error) => {
+                log::debug!("the link to node {} ended: {error}", self.node);
+                let flooded = self.channel.as_ref().is_some_and(Channel::is_flooded);
+                self.down(now, news);
+                if flooded {
+                    self.reach.flooded(now);
+                }
+            }
         }
+    }
+
+    /// Whether the socket has more to read although no readiness will be reported.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.channel.as_ref().is_some_and(Channel::is_unfinished)
     }
 
     fn answered(&mut self, value: Value, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {

@@ -10,11 +10,24 @@ use std::{
 
 use mio::{Registry, Token};
 
-use crate::{address::Address, address_map::Route, connection::Settings, watch::channel::Channel};
+use crate::{
+    address::Address,
+    address_map::Route,
+    connection::Settings,
+    watch::{allowance::Allowance, channel::Channel},
+};
 
 /// Pauses between attempts to reach a server: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Pauses after floods: the first, and the longest. A peer that floods again costs the watch about a
+/// tenth of a second of its time for each of these.
+const FIRST_FLOOD_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_FLOOD_PAUSE: Duration = Duration::from_secs(60);
+
+/// A peer that has not flooded for this long starts with the first pause again.
+const FLOOD_FORGOTTEN: Duration = Duration::from_secs(300);
 
 /// `getaddrinfo` has no deadline of its own.
 const RESOLVING: Duration = Duration::from_secs(60);
@@ -25,9 +38,13 @@ pub(crate) struct Reach {
     /// Where the route leads in this attempt.
     dial_to: Address,
     settings: Arc<Settings>,
+    allowance: Allowance,
     token: Token,
     state: State,
     failures: u32,
+    /// Floods in a row, and until when the last of them keeps it from being dialled.
+    floods: u32,
+    banned: Option<Instant>,
 }
 
 enum State {
@@ -49,9 +66,24 @@ pub(crate) enum Step {
 }
 
 impl Reach {
-    pub(crate) fn new(route: Route, settings: Arc<Settings>, token: Token, now: Instant) -> Reach {
-        let state = State::Paused { until: now };
-        Reach { dial_to: route.announced.clone(), route, settings, token, state, failures: 0 }
+    pub(crate) fn new(
+        route: Route,
+        settings: Arc<Settings>,
+        allowance: Allowance,
+        token: Token,
+        now: Instant,
+    ) -> Reach {
+        Reach {
+            dial_to: route.announced.clone(),
+            route,
+            settings,
+            allowance,
+            token,
+            state: State::Paused { until: now },
+            failures: 0,
+            floods: 0,
+            banned: None,
+        }
     }
 
     pub(crate) fn dial_to(&self) -> &Address {
@@ -133,6 +165,7 @@ impl Reach {
                 &self.route.announced,
                 &self.dial_to,
                 &self.settings,
+                self.allowance.clone(),
                 registry,
                 self.token,
             );
@@ -165,11 +198,24 @@ impl Reach {
         self.state = State::Paused { until: at };
     }
 
-    /// It is wanted more than before: a pause ends now, and the next ones are short again.
+    /// It ended because the peer sent more than its allowance: pauses for longer than after a loss.
+    pub(crate) fn flooded(&mut self, now: Instant) {
+        if self.banned.is_some_and(|until| now >= until + FLOOD_FORGOTTEN) {
+            self.floods = 0;
+        }
+        let pause = FIRST_FLOOD_PAUSE.saturating_mul(1 << self.floods.min(10));
+        let until = now + pause.min(LONGEST_FLOOD_PAUSE);
+        self.floods += 1;
+        self.banned = Some(until);
+        self.state = State::Paused { until };
+    }
+
+    /// It is wanted more than before: a pause ends now, and the next ones are short again. The pause
+    /// after a flood does not.
     pub(crate) fn hurry(&mut self, now: Instant) {
         self.failures = 0;
         if let State::Paused { until } = &mut self.state {
-            *until = now;
+            *until = self.banned.map_or(now, |banned| banned.max(now));
         }
     }
 
@@ -206,7 +252,8 @@ mod tests {
     fn who_is_wanted_more_is_not_paused_for() {
         let now = Instant::now();
         let route = Route { announced: "127.0.0.1:1".parse().unwrap(), map: Default::default() };
-        let mut reach = Reach::new(route, Arc::default(), Token(0), now);
+        let allowance = Allowance::of_node();
+        let mut reach = Reach::new(route, Arc::default(), allowance, Token(0), now);
         for _ in 0..10 {
             reach.lost(now);
         }
@@ -215,5 +262,24 @@ mod tests {
         assert_eq!(reach.next_wake(), Some(now));
         reach.lost(now);
         assert!(reach.next_wake() < Some(now + FIRST_PAUSE * 2));
+    }
+
+    #[test]
+    fn a_peer_that_floods_again_and_again_is_dialled_once_a_minute() {
+        let mut now = Instant::now();
+        let route = Route { announced: "127.0.0.1:1".parse().unwrap(), map: Default::default() };
+        let allowance = Allowance::of_node();
+        let mut reach = Reach::new(route, Arc::default(), allowance, Token(0), now);
+        for flood in 0..20 {
+            reach.flooded(now);
+            let pause = FIRST_FLOOD_PAUSE * (1 << flood.min(6));
+            assert_eq!(reach.next_wake(), Some(now + pause.min(LONGEST_FLOOD_PAUSE)));
+            reach.hurry(now);
+            assert_eq!(reach.next_wake(), Some(now + pause.min(LONGEST_FLOOD_PAUSE)));
+            now = reach.next_wake().unwrap();
+        }
+        reach.flooded(now + LONGEST_FLOOD_PAUSE + FLOOD_FORGOTTEN);
+        let again = now + LONGEST_FLOOD_PAUSE + FLOOD_FORGOTTEN + FIRST_FLOOD_PAUSE;
+        assert_eq!(reach.next_wake(), Some(again));
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind},
     topology::{Hearing, QUERY},
     watch::{
+        allowance::Allowance,
         channel::{Arrival, Channel},
         reach::{Reach, Step},
     },
@@ -30,6 +31,10 @@ use crate::{
 /// A link that carried nothing for this long is asked PING, and one whose answer is out for this
 /// long is given up: a half-open or frozen sentinel is noticed within twice this.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// A link that ends sooner after it was up counts as another failure: a sentinel that greets and then
+/// breaks the protocol is dialled ever less often.
+const PROVEN: Duration = Duration::from_secs(1);
 
 /// What services count by it is told so often at most: there may be hundreds of them.
 const PROOF_PAUSE: Duration = Duration::from_millis(500);
@@ -82,6 +87,7 @@ pub(crate) struct Link {
     run_id: Option<String>,
     hearing: Option<Hearing>,
     last_heard: Instant,
+    up_since: Instant,
     /// When it was last told that it is being asked.
     told: Option<Instant>,
 }
@@ -116,7 +122,7 @@ impl Link {
     pub(crate) fn new(route: Route, settings: Arc<Settings>, token: usize, now: Instant) -> Link {
         Link {
             address: route.announced.clone(),
-            reach: Reach::new(route, settings, Token(token), now),
+            reach: Reach::new(route, settings, Allowance::of_sentinel(), Token(token), now),
             token,
             state: State::Away,
             ask: None,
@@ -126,6 +132,7 @@ impl Link {
             run_id: None,
             hearing: None,
             last_heard: now,
+            up_since: now,
             told: None,
         }
     }
@@ -219,7 +226,8 @@ impl Link {
         let channel = if hears { &mut self.listen } else { &mut self.ask };
         let Some(channel) = channel else { return };
         let mut arrivals = Vec::new();
-        let outcome = channel.ready(&mut arrivals);
+        let outcome = channel.ready(now, &mut arrivals);
+        let flooded = channel.is_flooded();
         if !arrivals.is_empty() {
             self.last_heard = now;
         }
@@ -239,6 +247,10 @@ impl Link {
         }
         match outcome {
             Ok(()) => self.settle(now, news),
+            Err(error) if flooded && !self.reach.is_dialling() => {
+                self.down(error.to_string(), now, news);
+                self.reach.flooded(now);
+            }
             Err(error) if hears && self.hearing.is_none() => {
                 // The second connection could not be had. Asking alone still follows the master.
                 log::warn!("sentinel {} sends no events: {error}", self.address);
@@ -253,6 +265,12 @@ impl Link {
             }
             Err(error) => self.down(error.to_string(), now, news),
         }
+    }
+
+    /// Whether one of the two sockets has more to read although no readiness will be reported.
+    pub(crate) fn is_unfinished(&self, token: Token) -> bool {
+        let channel = if token.0 == self.token { &self.ask } else { &self.listen };
+        channel.as_ref().is_some_and(Channel::is_unfinished)
     }
 
     fn greeted(
@@ -285,9 +303,18 @@ impl Link {
                 let token = Token(self.token + 1);
                 match peer.map(|peer| {
                     let (host, settings) = (self.reach.dial_to(), self.reach.settings());
-                    Channel::connect(peer, &self.address, host, settings, registry, token)
+                    let allowance = Allowance::of_sentinel();
+                    Channel::connect(
+                        peer,
+                        &self.address,
+                        host,
+                        settings,
+                        allowance,
+                        registry,
+                        token,
+                    )
                 }) {
-                    Some(Ok(channel)) => self.listen = Some(channel),
+                    Some(Ok(channel)) => self.listen = Some(channel.only_hears()),
                     _ => self.hearing = Some(Hearing::Denied),
                 }
             }
@@ -382,7 +409,7 @@ impl Link {
         let open = self.ask.as_ref().is_some_and(Channel::is_open);
         if settling && open && self.hearing.is_some() && self.awaited.is_empty() {
             self.state = State::Up;
-            self.reach.proven();
+            self.up_since = now;
             self.last_heard = now;
             news.extend(self.up());
         }
@@ -444,6 +471,9 @@ impl Link {
     }
 
     fn down(&mut self, reason: impl Into<String>, now: Instant, news: &mut Vec<News>) {
+        if self.is_up() && now >= self.up_since + PROVEN {
+            self.reach.proven();
+        }
         self.reach.lost(now);
         self.cleared(reason.into(), news);
     }

@@ -7,7 +7,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -346,6 +346,7 @@ struct Shared {
     orders: Mutex<Orders>,
     received: Mutex<Vec<(Instant, String)>>,
     peers: Mutex<Vec<(Arc<Peer>, JoinHandle<()>)>>,
+    accepted: AtomicUsize,
 }
 
 /// How to misbehave.
@@ -360,6 +361,10 @@ struct Orders {
     late: BTreeMap<String, Duration>,
     /// How many commands are left until a connection ends.
     until_end: Option<usize>,
+    /// What every connection is sent again and again.
+    flood: Option<Vec<u8>>,
+    /// The pause after each byte.
+    trickle: Option<Duration>,
 }
 
 struct Peer {
@@ -376,6 +381,7 @@ impl Fake {
             orders: Mutex::default(),
             received: Mutex::default(),
             peers: Mutex::default(),
+            accepted: AtomicUsize::new(0),
         });
         let sharing = shared.clone();
         let mut id = 0;
@@ -438,6 +444,24 @@ impl Fake {
         orders.late.clear();
     }
 
+    /// Sends these bytes again and again on every connection, also on those that are accepted later.
+    pub(crate) fn flood(&self, bytes: Option<&[u8]>) {
+        self.shared.orders.lock().flood = bytes.map(<[u8]>::to_vec);
+        if bytes.is_some() {
+            for peer in self.shared.peers() {
+                self.shared.pour(&peer);
+            }
+        }
+    }
+
+    pub(crate) fn trickle(&self, pause: Option<Duration>) {
+        self.shared.orders.lock().trickle = pause;
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn disconnect_at(&self, nth: usize) {
         self.shared.orders.lock().until_end = Some(nth);
     }
@@ -465,7 +489,7 @@ impl Fake {
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
         for peer in self.shared.peers() {
             peer.session.lock().unwritten.extend_from_slice(bytes);
-            peer.flush();
+            peer.flush(None);
         }
     }
 
@@ -481,7 +505,7 @@ impl Fake {
                 session.unwritten = out;
                 count
             };
-            peer.flush();
+            peer.flush(None);
             count
         };
         self.shared.peers().into_iter().map(deliver).sum()
@@ -521,8 +545,35 @@ impl Shared {
         peers.retain(|(_, thread)| !thread.is_finished());
         // Without a thread the connection is closed, which is all that can be said to its client.
         if let Ok(thread) = spawn(format!("{what} {id}"), move || shared.serve(&served)) {
+            self.accepted.fetch_add(1, Ordering::SeqCst);
+            if self.orders.lock().flood.is_some() {
+                self.pour(&peer);
+            }
             peers.push((peer, thread));
         }
+    }
+
+    /// Floods a connection until it ends or the order is taken back. The thread ends with the
+    /// connection.
+    fn pour(self: &Arc<Self>, peer: &Arc<Peer>) {
+        let (shared, peer) = (self.clone(), peer.clone());
+        // Without a thread there is no flood, and the test that waits for one says so.
+        let _ = spawn("flood".to_owned(), move || {
+            while !peer.ended.load(Ordering::SeqCst) {
+                let Some(bytes) = shared.orders.lock().flood.clone() else { return };
+                let poured = bytes.repeat(1 + (64 << 10) / bytes.len().max(1));
+                let session = peer.session.lock();
+                let written = (&peer.stream).write_all(&poured);
+                drop(session);
+                if written.is_err() {
+                    peer.end();
+                }
+            }
+        });
+    }
+
+    fn trickle(&self) -> Option<Duration> {
+        self.orders.lock().trickle
     }
 
     /// Like a server, writes the replies to a pipeline in one piece.
@@ -538,7 +589,7 @@ impl Shared {
                     }
                 }
                 Ok(None) => {
-                    peer.flush();
+                    peer.flush(self.trickle());
                     match (&peer.stream).read(&mut chunk) {
                         Ok(0) | Err(_) => break,
                         Ok(count) => unread.extend_from_slice(&chunk[..count]),
@@ -551,7 +602,7 @@ impl Shared {
                 }
             }
         }
-        peer.flush();
+        peer.flush(None);
         peer.end();
     }
 
@@ -621,7 +672,7 @@ impl Peer {
     fn wait(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         if !time.is_zero() {
-            self.flush();
+            self.flush(None);
         }
         while !self.ended.load(Ordering::SeqCst) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -633,11 +684,19 @@ impl Peer {
         false
     }
 
-    /// Writes what is there. A client that cannot be written to is disconnected.
-    fn flush(&self) {
+    /// Writes what is there, with a pause after each byte if one is given. A client that cannot be
+    /// written to is disconnected.
+    fn flush(&self, pause: Option<Duration>) {
         let mut session = self.session.lock();
-        if (&self.stream).write_all(&session.unwritten).is_err() {
-            self.end();
+        let pieces = if pause.is_some() { 1 } else { session.unwritten.len().max(1) };
+        for piece in session.unwritten.chunks(pieces) {
+            if (&self.stream).write_all(piece).is_err() {
+                self.end();
+                break;
+            }
+            if let Some(pause) = pause {
+                thread::sleep(pause);
+            }
         }
         session.unwritten.clear();
     }

@@ -227,6 +227,22 @@ impl FakeNode {
         self.fake.answer_late(command, time);
     }
 
+    /// Sends these bytes again and again on every connection, as fast as they are taken, beside what is answered;
+    /// `None` ends that. Connections that are accepted later are flooded from their beginning.
+    pub fn flood(&self, bytes: Option<&[u8]>) {
+        self.fake.flood(bytes);
+    }
+
+    /// Pauses so long after each byte of an answer; `None` ends that.
+    pub fn trickle(&self, pause: Option<Duration>) {
+        self.fake.trickle(pause);
+    }
+
+    /// How many connections were accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.fake.accepted()
+    }
+
     /// Refuses new connections, as a server that is down. Those that exist go on.
     pub fn stop_listening(&self) {
         self.fake.stop_listening();
