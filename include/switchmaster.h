@@ -127,6 +127,9 @@ typedef enum {
     /// It subscribed again, and messages may be missing before this. What comes from now on is
     /// complete, and so is what is read from now on.
     SWM_DELIVERY_GAP = 2,
+    /// The server refused a channel or pattern, after the call that asked for it had returned
+    /// SWM_E_COMMAND_TIMEOUT or SWM_E_NO_MASTER. It is no longer asked for; the others are not affected.
+    SWM_DELIVERY_REFUSED = 3,
 } swm_delivery_kind;
 
 /// What happened. Later versions may add some.
@@ -827,26 +830,28 @@ void swm_subscription_close(swm_subscription *subscription);
 /// swm_delivery_type tells what it is, a swm_delivery_kind; SWM_DELIVERY_NONE of NULL.
 int swm_delivery_type(const swm_delivery *delivery);
 
-/// swm_delivery_channel gives the channel of a message, and its length in bytes where `len` is not NULL.
-/// No NUL follows. NULL of a gap.
+/// swm_delivery_channel gives the channel of a message, or the channel that was refused, and its length in
+/// bytes where `len` is not NULL. No NUL follows. NULL of a gap, and where a pattern was refused.
 const char *swm_delivery_channel(const swm_delivery *delivery,
                                  size_t *len);
 
-/// swm_delivery_pattern gives the pattern that a message came by, and its length in bytes where `len` is
-/// not NULL. No NUL follows. NULL when it came by its channel, and of a gap.
+/// swm_delivery_pattern gives the pattern that a message came by, or the pattern that was refused, and its
+/// length in bytes where `len` is not NULL. No NUL follows. NULL when a message came by its channel, of a
+/// gap, and where a channel was refused.
 const char *swm_delivery_pattern(const swm_delivery *delivery,
                                  size_t *len);
 
 /// swm_delivery_payload gives the payload of a message, and its length in bytes where `len` is not NULL.
-/// No NUL follows. NULL of a gap.
+/// No NUL follows. NULL of a gap and of a refusal.
 const char *swm_delivery_payload(const swm_delivery *delivery,
                                  size_t *len);
 
-/// swm_delivery_generation tells the generation of the master that a message came from, or that a gap
-/// leads to; 0 of NULL.
+/// swm_delivery_generation tells the generation of the master that a message came from, that a gap leads
+/// to, or that refused a name; 0 of NULL.
 uint64_t swm_delivery_generation(const swm_delivery *delivery);
 
-/// swm_delivery_text gives a line for people about a gap, with a NUL behind it; NULL of a message.
+/// swm_delivery_text gives a line for people about a gap or a refusal, with a NUL behind it; NULL of a
+/// message.
 const char *swm_delivery_text(const swm_delivery *delivery);
 
 /// swm_delivery_free frees a delivery, once. NULL is left alone.

@@ -420,7 +420,7 @@ private:
     detail::Owned<swm_event, swm_event_free> event_;
 };
 
-/// What a subscription brought: a message, or a gap. What it gives lives as long as it does.
+/// What a subscription brought: a message, a gap, or a refusal. What it gives lives as long as it does.
 class Delivery {
 public:
     Delivery() noexcept = default;
@@ -432,14 +432,17 @@ public:
     bool is_message() const noexcept { return kind() == SWM_DELIVERY_MESSAGE; }
     /// Whether messages may be missing before it.
     bool is_gap() const noexcept { return kind() == SWM_DELIVERY_GAP; }
+    /// Whether the server refused a channel or pattern after the call that asked for it had returned.
+    bool is_refusal() const noexcept { return kind() == SWM_DELIVERY_REFUSED; }
 
+    /// The channel of a message, or the channel that was refused.
     std::string_view channel() const noexcept { return bytes(swm_delivery_channel); }
-    /// The pattern that a message came by; empty when it came by its channel.
+    /// The pattern that a message came by, or that was refused; empty when it was by its channel.
     std::string_view pattern() const noexcept { return bytes(swm_delivery_pattern); }
     std::string_view payload() const noexcept { return bytes(swm_delivery_payload); }
-    /// The generation of the master that a message came from, or that a gap leads to.
+    /// The generation of the master that a message came from, that a gap leads to, or that refused a name.
     std::uint64_t generation() const noexcept { return swm_delivery_generation(delivery_.get()); }
-    /// A line for people about a gap; empty of a message.
+    /// A line for people about a gap or a refusal; empty of a message.
     std::string_view text() const noexcept {
         return detail::text(swm_delivery_text(delivery_.get()));
     }

@@ -41,6 +41,7 @@
 //!         Delivery::Message(message) => println!("{}", message.payload::<String>()?),
 //!         // Subscribed again: what is read now, and what comes from now on, is complete.
 //!         Delivery::Gap(_) => read_all_prices(),
+//!         Delivery::Refused(refusal) => eprintln!("{refusal}"),
 //!     }
 //! }
 //! # Ok(()) }
@@ -143,7 +144,7 @@ pub use factory::Factory;
 pub use policy::{OnLostMajority, ReadFrom, SwitchOn};
 pub use pool::Handle;
 pub use redis;
-pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Subscription};
+pub use subscription::{Closer, Delivery, Gap, GapReason, Message, Refusal, Subscription};
 pub use tls::{TlsBackend, TlsConfig};
 pub use topology::{
     Agreement, Hearing, NodeRole, NodeStatus, SentinelLink, SentinelStatus, Topology,

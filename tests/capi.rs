@@ -185,6 +185,7 @@ mod in_c {
             handles_lead_to_the_node_that_was_asked_for
             a_switch_is_told_with_both_masters
             a_failover_is_a_gap_and_what_comes_after_it_is_complete
+            a_name_that_is_refused_after_its_call_returned_is_delivered_and_stops_no_other
 
             a_frozen_master_wakes_its_readers_at_the_switch
             the_first_write_after_a_kill_goes_through

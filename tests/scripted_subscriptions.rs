@@ -8,7 +8,7 @@ use std::{
 };
 
 use common::{PATIENCE, audience::*, stage::Stage, story::is_replacing};
-use switchmaster::{Event, GapReason, Protocol};
+use switchmaster::{Delivery, ErrorKind, Event, GapReason, Protocol, Refusal};
 use switchmaster_sandbox::{FailoverKind, wait_until};
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Resp2, Protocol::Resp3];
@@ -59,6 +59,84 @@ fn a_message_that_trickles_in_is_a_sign_of_life() {
         assert_eq!(next_text(&mut subscription), "x".repeat(letters));
     });
     assert!(subscription.is_subscribed());
+}
+
+/// Sends these bytes to the subscribers of the master over and over, as fast as they are read, while
+/// `work` runs.
+fn with_endless<T: Send>(stage: &Stage, bytes: &[u8], work: impl FnOnce() -> T + Send) -> T {
+    let bytes = bytes.repeat((32 << 10) / bytes.len());
+    let (over, ends) = crossbeam_channel::bounded::<()>(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while ends.try_recv() == Err(crossbeam_channel::TryRecvError::Empty) {
+                stage.nodes[0].send_raw_to_subscribers(&bytes);
+            }
+        });
+        let (done, result) = crossbeam_channel::bounded(1);
+        scope.spawn(move || done.send(work()));
+        let result = result.recv_timeout(PATIENCE);
+        drop(over);
+        // Without it a call that did not return would go on for ever.
+        stage.nodes[0].disconnect_all();
+        stage.factory.close();
+        result.expect("the call returns although bytes come without end")
+    })
+}
+
+#[test]
+fn no_call_is_kept_beyond_its_deadline_by_a_peer_that_sends_without_end() {
+    let timeout = Duration::from_millis(300);
+    let message = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n";
+    // Pushes that are nothing to a subscription, and messages before the answer that is waited for.
+    for (bytes, waits) in [(">1\r\n$5\r\nother\r\n", true), (message, false)] {
+        let stage = Stage::with(0, |builder| builder.command_timeout(timeout));
+        let mut subscription = stage.factory.subscribe("news").unwrap();
+        stage.nodes[0].answer_to("SUBSCRIBE", b"");
+        with_endless(&stage, bytes.as_bytes(), || {
+            if waits {
+                assert!(subscription.next_timeout(timeout).unwrap().is_none());
+                assert!(subscription.try_next().unwrap().is_none());
+            }
+            let error = subscription.subscribe("more").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::CommandTimeout, "{error}");
+        });
+    }
+}
+
+#[test]
+fn a_refusal_that_comes_after_its_call_returned_is_yielded_and_the_connection_stays() {
+    let timeout = Duration::from_millis(300);
+    for protocol in PROTOCOLS {
+        let stage = Stage::with(0, |builder| builder.command_timeout(timeout).protocol(protocol));
+        let mut subscription = stage.factory.subscribe("news").unwrap();
+        stage.nodes[0].answer_to("SUBSCRIBE", b"");
+        let error = thread::scope(|scope| {
+            let call = scope.spawn(|| subscription.subscribe(&["secret", "public"]).unwrap_err());
+            // Signs of life, without which the connection would be given up.
+            while !call.is_finished() {
+                publish(&stage, 0, "before");
+                thread::sleep(Duration::from_millis(10));
+            }
+            call.join().unwrap()
+        });
+        assert_eq!(error.kind(), ErrorKind::CommandTimeout, "{error}");
+        stage.nodes[0].send_raw_to_subscribers(b"-NOPERM No permissions to access a channel\r\n");
+        publish(&stage, 0, "after");
+        let mut refused = Vec::new();
+        loop {
+            match next(&mut subscription) {
+                Delivery::Message(own) if own.payload_bytes() == b"after" => break,
+                Delivery::Message(own) => assert_eq!(own.payload_bytes(), b"before"),
+                Delivery::Refused(refusal) => refused.push(refusal),
+                Delivery::Gap(gap) => panic!("{gap}"),
+            }
+        }
+        let channels: Vec<_> = refused.iter().map(Refusal::channel).collect();
+        assert_eq!(channels, [Some("public".into()), Some("secret".into())]);
+        assert!(refused.iter().all(|own| own.error().kind() == ErrorKind::Permission));
+        assert!(subscription.is_subscribed());
+        assert_eq!(subscription.channels().collect::<Vec<_>>(), [b"news"]);
+    }
 }
 
 #[test]

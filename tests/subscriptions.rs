@@ -10,7 +10,7 @@ use std::{
 use common::{audience::*, *};
 use redis::Commands;
 use switchmaster::{
-    Delivery, Error, ErrorKind, Event, Factory, GapReason, Outcome, Protocol, Subscription,
+    Delivery, Error, ErrorKind, Event, Factory, GapReason, Outcome, Protocol, Refusal, Subscription,
 };
 use switchmaster_sandbox::{Cluster, wait_until};
 
@@ -238,6 +238,7 @@ fn a_reader_that_is_too_slow_gets_a_gap_where_the_server_gave_it_up() {
                 heard += 1;
             }
             Delivery::Gap(gap) => break gap,
+            Delivery::Refused(refusal) => panic!("{refusal}"),
         }
     };
     assert!((1..sent).contains(&heard), "{heard} of {sent}");
@@ -361,11 +362,7 @@ fn channels_come_and_go_while_it_runs() {
 #[test]
 fn a_channel_that_the_user_may_not_have_is_refused_and_the_rest_goes_on() {
     let cluster = lone();
-    for node in cluster.nodes() {
-        let rights =
-            ["ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@all", "resetchannels", "&ok"];
-        node.client().unwrap().expect(&rights).unwrap();
-    }
+    restrict_a_user(&cluster);
     for protocol in PROTOCOLS {
         let builder = named_factory(&cluster).username("reader").password("pass");
         let factory = builder.protocol(protocol).build().unwrap();
@@ -380,6 +377,100 @@ fn a_channel_that_the_user_may_not_have_is_refused_and_the_rest_goes_on() {
         assert_eq!(publish(&cluster, "ok", "heard"), "1");
         assert_eq!(next_text(&mut subscription), "heard");
     }
+}
+
+/// A user who may only have the channel `ok`, at every node.
+fn restrict_a_user(cluster: &Cluster) {
+    for node in cluster.nodes() {
+        let rights =
+            ["ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@all", "resetchannels", "&ok"];
+        node.client().unwrap().expect(&rights).unwrap();
+    }
+}
+
+#[test]
+fn a_forbidden_channel_that_was_asked_for_in_an_outage_stops_no_confirmed_one() {
+    let cluster = lone();
+    restrict_a_user(&cluster);
+    let master = cluster.master().unwrap();
+    let proxy = master.proxy().unwrap();
+    for protocol in PROTOCOLS {
+        let builder = proxied_factory(&cluster).username("reader").password("pass").min_idle(0);
+        let builder = builder.protocol(protocol).command_timeout(Duration::from_millis(500));
+        let factory = builder.build().unwrap();
+        let mut subscription = factory.subscribe("ok").unwrap();
+        proxy.refuse();
+        let error = subscription.subscribe(&["secret", "other"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoMaster, "{error}");
+        let error = subscription.psubscribe("s*").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoMaster, "{error}");
+        proxy.pass();
+        let refused: Vec<_> = (0..3).map(|_| next_refusal(&mut subscription)).collect();
+        let channels: Vec<_> = refused.iter().map(Refusal::channel).collect();
+        assert_eq!(channels, [Some("other".into()), Some("secret".into()), None]);
+        assert_eq!(refused[2].pattern().as_deref(), Some("s*"));
+        for refusal in &refused {
+            assert_eq!(refusal.error().kind(), ErrorKind::Permission, "{refusal}");
+            assert_eq!(refusal.generation(), 1);
+        }
+        assert_eq!(next_gap(&mut subscription).to_generation, 1);
+        assert_eq!(publish(&cluster, "ok", "heard"), "1");
+        assert_eq!(next_text(&mut subscription), "heard");
+        let all: Vec<_> = subscription.channels().chain(subscription.patterns()).collect();
+        assert_eq!(all, [b"ok"], "what was refused is no longer asked for");
+        proxy.refuse();
+        assert!(subscription.try_next().unwrap().is_none());
+        proxy.pass();
+        assert_eq!(next_gap(&mut subscription).to_generation, 1, "nothing is refused again");
+    }
+}
+
+#[test]
+fn a_forbidden_channel_that_is_asked_for_as_the_connection_breaks_is_refused_to_the_caller() {
+    let cluster = lone();
+    restrict_a_user(&cluster);
+    let master = cluster.master().unwrap();
+    for protocol in PROTOCOLS {
+        let builder = named_factory(&cluster).username("reader").password("pass").min_idle(0);
+        let factory = builder.protocol(protocol).build().unwrap();
+        let mut subscription = factory.subscribe("ok").unwrap();
+        for id in subscribers(&master) {
+            master.client().unwrap().expect(&["CLIENT", "KILL", "ID", &id]).unwrap();
+        }
+        let refused = subscription.subscribe("secret").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Permission, "{refused}");
+        assert_eq!(next_gap(&mut subscription).to_generation, 1);
+        assert_eq!(publish(&cluster, "ok", "heard"), "1");
+        assert_eq!(next_text(&mut subscription), "heard");
+        assert_eq!(subscription.channels().collect::<Vec<_>>(), [b"ok"]);
+        let broken = factory.stats().connections_broken;
+        assert_eq!(broken, 1, "the killed connection broke; the refused one did not");
+    }
+}
+
+#[test]
+fn a_channel_that_was_confirmed_and_is_forbidden_later_is_tried_until_it_is_allowed() {
+    let cluster = lone();
+    restrict_a_user(&cluster);
+    let master = cluster.master().unwrap();
+    let builder = named_factory(&cluster).username("reader").password("pass").min_idle(0);
+    let factory = builder.build().unwrap();
+    let mut subscription = factory.subscribe("ok").unwrap();
+    let rights = |rule: &str| {
+        master.client().unwrap().expect(&["ACL", "SETUSER", "reader", rule]).unwrap();
+    };
+    // The server ends the connections that listen to what they no longer may.
+    rights("resetchannels");
+    let refused = || {
+        assert!(subscription.next_timeout(Duration::from_millis(50)).unwrap().is_none());
+        subscription.failure().is_some_and(|error| error.kind() == ErrorKind::Permission)
+    };
+    assert!(wait_until(PATIENCE, refused), "{subscription:?}");
+    assert_eq!(factory.stats().connections_broken, 1, "refusals break no connection");
+    rights("&ok");
+    assert_eq!(next_gap(&mut subscription).to_generation, 1);
+    assert_eq!(publish(&cluster, "ok", "heard"), "1");
+    assert_eq!(next_text(&mut subscription), "heard");
 }
 
 #[test]

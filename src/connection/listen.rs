@@ -55,6 +55,10 @@ impl Connection {
             match self.link.stream.send_now(rest) {
                 Ok(sent) => rest = &rest[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // For a peer that takes a little now and then.
+                    if Instant::now() >= deadline {
+                        return Err(self.over(Fault::Late));
+                    }
                     let stream = &self.link.stream;
                     if let Err(error) = stream.wait(Interest::Write, Some(deadline)) {
                         return Err(self.over(error.into()));
@@ -66,16 +70,17 @@ impl Connection {
         Ok(())
     }
 
-    /// The next value. Waits for it until `deadline`, and not longer when a part of it comes.
+    /// The next value among what was read already. Never blocks.
+    pub(crate) fn next_read(&mut self) -> Result<Option<Value>, Error> {
+        self.link.decoder.next().map_err(|error| self.over(error.into()))
+    }
+
+    /// The next value, once [`Connection::next_read`] has none: reads from the socket once. Waits until
+    /// `deadline` for bytes, and returns when some have come, also where they are a part of a value.
     ///
-    /// What the server sent before the end of the connection is heard before the error, also when
-    /// that end was the retirement of the generation.
+    /// Returns the values that the server sent before it closed the connection before the error, also
+    /// when the generation was retired.
     pub(crate) fn hear(&mut self, deadline: Instant) -> Result<Arrival, Error> {
-        match self.link.decoder.next() {
-            Ok(Some(value)) => return Ok(Arrival::Value(value)),
-            Ok(None) => {}
-            Err(error) => return Err(self.over(error.into())),
-        }
         match self.link.stream.recv_until(self.link.decoder.room(), Some(deadline)) {
             Ok(0) => return Err(self.over(Fault::Closed)),
             Ok(_) => {}

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::Error,
     factory::Factory,
-    subscription::{Closer, Delivery, Gap, Message, Subscription},
+    subscription::{Closer, Delivery, Gap, Message, Refusal, Subscription},
 };
 
 /// A subscription to channels or patterns, with a connection of its own. It subscribes again by itself
@@ -42,6 +42,7 @@ pub struct swm_delivery(Brought);
 enum Brought {
     Message(Message),
     Gap { gap: Gap, text: CString },
+    Refused { refusal: Refusal, text: CString },
 }
 
 /// What a delivery is.
@@ -55,6 +56,9 @@ pub enum swm_delivery_kind {
     /// It subscribed again, and messages may be missing before this. What comes from now on is
     /// complete, and so is what is read from now on.
     SWM_DELIVERY_GAP = 2,
+    /// The server refused a channel or pattern, after the call that asked for it had returned
+    /// SWM_E_COMMAND_TIMEOUT or SWM_E_NO_MASTER. It is no longer asked for; the others are not affected.
+    SWM_DELIVERY_REFUSED = 3,
 }
 
 struct Sub {
@@ -276,10 +280,8 @@ pub unsafe extern "C" fn swm_subscription_next(
             };
             let brought = match delivery {
                 Delivery::Message(message) => Brought::Message(message),
-                Delivery::Gap(gap) => {
-                    let text = CString::new(gap.to_string().replace('\0', "?")).unwrap_or_default();
-                    Brought::Gap { gap, text }
-                }
+                Delivery::Gap(gap) => Brought::Gap { text: c_text(&gap), gap },
+                Delivery::Refused(refusal) => Brought::Refused { text: c_text(&refusal), refusal },
             };
             out.set(Box::into_raw(Box::new(swm_delivery(brought))));
             Ok(())
@@ -295,6 +297,11 @@ pub extern "C" fn swm_subscription_close(subscription: *mut swm_subscription) {
         ALL.remove(subscription)?.closer.close();
         Ok(())
     });
+}
+
+/// A line of text for C.
+fn c_text(line: &impl ToString) -> CString {
+    CString::new(line.to_string().replace('\0', "?")).unwrap_or_default()
 }
 
 /// What a pointer to a delivery leads to.
@@ -326,12 +333,13 @@ pub unsafe extern "C" fn swm_delivery_type(delivery: *const swm_delivery) -> c_i
         None => swm_delivery_kind::SWM_DELIVERY_NONE,
         Some(Brought::Message(_)) => swm_delivery_kind::SWM_DELIVERY_MESSAGE,
         Some(Brought::Gap { .. }) => swm_delivery_kind::SWM_DELIVERY_GAP,
+        Some(Brought::Refused { .. }) => swm_delivery_kind::SWM_DELIVERY_REFUSED,
     };
     kind as c_int
 }
 
-/// swm_delivery_channel gives the channel of a message, and its length in bytes where `len` is not NULL.
-/// No NUL follows. NULL of a gap.
+/// swm_delivery_channel gives the channel of a message, or the channel that was refused, and its length in
+/// bytes where `len` is not NULL. No NUL follows. NULL of a gap, and where a pattern was refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_channel(
     delivery: *const swm_delivery,
@@ -341,14 +349,16 @@ pub unsafe extern "C" fn swm_delivery_channel(
     unsafe {
         let channel = match look(delivery) {
             Some(Brought::Message(message)) => Some(message.channel_bytes()),
+            Some(Brought::Refused { refusal, .. }) => refusal.channel_bytes(),
             _ => None,
         };
         give(channel, len)
     }
 }
 
-/// swm_delivery_pattern gives the pattern that a message came by, and its length in bytes where `len` is
-/// not NULL. No NUL follows. NULL when it came by its channel, and of a gap.
+/// swm_delivery_pattern gives the pattern that a message came by, or the pattern that was refused, and its
+/// length in bytes where `len` is not NULL. No NUL follows. NULL when a message came by its channel, of a
+/// gap, and where a channel was refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_pattern(
     delivery: *const swm_delivery,
@@ -358,6 +368,7 @@ pub unsafe extern "C" fn swm_delivery_pattern(
     unsafe {
         let pattern = match look(delivery) {
             Some(Brought::Message(message)) => message.pattern_bytes(),
+            Some(Brought::Refused { refusal, .. }) => refusal.pattern_bytes(),
             _ => None,
         };
         give(pattern, len)
@@ -365,7 +376,7 @@ pub unsafe extern "C" fn swm_delivery_pattern(
 }
 
 /// swm_delivery_payload gives the payload of a message, and its length in bytes where `len` is not NULL.
-/// No NUL follows. NULL of a gap.
+/// No NUL follows. NULL of a gap and of a refusal.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_payload(
     delivery: *const swm_delivery,
@@ -381,8 +392,8 @@ pub unsafe extern "C" fn swm_delivery_payload(
     }
 }
 
-/// swm_delivery_generation tells the generation of the master that a message came from, or that a gap
-/// leads to; 0 of NULL.
+/// swm_delivery_generation tells the generation of the master that a message came from, that a gap leads
+/// to, or that refused a name; 0 of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_generation(delivery: *const swm_delivery) -> u64 {
     // SAFETY: the caller vouches for it, as the header demands.
@@ -390,15 +401,17 @@ pub unsafe extern "C" fn swm_delivery_generation(delivery: *const swm_delivery) 
         None => 0,
         Some(Brought::Message(message)) => message.generation(),
         Some(Brought::Gap { gap, .. }) => gap.to_generation,
+        Some(Brought::Refused { refusal, .. }) => refusal.generation(),
     }
 }
 
-/// swm_delivery_text gives a line for people about a gap, with a NUL behind it; NULL of a message.
+/// swm_delivery_text gives a line for people about a gap or a refusal, with a NUL behind it; NULL of a
+/// message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_text(delivery: *const swm_delivery) -> *const c_char {
     // SAFETY: the caller vouches for it, as the header demands.
     match unsafe { look(delivery) } {
-        Some(Brought::Gap { text, .. }) => text.as_ptr(),
+        Some(Brought::Gap { text, .. } | Brought::Refused { text, .. }) => text.as_ptr(),
         _ => ptr::null(),
     }
 }

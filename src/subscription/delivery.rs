@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt, time::Instant};
 
 use redis::{FromRedisValue, RedisResult, Value};
 
+use super::Kind;
 use crate::error::Error;
 
 /// One item of a [`Subscription`](crate::Subscription).
@@ -13,6 +14,8 @@ pub enum Delivery {
     Message(Message),
     /// Messages may be missing here.
     Gap(Gap),
+    /// The server refused a channel or pattern after the call that asked for it had returned.
+    Refused(Refusal),
 }
 
 impl Delivery {
@@ -20,15 +23,23 @@ impl Delivery {
     pub fn message(self) -> Option<Message> {
         match self {
             Delivery::Message(message) => Some(message),
-            Delivery::Gap(_) => None,
+            Delivery::Gap(_) | Delivery::Refused(_) => None,
         }
     }
 
     /// The gap, if it is one.
     pub fn gap(self) -> Option<Gap> {
         match self {
-            Delivery::Message(_) => None,
             Delivery::Gap(gap) => Some(gap),
+            Delivery::Message(_) | Delivery::Refused(_) => None,
+        }
+    }
+
+    /// The refusal, if it is one.
+    pub fn refusal(self) -> Option<Refusal> {
+        match self {
+            Delivery::Refused(refusal) => Some(refusal),
+            Delivery::Message(_) | Delivery::Gap(_) => None,
         }
     }
 }
@@ -133,6 +144,72 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = self.at.saturating_duration_since(self.lost_at);
         write!(f, "messages may be missing for {length:.1?}, {}: {}", self.reason, self.error)
+    }
+}
+
+/// A channel or pattern that the server refused, after
+/// [`Subscription::subscribe`](crate::Subscription::subscribe) or
+/// [`psubscribe`](crate::Subscription::psubscribe) had returned without its answer.
+///
+/// The subscription no longer asks for it, and its other channels are not affected. The server refuses
+/// all names of one call together. It does so where the user's ACL (`resetchannels`, `&pattern`) does not
+/// allow one of them.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub(super) kind: Kind,
+    pub(super) name: Vec<u8>,
+    pub(super) generation: u64,
+    pub(super) error: Error,
+}
+
+impl Refusal {
+    /// The refused channel; `None` where a pattern was refused. Replaces bytes that are not UTF-8; see
+    /// [`Refusal::channel_bytes`].
+    pub fn channel(&self) -> Option<Cow<'_, str>> {
+        self.channel_bytes().map(String::from_utf8_lossy)
+    }
+
+    /// The bytes of the refused channel; `None` where a pattern was refused.
+    pub fn channel_bytes(&self) -> Option<&[u8]> {
+        (self.kind == Kind::Channel).then_some(&self.name)
+    }
+
+    /// The refused pattern; `None` where a channel was refused. Replaces bytes that are not UTF-8; see
+    /// [`Refusal::pattern_bytes`].
+    pub fn pattern(&self) -> Option<Cow<'_, str>> {
+        self.pattern_bytes().map(String::from_utf8_lossy)
+    }
+
+    /// The bytes of the refused pattern; `None` where a channel was refused.
+    pub fn pattern_bytes(&self) -> Option<&[u8]> {
+        (self.kind == Kind::Pattern).then_some(&self.name)
+    }
+
+    /// The number of the generation whose master refused it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The server's answer, [`Permission`](crate::ErrorKind::Permission) for `NOPERM`, with the address of
+    /// the server.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// One line, for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Channel => "channel",
+            Kind::Pattern => "pattern",
+        };
+        write!(
+            f,
+            "no longer subscribed to the {kind} {:?}: ",
+            String::from_utf8_lossy(&self.name)
+        )?;
+        self.error.fmt(f)
     }
 }
 

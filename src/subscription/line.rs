@@ -8,7 +8,7 @@ use std::{
 
 use redis::ServerError;
 
-use super::{GapReason, Kind, Message, Wanted, heard::Heard};
+use super::{GapReason, Kind, Limit, Message, Request, Wanted, heard::Heard};
 use crate::{
     connection::{Arrival, Connection},
     error::{Error, ErrorKind, Outcome},
@@ -41,7 +41,17 @@ struct Awaited {
 
 enum Answer {
     Pong,
-    Confirmations { kind: Kind, begins: bool, left: usize },
+    Confirmations(Confirmations),
+}
+
+/// The confirmations of one command, one for each of its names.
+#[derive(Clone, Copy)]
+struct Confirmations {
+    kind: Kind,
+    begins: bool,
+    /// None for the names that a server has confirmed on an earlier line.
+    request: Option<Request>,
+    left: usize,
 }
 
 /// What a look at a line brought.
@@ -49,8 +59,10 @@ pub(super) enum News {
     Message(Message),
     /// Everything is subscribed, and this came meanwhile.
     Standing(Vec<Message>),
-    /// A command beyond the first ones was refused.
-    Refused(Error),
+    /// The server confirmed all names of a request.
+    Confirmed(Request),
+    /// The server refused a request.
+    Refused(Request, Error),
     /// Something else moved.
     Progress,
     /// Nothing until the deadline.
@@ -61,6 +73,14 @@ pub(super) enum News {
 pub(super) struct End {
     pub(super) reason: GapReason,
     pub(super) error: Error,
+}
+
+impl End {
+    /// Whether the server refused names that it or its predecessor had confirmed; the connection
+    /// itself was sound.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.error.outcome() == Outcome::Replied
+    }
 }
 
 impl From<Error> for End {
@@ -111,13 +131,17 @@ impl Line {
     }
 
     fn owes_confirmations(&self) -> bool {
-        self.awaited.iter().any(|awaited| matches!(awaited.answer, Answer::Confirmations { .. }))
+        self.awaited.iter().any(|awaited| matches!(awaited.answer, Answer::Confirmations(_)))
     }
 
-    /// Asks for everything that is wanted.
+    /// Asks for everything that is wanted. Requests that no server has answered have commands of their
+    /// own, so that a refusal concerns none but their names.
     pub(super) fn begin(&mut self, wanted: &Wanted) -> Result<(), End> {
         for kind in Kind::ALL {
-            self.ask(kind, true, wanted.of(kind))?;
+            self.ask(kind, true, None, wanted.confirmed(kind))?;
+            for (request, names) in wanted.requested(kind) {
+                self.ask(kind, true, Some(request), names)?;
+            }
         }
         Ok(())
     }
@@ -127,6 +151,7 @@ impl Line {
         &mut self,
         kind: Kind,
         begins: bool,
+        request: Option<Request>,
         names: impl IntoIterator<Item = &'n Vec<u8>>,
     ) -> Result<(), End> {
         let mut command = redis::cmd(kind.command(begins));
@@ -135,7 +160,7 @@ impl Line {
         }
         let left = command.args_iter().count() - 1;
         if left > 0 {
-            let answer = Answer::Confirmations { kind, begins, left };
+            let answer = Answer::Confirmations(Confirmations { kind, begins, request, left });
             self.say(&command.get_packed_command(), answer)?;
         }
         Ok(())
@@ -148,28 +173,35 @@ impl Line {
         Ok(())
     }
 
-    /// Waits for the next thing to happen: until `deadline`, or without end.
-    pub(super) fn look(&mut self, deadline: Option<Instant>) -> Result<News, End> {
+    /// Waits for the next thing to happen.
+    pub(super) fn look(&mut self, limit: &mut Limit) -> Result<News, End> {
         if self.standing.is_none() && !self.owes_confirmations() {
             self.standing = Some(Instant::now());
             return Ok(News::Standing(std::mem::take(&mut self.early)));
         }
-        let due = match self.awaited.front() {
-            Some(awaited) => self.heard_at.max(awaited.since) + self.patience,
-            None => self.heard_at + SILENCE,
-        };
-        let value = match self.connection.hear(deadline.map_or(due, |until| until.min(due)))? {
-            Arrival::Value(value) => value,
-            Arrival::Part => {
-                self.heard_at = Instant::now();
-                return Ok(News::Progress);
+        let value = match self.connection.next_read()? {
+            Some(value) => value,
+            None if !limit.permits_read() => return Ok(News::Nothing),
+            None => {
+                let due = match self.awaited.front() {
+                    Some(awaited) => self.heard_at.max(awaited.since) + self.patience,
+                    None => self.heard_at + SILENCE,
+                };
+                let until = limit.deadline().map_or(due, |until| until.min(due));
+                match self.connection.hear(until)? {
+                    Arrival::Value(value) => value,
+                    Arrival::Part => {
+                        self.heard_at = Instant::now();
+                        return Ok(News::Progress);
+                    }
+                    Arrival::Nothing if Instant::now() < due => return Ok(News::Nothing),
+                    Arrival::Nothing if self.awaited.is_empty() => {
+                        self.say(PING, Answer::Pong)?;
+                        return Ok(News::Progress);
+                    }
+                    Arrival::Nothing => return Err(self.silent()),
+                }
             }
-            Arrival::Nothing if Instant::now() < due => return Ok(News::Nothing),
-            Arrival::Nothing if self.awaited.is_empty() => {
-                self.say(PING, Answer::Pong)?;
-                return Ok(News::Progress);
-            }
-            Arrival::Nothing => return Err(self.silent()),
         };
         self.heard_at = Instant::now();
         match Heard::of(value, self.generation.number()) {
@@ -177,22 +209,25 @@ impl Line {
                 return Ok(News::Message(message));
             }
             Heard::Message(message) => self.early.push(message),
-            Heard::Confirmed { kind, begins } => self.confirmed(kind, begins),
+            Heard::Confirmed { kind, begins } => {
+                if let Some(request) = self.confirmed(kind, begins) {
+                    return Ok(News::Confirmed(request));
+                }
+            }
             Heard::Pong if self.owes_a_pong() => drop(self.awaited.pop_front()),
             // A user who may not PING gets an answer all the same.
             Heard::Refused(_) if self.owes_a_pong() => drop(self.awaited.pop_front()),
             Heard::Refused(error) => {
-                if let Some(Awaited {
-                    answer: Answer::Confirmations { kind, begins, .. }, ..
-                }) = self.awaited.pop_front()
-                {
-                    let error = self.refused(kind.command(begins), &error);
-                    return match self.standing {
-                        Some(_) => Ok(News::Refused(error)),
-                        None => Err(End { reason: GapReason::Disconnected, error }),
-                    };
-                }
-                return Err(self.connection.misheard().into());
+                let Some(Awaited { answer: Answer::Confirmations(refused), .. }) =
+                    self.awaited.pop_front()
+                else {
+                    return Err(self.connection.misheard().into());
+                };
+                let error = self.refused(refused.kind.command(refused.begins), &error);
+                return match refused.request {
+                    Some(request) => Ok(News::Refused(request, error)),
+                    None => Err(End { reason: GapReason::Disconnected, error }),
+                };
             }
             Heard::Other => {}
             Heard::Pong | Heard::Strange => return Err(self.connection.misheard().into()),
@@ -204,17 +239,23 @@ impl Line {
         matches!(self.awaited.front(), Some(Awaited { answer: Answer::Pong, .. }))
     }
 
-    /// A server may also end subscriptions of its own accord.
-    fn confirmed(&mut self, kind: Kind, begins: bool) {
-        if let Some(Awaited { answer: Answer::Confirmations { kind: k, begins: b, left }, .. }) =
-            self.awaited.front_mut()
-            && (*k, *b) == (kind, begins)
-        {
-            *left -= 1;
-            if *left == 0 {
-                self.awaited.pop_front();
-            }
+    /// One name is confirmed; returns the request of which it was the last. A server may also end
+    /// subscriptions of its own accord.
+    fn confirmed(&mut self, kind: Kind, begins: bool) -> Option<Request> {
+        let Awaited { answer: Answer::Confirmations(awaited), .. } = self.awaited.front_mut()?
+        else {
+            return None;
+        };
+        if (awaited.kind, awaited.begins) != (kind, begins) {
+            return None;
         }
+        awaited.left -= 1;
+        if awaited.left > 0 {
+            return None;
+        }
+        let request = awaited.request;
+        self.awaited.pop_front();
+        request
     }
 
     fn silent(&self) -> End {

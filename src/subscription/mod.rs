@@ -6,6 +6,7 @@
 mod closer;
 mod delivery;
 mod heard;
+mod limit;
 mod line;
 mod pause;
 mod wanted;
@@ -22,17 +23,18 @@ use redis::ToRedisArgs;
 
 pub use self::{
     closer::Closer,
-    delivery::{Delivery, Gap, GapReason, Message},
+    delivery::{Delivery, Gap, GapReason, Message, Refusal},
 };
 use self::{
+    limit::Limit,
     line::{End, Line, News},
     pause::Pause,
-    wanted::{Kind, Wanted},
+    wanted::{Kind, Request, Wanted},
 };
 use crate::{
     address::Address,
     error::{Error, ErrorKind, Outcome},
-    pool::Pool,
+    pool::{Pool, after},
     trouble::Trouble,
 };
 
@@ -50,7 +52,8 @@ const LASTING: Duration = Duration::from_secs(1);
 /// for delivery in factory.subscribe(&["prices", "stocks"])? {
 ///     match delivery {
 ///         Delivery::Message(message) => println!("{}: {}", message.channel(), message.payload::<String>()?),
-///         Delivery::Gap(gap) => println!("read everything anew: {gap}"),
+///         Delivery::Gap(gap) => println!("read everything again: {gap}"),
+///         Delivery::Refused(refusal) => eprintln!("{refusal}"),
 ///     }
 /// }
 /// # Ok(()) }
@@ -68,6 +71,15 @@ const LASTING: Duration = Duration::from_secs(1);
 /// message. While a live master is being replaced, subscriptions stay with it up to the switch, and
 /// what publishes through a factory waits behind the fence
 /// ([`Builder::fence`](crate::Builder::fence)), so nothing is lost at the old master.
+///
+/// # A channel that the server refuses
+/// The call that asks for it returns the server's error. Where that call has returned before the server
+/// answered, the subscription yields [`Delivery::Refused`] for each of its names once, and no longer asks
+/// for them. Either way the confirmed channels are not affected.
+///
+/// Where the server refuses a channel that was confirmed before (the user's rights have changed, or those
+/// at the new master differ), the subscription tries again with all of its confirmed channels, with the
+/// pauses of the next paragraph, and [`Subscription::failure`] returns the server's error.
 ///
 /// # While there is no master
 /// The iterator waits. It tries the current master again and again, with pauses from 20 ms to 1 s, and
@@ -107,7 +119,9 @@ pub struct Subscription {
     ready: VecDeque<Delivery>,
     /// Why there is no line, or why the last attempt to have one failed.
     failure: Option<Error>,
-    /// The server's word about a change that was asked for.
+    /// The request of the call that is running.
+    request: Option<Request>,
+    /// The server's error for that request.
     refusal: Option<Error>,
 }
 
@@ -142,9 +156,10 @@ impl Subscription {
 
     fn open(pool: Arc<Pool>, kind: Kind, names: Vec<Vec<u8>>) -> Result<Subscription, Error> {
         let begun = Instant::now();
-        let deadline = begun.checked_add(pool.get_timeout());
+        let mut limit = Limit::until(begun.checked_add(pool.get_timeout()));
         let mut wanted = Wanted::default();
-        wanted.change(kind, true, names);
+        let request = wanted.new_request();
+        wanted.add(request, kind, names);
         let mut subscription = Subscription {
             closer: Closer::new(&pool),
             pool,
@@ -154,17 +169,21 @@ impl Subscription {
             pause: Pause::new(),
             ready: VecDeque::new(),
             failure: None,
+            request: Some(request),
             refusal: None,
         };
         while !subscription.is_subscribed() {
-            let step = subscription.step(deadline)?;
-            if let Some(failure) = subscription.final_failure() {
-                return Err(failure);
+            let step = subscription.step(&mut limit)?;
+            if let Some(error) =
+                subscription.refusal.take().or_else(|| subscription.final_failure())
+            {
+                return Err(error);
             }
             if step == Step::Late {
                 return Err(subscription.why_not(begun));
             }
         }
+        subscription.request = None;
         Ok(subscription)
     }
 
@@ -199,10 +218,11 @@ impl Subscription {
     /// [`Permission`](ErrorKind::Permission) and whatever else the server refuses them with: then all
     /// is as it was before. [`CommandTimeout`](ErrorKind::CommandTimeout) or
     /// [`NoMaster`](ErrorKind::NoMaster): not confirmed in time. They are remembered, and subscribed
-    /// with everything else before the next [`Gap`]. [`Closed`](ErrorKind::Closed);
+    /// with everything else before the next [`Gap`]; if the server refuses them then, the subscription
+    /// yields [`Delivery::Refused`]. [`Closed`](ErrorKind::Closed);
     /// [`InvalidConfig`](ErrorKind::InvalidConfig) when no channel is named.
     pub fn subscribe(&mut self, channels: impl ToRedisArgs) -> Result<(), Error> {
-        self.change(Kind::Channel, true, names(channels)?)
+        self.begin(Kind::Channel, names(channels)?)
     }
 
     /// As [`Subscription::subscribe`], for patterns: `news.*`, `h?llo`, `h[ae]llo`.
@@ -210,7 +230,7 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::subscribe`].
     pub fn psubscribe(&mut self, patterns: impl ToRedisArgs) -> Result<(), Error> {
-        self.change(Kind::Pattern, true, names(patterns)?)
+        self.begin(Kind::Pattern, names(patterns)?)
     }
 
     /// Ends the subscription to these channels; others are not touched. Those that it is not
@@ -222,7 +242,7 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::subscribe`].
     pub fn unsubscribe(&mut self, channels: impl ToRedisArgs) -> Result<(), Error> {
-        self.change(Kind::Channel, false, names(channels)?)
+        self.end(Kind::Channel, &names(channels)?)
     }
 
     /// As [`Subscription::unsubscribe`], for patterns.
@@ -230,7 +250,7 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::unsubscribe`].
     pub fn punsubscribe(&mut self, patterns: impl ToRedisArgs) -> Result<(), Error> {
-        self.change(Kind::Pattern, false, names(patterns)?)
+        self.end(Kind::Pattern, &names(patterns)?)
     }
 
     /// What ends this subscription from another thread.
@@ -240,12 +260,12 @@ impl Subscription {
 
     /// The channels that it is for, in the order of their bytes.
     pub fn channels(&self) -> impl Iterator<Item = &[u8]> {
-        self.wanted.of(Kind::Channel).iter().map(Vec::as_slice)
+        self.wanted.names(Kind::Channel).map(Vec::as_slice)
     }
 
     /// The patterns that it is for, in the order of their bytes.
     pub fn patterns(&self) -> impl Iterator<Item = &[u8]> {
-        self.wanted.of(Kind::Pattern).iter().map(Vec::as_slice)
+        self.wanted.names(Kind::Pattern).map(Vec::as_slice)
     }
 
     /// Whether everything was subscribed to when it was last used. Looks at no socket: a connection
@@ -270,29 +290,71 @@ impl Subscription {
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Delivery>, Error> {
+        let mut limit = Limit::until(deadline);
         loop {
             self.check_open()?;
             if let Some(delivery) = self.ready.pop_front() {
                 return Ok(Some(delivery));
             }
-            if self.step(deadline)? == Step::Late {
+            if self.step(&mut limit)? == Step::Late {
                 return Ok(None);
             }
         }
     }
 
-    fn change(&mut self, kind: Kind, begins: bool, names: Vec<Vec<u8>>) -> Result<(), Error> {
+    fn begin(&mut self, kind: Kind, names: Vec<Vec<u8>>) -> Result<(), Error> {
         self.check_open()?;
+        let request = self.wanted.new_request();
+        let new = self.wanted.add(request, kind, names);
+        let begun = self.change(request, kind, true, new.iter());
+        if let Err(refused) = &begun
+            && (refused.outcome() == Outcome::Replied || self.final_failure().is_some())
+        {
+            self.wanted.refuse(request);
+        }
+        begun
+    }
+
+    fn end(&mut self, kind: Kind, names: &[Vec<u8>]) -> Result<(), Error> {
+        self.check_open()?;
+        let request = self.wanted.new_request();
+        let removed = self.wanted.remove(kind, names);
+        let ended = self.change(request, kind, false, removed.keys());
+        if ended.as_ref().is_err_and(|refused| refused.outcome() == Outcome::Replied) {
+            self.wanted.restore(kind, removed);
+        }
+        ended
+    }
+
+    /// Sends a request to the server and waits for the answer.
+    fn change<'n>(
+        &mut self,
+        request: Request,
+        kind: Kind,
+        begins: bool,
+        names: impl ExactSizeIterator<Item = &'n Vec<u8>>,
+    ) -> Result<(), Error> {
         let begun = Instant::now();
-        let deadline = begun.checked_add(self.pool.node_settings().command_timeout);
-        let changed = self.wanted.change(kind, begins, names);
-        self.refusal = None;
-        if !changed.is_empty()
+        let mut limit = Limit::until(begun.checked_add(self.pool.node_settings().command_timeout));
+        if names.len() > 0
             && let Some(line) = &mut self.line
-            && let Err(end) = line.ask(kind, begins, &changed)
+            && let Err(end) = line.ask(kind, begins, Some(request), names)
         {
             self.lose(end);
         }
+        self.request = Some(request);
+        let answer = self.wait_for_answer(begins, begun, &mut limit);
+        self.request = None;
+        self.refusal = None;
+        answer
+    }
+
+    fn wait_for_answer(
+        &mut self,
+        begins: bool,
+        begun: Instant,
+        limit: &mut Limit,
+    ) -> Result<(), Error> {
         loop {
             match &self.line {
                 Some(line) if line.is_settled() => return Ok(()),
@@ -300,10 +362,9 @@ impl Subscription {
                 None if !begins => return Ok(()),
                 _ => {}
             }
-            let step = self.step(deadline)?;
-            if let Some(refusal) = self.refusal.take().or_else(|| self.final_failure()) {
-                self.wanted.change(kind, !begins, changed.into_iter().collect());
-                return Err(refusal);
+            let step = self.step(limit)?;
+            if let Some(error) = self.refusal.take().or_else(|| self.final_failure()) {
+                return Err(error);
             }
             if step == Step::Late {
                 return Err(self.why_not(begun));
@@ -312,14 +373,18 @@ impl Subscription {
     }
 
     /// Waits for one thing to happen: on the line, or on the way to one.
-    fn step(&mut self, deadline: Option<Instant>) -> Result<Step, Error> {
+    fn step(&mut self, limit: &mut Limit) -> Result<Step, Error> {
         self.check_open()?;
-        let Some(line) = &mut self.line else { return self.go_for_a_line(deadline) };
-        match line.look(deadline) {
+        let Some(line) = &mut self.line else { return self.go_for_a_line(limit.deadline()) };
+        match line.look(limit) {
             Ok(News::Nothing) => return Ok(Step::Late),
             Ok(News::Progress) => {}
             Ok(News::Message(message)) => self.ready.push_back(Delivery::Message(message)),
-            Ok(News::Refused(error)) => self.refusal = Some(error),
+            Ok(News::Confirmed(request)) => self.wanted.confirm(request),
+            Ok(News::Refused(request, error)) => {
+                let generation = line.generation().number();
+                self.refused(request, generation, error);
+            }
             Ok(News::Standing(early)) => {
                 let to_generation = line.generation().number();
                 self.stands(to_generation, early);
@@ -327,6 +392,19 @@ impl Subscription {
             Err(end) => self.lose(end),
         }
         Ok(Step::Moved)
+    }
+
+    /// The server refused a request: of the running call, or of one that returned before.
+    fn refused(&mut self, request: Request, generation: u64, error: Error) {
+        if self.request == Some(request) {
+            self.refusal = Some(error);
+            return;
+        }
+        warn!("a subscription was refused: {error}");
+        let refused = self.wanted.refuse(request).into_iter().map(|(kind, name)| {
+            Delivery::Refused(Refusal { kind, name, generation, error: error.clone() })
+        });
+        self.ready.extend(refused);
     }
 
     fn stands(&mut self, to_generation: u64, early: Vec<Message>) {
@@ -345,9 +423,11 @@ impl Subscription {
     /// One attempt, as soon as it is its time.
     fn go_for_a_line(&mut self, deadline: Option<Instant>) -> Result<Step, Error> {
         let Some(generation) = self.pool.current() else {
-            // It is being closed.
-            self.check_open()?;
-            return Ok(Step::Moved);
+            // The factory has none yet, or it is being closed.
+            let until = deadline.unwrap_or_else(|| after(Duration::MAX));
+            self.pool.wait_for_generation_unless(|| self.closer.is_closed(), 0, until);
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            return Ok(if late { Step::Late } else { Step::Moved });
         };
         let number = generation.number();
         let due = self.pause.until(number);
@@ -383,12 +463,14 @@ impl Subscription {
     }
 
     /// The line is over.
-    fn lose(&mut self, End { reason, error }: End) {
+    fn lose(&mut self, end: End) {
         let Some(line) = self.line.take() else { return };
+        let is_refusal = end.is_refusal();
+        let End { reason, error } = end;
         let now = Instant::now();
         let generation = line.generation();
         let switched = generation.gate().is_retired();
-        if !switched && !self.closer.is_closed() {
+        if !switched && !self.closer.is_closed() && !is_refusal {
             self.pool.counters().connections_broken.add(1);
             generation.note_breakage();
             generation.raise_alarm(match reason {
@@ -488,8 +570,8 @@ impl fmt::Debug for Subscription {
             .field("generation", &self.generation())
             .field("address", &self.address())
             .field("subscribed", &self.is_subscribed())
-            .field("channels", &self.wanted.of(Kind::Channel).len())
-            .field("patterns", &self.wanted.of(Kind::Pattern).len())
+            .field("channels", &self.wanted.names(Kind::Channel).len())
+            .field("patterns", &self.wanted.names(Kind::Pattern).len())
             .finish_non_exhaustive()
     }
 }

@@ -95,6 +95,7 @@ impl Servers {
             "freeze" => drop(self.cluster().freeze_master().expect("it is frozen")),
             "failover" => self.fail_over(),
             "calm" => self.wait_until_calm(rest),
+            "restrict" => self.restrict_a_user(rest),
             "replicated" => wait_until_replicated(&self.master(), self.replicas()),
             "publish" => drop(self.publish(rest)),
             "reach" => {
@@ -107,6 +108,16 @@ impl Servers {
             _ => panic!("what is {order:?}?"),
         }
         "ok".to_owned()
+    }
+
+    /// Makes a user `reader`, password `pass`, who may only have this channel, at every node.
+    fn restrict_a_user(&self, channel: &str) {
+        for node in self.cluster().nodes() {
+            let channel = format!("&{channel}");
+            let rights = ["SETUSER", "reader", "on", ">pass", "~*", "+@all", "resetchannels"];
+            let rights = [&["ACL"][..], &rights, &[&channel]].concat();
+            node.client().expect("a client").expect(&rights).expect("ACL SETUSER");
+        }
     }
 
     /// How many heard it.

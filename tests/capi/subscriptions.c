@@ -154,6 +154,42 @@ static void a_failover_is_a_gap_and_what_comes_after_it_is_complete(const char *
     swm_factory_close(factory);
 }
 
+static void a_name_that_is_refused_after_its_call_returned_is_delivered_and_stops_no_other(const char *url)
+{
+    swm_factory *factory;
+    swm_subscription *subscription;
+    swm_handle *handle;
+    const char *forbidden[] = {"c:secret"};
+    swm_delivery *delivery;
+    swm_status status;
+    size_t len;
+    const char *text;
+    request("restrict c:ok");
+    factory = open_with(url, "username=reader&password=pass&command_timeout=100ms&client_name=c");
+    subscription = subscribe(factory, "c:ok");
+    request("calm c");
+    request("freeze");
+    status = swm_subscription_subscribe(subscription, 1, forbidden, NULL, &err);
+    CHECK(status == SWM_E_COMMAND_TIMEOUT || status == SWM_E_NO_MASTER);
+    wait_for_switch(factory, 1);
+    delivery = next(subscription);
+    NUMBER(swm_delivery_type(delivery), SWM_DELIVERY_REFUSED);
+    NUMBER(swm_delivery_generation(delivery), 2);
+    text = swm_delivery_channel(delivery, &len);
+    is(text, len, "c:secret", 8);
+    CHECK(!swm_delivery_pattern(delivery, NULL));
+    CHECK(!swm_delivery_payload(delivery, NULL));
+    CHECK(strstr(swm_delivery_text(delivery), "c:secret"));
+    swm_delivery_free(delivery);
+    brings_a_gap(subscription, 2);
+    handle = get(factory);
+    NUMBER(count(handle, "PUBLISH c:ok heard"), 1);
+    swm_handle_release(handle);
+    brings(subscription, NULL, "c:ok", "heard");
+    swm_subscription_close(subscription);
+    swm_factory_close(factory);
+}
+
 static void *waits(void *subscription)
 {
     swm_delivery *delivery = NULL;
@@ -211,6 +247,8 @@ const struct test subscription_tests[] = {
     {"names_that_are_missing_are_told", names_that_are_missing_are_told},
     {"a_failover_is_a_gap_and_what_comes_after_it_is_complete",
      a_failover_is_a_gap_and_what_comes_after_it_is_complete},
+    {"a_name_that_is_refused_after_its_call_returned_is_delivered_and_stops_no_other",
+     a_name_that_is_refused_after_its_call_returned_is_delivered_and_stops_no_other},
     {"another_thread_closes_it_and_is_told_that_it_is_busy_before",
      another_thread_closes_it_and_is_told_that_it_is_busy_before},
     {"a_subscription_ends_with_its_factory_and_wakes",

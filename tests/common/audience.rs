@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use redis::{Commands, RedisError};
-use switchmaster::{Closer, Delivery, Factory, Gap, Message, Subscription};
+use switchmaster::{Closer, Delivery, Factory, Gap, Message, Refusal, Subscription};
 use switchmaster_sandbox::{Node, wait_until};
 
 use super::{NAME, PATIENCE};
@@ -151,6 +151,7 @@ pub fn assert_complete(published: &[Published], heard: &[Delivery]) -> Vec<Vec<u
         match delivery {
             Delivery::Message(message) => stretches.last_mut().unwrap().push(of(message)),
             Delivery::Gap(_) => stretches.push(Vec::new()),
+            Delivery::Refused(refusal) => panic!("{refusal}"),
         }
     }
     let all = stretches.concat();
@@ -184,6 +185,7 @@ pub fn next_text(subscription: &mut Subscription) -> String {
     match next(subscription) {
         Delivery::Message(message) => message.payload().expect("text"),
         Delivery::Gap(gap) => panic!("a gap where a message was expected: {gap}"),
+        Delivery::Refused(refusal) => panic!("a refusal where a message was expected: {refusal}"),
     }
 }
 
@@ -191,6 +193,14 @@ pub fn next_text(subscription: &mut Subscription) -> String {
 pub fn next_gap(subscription: &mut Subscription) -> Gap {
     match next(subscription) {
         Delivery::Gap(gap) => gap,
-        Delivery::Message(message) => panic!("no gap, but {message:?}"),
+        other => panic!("no gap, but {other:?}"),
+    }
+}
+
+/// The next item, which is a refusal.
+pub fn next_refusal(subscription: &mut Subscription) -> Refusal {
+    match next(subscription) {
+        Delivery::Refused(refusal) => refusal,
+        other => panic!("no refusal, but {other:?}"),
     }
 }

@@ -487,8 +487,21 @@ impl Fake {
     }
 
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
+        self.send_raw_where(|_| true, bytes);
+    }
+
+    pub(crate) fn send_raw_to_subscribers(&self, bytes: &[u8]) {
+        self.send_raw_where(|session| session.subscriptions() > 0, bytes);
+    }
+
+    fn send_raw_where(&self, chosen: impl Fn(&Session) -> bool, bytes: &[u8]) {
         for peer in self.shared.peers() {
-            peer.session.lock().unwritten.extend_from_slice(bytes);
+            let mut session = peer.session.lock();
+            if !chosen(&session) {
+                continue;
+            }
+            session.unwritten.extend_from_slice(bytes);
+            drop(session);
             peer.flush(None);
         }
     }

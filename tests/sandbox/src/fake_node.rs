@@ -172,6 +172,11 @@ impl FakeNode {
         self.fake.send_raw(bytes);
     }
 
+    /// Sends bytes as they are on the connections that subscribe to something.
+    pub fn send_raw_to_subscribers(&self, bytes: &[u8]) {
+        self.fake.send_raw_to_subscribers(bytes);
+    }
+
     /// Answers the next command, whichever it is, with these bytes; calls of this add up.
     ///
     /// The command has no effect. No bytes are no answer.
