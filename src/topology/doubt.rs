@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A switch that rests on a promotion alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unconfirmed {
     pub(super) since: Instant,
     /// The sentinel that promoted it, and will be the first to say so.

@@ -25,7 +25,7 @@ const CUT_LEAD: Duration = Duration::from_millis(25);
 const CUT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The fence as it stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fence {
     pub(super) reason: FenceReason,
     since: Instant,
@@ -57,6 +57,18 @@ pub(super) struct Holding {
     spent: Option<Choice>,
     /// When the connections to the master will be cut, from and until.
     pub(super) cut: Option<(Instant, Instant)>,
+}
+
+impl Holding {
+    /// The fence as it stands, for a machine that is rebuilt; one that waits for a successor ends
+    /// at the deadline if nothing else ends it.
+    pub(super) fn kept(&self, deadline: Instant) -> Holding {
+        let replacing = self.replacing.as_ref().map(|own| {
+            let until = own.until.min(deadline);
+            Replacing { choice: own.choice.clone(), until }
+        });
+        Holding { fence: self.fence.clone(), replacing, cut: self.cut, ..Holding::default() }
+    }
 }
 
 impl Machine {

@@ -20,6 +20,7 @@ mod node;
 mod observe;
 mod poll;
 mod pursuit;
+mod rebuild;
 mod replicas;
 mod roster;
 mod shorthand;

@@ -71,6 +71,16 @@ impl Nodes {
         Some(known.into_iter().flatten().any(|id| id == former))
     }
 
+    /// The histories that are served, and the quarantine: what a machine that is rebuilt keeps.
+    pub(super) fn kept(&self) -> Nodes {
+        Nodes {
+            quarantine: self.quarantine.clone(),
+            served: self.served.clone(),
+            confirmed: self.confirmed.clone(),
+            ..Nodes::default()
+        }
+    }
+
     /// The sentinels confirm the master that is served.
     pub(super) fn confirm(&mut self) {
         self.confirmed.clone_from(&self.served);

@@ -34,8 +34,11 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// The longest that the thread sleeps, whatever anybody asked for.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
-/// The thread rests so long after a fault.
+/// The thread rests so long after a fault that belongs to no service and to no link.
 const FAULT_PAUSE: Duration = Duration::from_millis(10);
+
+/// A link that failed is made again after this long.
+const LINK_FAULT_REST: Duration = Duration::from_secs(1);
 
 /// What others tell the watch thread.
 pub(super) enum Command {
@@ -152,46 +155,74 @@ impl Driver {
         }
     }
 
-    /// Brings what is done in line with what the machines believe, after a fault in between.
-    fn agree(&mut self) {
-        let ids: Vec<u64> = self.services.keys().copied().collect();
-        for id in ids {
-            let Some(service) = self.services.get_mut(&id) else { continue };
-            let believed = service.machine.topology();
-            match (believed.master, believed.fence) {
-                (Some(master), fence) if believed.generation != service.pool.number() => {
-                    self.switch(id, believed.generation, &master, fence.as_ref(), None);
-                }
-                (_, Some(reason)) => service.fence(&reason),
-                (_, None) => service.unfence(),
+    /// Brings what is done in line with what the machine of a service believes, after a fault in
+    /// between.
+    fn agree(&mut self, id: u64) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let believed = service.machine.topology();
+        match (believed.master, believed.fence) {
+            (Some(master), fence) if believed.generation != service.pool.number() => {
+                self.switch(id, believed.generation, &master, fence.as_ref(), None);
             }
-            let readable = self.services.get(&id).and_then(|own| own.machine.readable().cloned());
-            if let Some(readable) = readable {
-                self.read(id, &readable);
-            }
+            (_, Some(reason)) => service.fence(&reason),
+            (_, None) => service.unfence(),
+        }
+        let readable = self.services.get(&id).and_then(|own| own.machine.readable().cloned());
+        if let Some(readable) = readable {
+            self.read(id, &readable);
         }
     }
 
-    /// Runs a part of a turn, and survives what it does.
+    /// Runs a part of a turn, and survives a fault that belongs to no service and to no link.
     fn survive(&mut self, part: impl FnOnce(&mut Driver)) {
-        let survived = catch_unwind(AssertUnwindSafe(|| {
-            part(self);
-            self.settle();
-        }));
-        if survived.is_err() {
-            error!("a fault inside the watch was survived; the sentinels are asked anew");
+        if catch_unwind(AssertUnwindSafe(|| part(self))).is_err() {
+            error!("a fault inside the watch was survived; the sentinels are asked again");
             for service in self.services.values() {
                 service.counters.watch_faults.add(1);
             }
-            // Whatever it is, do not spin on it.
+            // It may come again with the next turn.
             std::thread::sleep(FAULT_PAUSE);
-            // What was under way is lost. The next answers of the sentinels make up for it, but not
-            // for what a machine believes to have been done.
-            self.pending.clear();
-            self.services.values_mut().for_each(Service::nothing_waits);
-            let _ = catch_unwind(AssertUnwindSafe(|| self.agree()));
             let ids: Vec<u64> = self.services.keys().copied().collect();
-            self.pending.extend(ids.into_iter().map(|id| (id, Input::Refresh)));
+            for id in ids {
+                self.guard(id, |driver| driver.agree(id));
+                self.push(id, Input::Refresh);
+            }
+        }
+        if catch_unwind(AssertUnwindSafe(|| self.settle())).is_err() {
+            error!("a fault inside the watch was survived");
+        }
+    }
+
+    /// Does something on behalf of one service. A fault in it ends that service's machine, which is
+    /// rebuilt, and concerns no other service.
+    fn guard(&mut self, id: u64, part: impl FnOnce(&mut Driver)) {
+        if catch_unwind(AssertUnwindSafe(|| part(self))).is_ok() {
+            return;
+        }
+        // What waits for it was meant for the machine that failed.
+        self.pending.retain(|(own, _)| *own != id);
+        let Some(service) = self.services.get_mut(&id) else { return };
+        error!("a fault in the machine of service {:?}; it is rebuilt", service.name);
+        service.counters.watch_faults.add(1);
+        service.nothing_waits();
+        service.recovery.failed(Instant::now());
+    }
+
+    /// Starts a service from its sentinels again. Its master is served meanwhile.
+    fn rebuild(&mut self, id: u64) {
+        let seeds = self.set.seeds.clone();
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let inputs = service.rebuild(&seeds, Instant::now());
+        let wanted = service.wanted.clone();
+        self.tokens.retain(|_, owner| !matches!(owner, Owner::Node { id: own, .. } if *own == id));
+        self.drop_unwanted_links();
+        seeds.iter().for_each(|seed| self.link_to(seed));
+        self.agree(id);
+        for input in inputs {
+            self.push(id, input);
+        }
+        for (sentinel, news) in self.ups(&wanted) {
+            self.tell(id, &sentinel, &news);
         }
     }
 
@@ -227,7 +258,7 @@ impl Driver {
                 self.services.insert(id, *service);
                 self.push(id, Input::Start { seeds: self.set.seeds.clone() });
                 for (sentinel, news) in ups {
-                    self.tell(id, &sentinel, &news);
+                    self.guard(id, |driver| driver.tell(id, &sentinel, &news));
                 }
             }
             Command::Leave { id, left } => {
@@ -247,9 +278,11 @@ impl Driver {
                 self.push(id, Input::Refused { replica, what: trouble });
             }
             Command::Topology { id, reply } => {
-                if let Some(service) = self.services.get(&id) {
-                    let _ = reply.send(service.machine.topology());
-                }
+                self.guard(id, |driver| {
+                    if let Some(service) = driver.services.get(&id) {
+                        let _ = reply.send(service.machine.topology());
+                    }
+                });
             }
             Command::Trouble { id, generation, trouble } => {
                 self.push(id, Input::Trouble { generation, what: trouble });
@@ -269,8 +302,11 @@ impl Driver {
         }
     }
 
-    fn push(&mut self, id: u64, input: Input) {
-        self.pending.push_back((id, input));
+    /// Has a machine take an input, unless it waits to be rebuilt: it is told all again then.
+    pub(super) fn push(&mut self, id: u64, input: Input) {
+        if self.services.get(&id).is_some_and(|service| service.recovery.due().is_none()) {
+            self.pending.push_back((id, input));
+        }
     }
 
     fn verified(&mut self, id: u64, candidate: &Arc<Candidate>, result: Result<Origin, Error>) {
@@ -358,23 +394,27 @@ impl Driver {
         for (id, node) in asked {
             self.with_node(id, &node, |link, now, _, news| link.pulse(now, news));
         }
-        for service in self.services.values_mut() {
-            if service.next_settling().is_some_and(|next| next <= now) {
-                service.settle();
+        for id in self.due(|service| service.next_settling(), now) {
+            self.with_service(id, Service::settle);
+        }
+        for id in self.due(Service::next_call, now) {
+            self.guard(id, |driver| driver.call_back(id));
+        }
+        for id in self.due(Service::next_wake, now) {
+            match self.services.get_mut(&id).map(|own| own.recovery.is_due(now)) {
+                Some(true) => self.guard(id, |driver| driver.rebuild(id)),
+                _ => self.push(id, Input::Tick),
             }
         }
-        let calls = |service: &Service| service.next_call().is_some_and(|next| next <= now);
-        let calling: Vec<u64> =
-            self.services.iter().filter(|(_, own)| calls(own)).map(|(id, _)| *id).collect();
-        for id in calling {
-            self.call_back(id);
-        }
-        for (id, service) in &self.services {
-            if service.next_wake().is_some_and(|wake| wake <= now) {
-                self.pending.push_back((*id, Input::Tick));
-            }
+        for service in self.services.values() {
             service.events.flush();
         }
+    }
+
+    /// The services for which this time has come.
+    fn due(&self, at: impl Fn(&Service) -> Option<Instant>, now: Instant) -> Vec<u64> {
+        let due = |service: &Service| at(service).is_some_and(|at| at <= now);
+        self.services.iter().filter(|(_, own)| due(own)).map(|(id, _)| *id).collect()
     }
 
     /// Does something with a link and hands on what it tells.
@@ -385,7 +425,11 @@ impl Driver {
     ) {
         let Some(link) = self.links.get_mut(sentinel) else { return };
         let mut news = Vec::new();
-        work(link, Instant::now(), self.poll.registry(), &mut news);
+        let registry = self.poll.registry();
+        let working = AssertUnwindSafe(|| work(link, Instant::now(), registry, &mut news));
+        if catch_unwind(working).is_err() {
+            return self.replace_link(sentinel);
+        }
         for news in news {
             if matches!(news, News::Resolve) {
                 self.resolve(sentinel);
@@ -396,9 +440,42 @@ impl Driver {
                 _ => Audience::All,
             };
             for id in self.listeners_of(sentinel, &audience) {
-                self.tell(id, sentinel, &news);
+                self.guard(id, |driver| driver.tell(id, sentinel, &news));
             }
         }
+    }
+
+    /// Puts a new link in the place of one that failed, and has it rest first.
+    fn replace_link(&mut self, sentinel: &Address) {
+        error!("a fault in the link to sentinel {sentinel}; it is made again");
+        self.links.remove(sentinel);
+        let is_its = |owner: &Owner| matches!(owner, Owner::Sentinel(own) if own == sentinel);
+        self.tokens.retain(|_, owner| !is_its(owner));
+        self.link_to(sentinel);
+        if let Some(link) = self.links.get_mut(sentinel) {
+            link.rest(Instant::now() + LINK_FAULT_REST);
+        }
+        let down = News::Down { reason: "a fault in its link".to_owned() };
+        for id in self.listeners_of(sentinel, &Audience::All) {
+            self.with_service(id, |service| service.counters.watch_faults.add(1));
+            self.guard(id, |driver| driver.tell(id, sentinel, &down));
+        }
+    }
+
+    /// As [`Driver::replace_link`], for the link to a node.
+    fn replace_node(&mut self, id: u64, node: &Address) {
+        error!("a fault in the link to node {node}; it is made again");
+        let Some(service) = self.services.get_mut(&id) else { return };
+        service.counters.watch_faults.add(1);
+        let Some(pace) = service.nodes.remove(node).map(|link| link.pace()) else { return };
+        let is_its = |owner: &Owner| matches!(owner, Owner::Node { id: own, node: gone } if *own == id && gone == node);
+        self.tokens.retain(|_, owner| !is_its(owner));
+        self.watch(id, node.clone(), pace);
+        if let Some(link) = self.services.get_mut(&id).and_then(|own| own.nodes.get_mut(node)) {
+            link.rest(Instant::now() + LINK_FAULT_REST);
+        }
+        self.with_service(id, |service| service.is_gone(node));
+        self.push(id, Input::Node { node: node.clone(), report: Report::Gone });
     }
 
     /// As [`Driver::with_link`], for the link to a node.
@@ -411,7 +488,11 @@ impl Driver {
         let service = self.services.get_mut(&id);
         let Some(link) = service.and_then(|service| service.nodes.get_mut(node)) else { return };
         let mut news = Vec::new();
-        work(link, Instant::now(), self.poll.registry(), &mut news);
+        let registry = self.poll.registry();
+        let working = AssertUnwindSafe(|| work(link, Instant::now(), registry, &mut news));
+        if catch_unwind(working).is_err() {
+            return self.replace_node(id, node);
+        }
         for news in news {
             match news {
                 promotion::News::Resolve => self.resolve_node(id, node),
@@ -491,20 +572,27 @@ impl Driver {
     /// Runs machines until there is nothing left to do.
     fn settle(&mut self) {
         while let Some((id, input)) = self.pending.pop_front() {
-            let Some(service) = self.services.get_mut(&id) else { continue };
-            let actions = service.handle(input);
-            if service.pool.number() == 0 {
-                service.pool.explain(Some(service.machine.why_no_master()));
-            }
-            for action in actions {
-                self.act(id, action);
-            }
+            self.guard(id, |driver| driver.take(id, input));
+        }
+    }
+
+    /// Has a machine take an input, and does what it says.
+    fn take(&mut self, id: u64, input: Input) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let actions = service.handle(input);
+        if service.pool.number() == 0 {
+            service.pool.explain(Some(service.machine.why_no_master()));
+        }
+        for action in actions {
+            self.act(id, action);
         }
     }
 
     pub(super) fn with_service(&mut self, id: u64, work: impl FnOnce(&mut Service)) {
-        if let Some(service) = self.services.get_mut(&id) {
-            work(service);
-        }
+        self.guard(id, |driver| {
+            if let Some(service) = driver.services.get_mut(&id) {
+                work(service);
+            }
+        });
     }
 }

@@ -137,7 +137,7 @@ impl Driver {
         });
     }
 
-    fn watch(&mut self, id: u64, node: Address, pace: Pace) {
+    pub(super) fn watch(&mut self, id: u64, node: Address, pace: Pace) {
         let route = self.route(&node);
         let Some(service) = self.services.get_mut(&id) else { return };
         if !service.nodes.contains_key(&node) {

@@ -12,6 +12,7 @@ mod errands;
 mod promotion;
 mod reach;
 mod recorder;
+mod recovery;
 mod service;
 mod settling;
 mod subscriber;

@@ -156,6 +156,15 @@ impl PromotionLink {
         }
     }
 
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Is not dialled before then.
+    pub(crate) fn rest(&mut self, until: Instant) {
+        self.reach.rest(until);
+    }
+
     fn is_up(&self) -> bool {
         self.standing.is_some()
     }

@@ -210,6 +210,12 @@ impl Reach {
         self.state = State::Paused { until };
     }
 
+    /// It is not to be dialled before then.
+    pub(crate) fn rest(&mut self, until: Instant) {
+        self.banned = Some(until);
+        self.state = State::Paused { until };
+    }
+
     /// It is wanted more than before: a pause ends now, and the next ones are short again. The pause
     /// after a flood does not.
     pub(crate) fn hurry(&mut self, now: Instant) {

@@ -13,7 +13,10 @@ use crate::{
     metrics::Counters,
     pool::{Candidate, Pool, Replicas},
     topology::{Action, Audience, Input, Machine, Report},
-    watch::{Order, Recorder, account::Account, promotion::PromotionLink, settling::Settling},
+    watch::{
+        Order, Recorder, account::Account, promotion::PromotionLink, recovery::Recovery,
+        settling::Settling,
+    },
 };
 
 /// The first pause between two rounds of calling blocking commands back, and the longest.
@@ -54,6 +57,9 @@ pub(super) struct Service {
     account: Account,
     /// The generation before, until it is known what ran on it.
     settling: Option<Settling>,
+    /// Replicas are read from, which a machine that is rebuilt has to know.
+    reads: bool,
+    pub(super) recovery: Recovery,
 }
 
 /// When all nodes are asked next, the pause after that, and the longest one.
@@ -84,12 +90,17 @@ impl Service {
             wake: None,
             account: Account::default(),
             settling: None,
+            reads: false,
+            recovery: Recovery::default(),
         }
     }
 
     /// Has the machine take an input, and says what is to be done about it.
     pub(super) fn handle(&mut self, mut input: Input) -> Vec<Action> {
         let now = Instant::now();
+        self.reads |= matches!(input, Input::ReadReplicas);
+        #[cfg(test)]
+        super::recovery::strike(&self.name);
         if let Input::Node { report: Report::Progress(progress), .. } = &mut input
             && let Some(asked) = self.asked_nodes.pop_front()
         {
@@ -107,9 +118,27 @@ impl Service {
         actions
     }
 
-    /// When the machine wants time to pass, as it said last.
+    /// When the machine wants time to pass, as it said last, or is rebuilt.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.wake
+        self.recovery.due().or(self.wake)
+    }
+
+    /// Puts a machine that serves the same master in the place of the one that failed. Returns the
+    /// inputs that it starts with; the established links to sentinels follow.
+    pub(super) fn rebuild(&mut self, seeds: &[Address], now: Instant) -> Vec<Input> {
+        let current = self.pool.current();
+        let served = current.as_ref().map(|own| (own.number(), own.address()));
+        self.machine = self.machine.rebuilt(now, served);
+        self.wake = None;
+        self.wanted = seeds.iter().cloned().collect();
+        self.asked.clear();
+        self.nodes.clear();
+        self.pulse = None;
+        self.nothing_waits();
+        self.candidates.drain().for_each(|(_, candidate)| candidate.abandon());
+        self.dialling.clear();
+        let start = Input::Start { seeds: seeds.to_vec() };
+        [start].into_iter().chain(self.reads.then_some(Input::ReadReplicas)).collect()
     }
 
     /// Whether this is of interest to it.

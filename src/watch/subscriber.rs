@@ -137,6 +137,11 @@ impl Link {
         }
     }
 
+    /// Is not dialled before then.
+    pub(crate) fn rest(&mut self, until: Instant) {
+        self.reach.rest(until);
+    }
+
     pub(crate) fn dial_to(&self) -> &Address {
         self.reach.dial_to()
     }
@@ -222,6 +227,8 @@ impl Link {
         registry: &Registry,
         news: &mut Vec<News>,
     ) {
+        #[cfg(test)]
+        super::recovery::strike(&self.address.to_string());
         let hears = token.0 != self.token;
         let channel = if hears { &mut self.listen } else { &mut self.ask };
         let Some(channel) = channel else { return };
