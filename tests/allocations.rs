@@ -73,3 +73,12 @@ fn a_long_value_is_received_where_it_stays() {
     assert_eq!(info.count_total, 1, "{info:?}");
     assert!(info.bytes_max < LONG as u64 + 1024, "{info:?}");
 }
+
+#[test]
+fn receivers_of_events_that_were_dropped_hold_little() {
+    let (_cluster, factory, _handle) = stage();
+    let info = measure(|| (0..MANY).for_each(|_| drop(factory.events())));
+    // The channel forgets them at its next event, and there may be none for a long time.
+    let each = info.bytes_current / MANY as i64;
+    assert!(each < 1024, "{each} bytes each: {info:?}");
+}

@@ -8,6 +8,7 @@ use std::{
 };
 
 use common::*;
+use crossbeam_channel::RecvTimeoutError;
 use redis::Commands;
 use switchmaster::{Error, ErrorKind, Factory, Outcome};
 use switchmaster_sandbox::wait_until;
@@ -92,4 +93,10 @@ fn a_closed_factory_refuses_everything(url: &str) {
     assert_eq!(Error::from_redis(&error).unwrap().kind(), ErrorKind::Closed, "{error}");
     assert_eq!(Outcome::of(&error), Outcome::NotSent);
     assert!(events.iter().count() < 1000, "the stream of events ends");
+    let late = factory.events().recv_timeout(PATIENCE);
+    assert_eq!(
+        late.err(),
+        Some(RecvTimeoutError::Disconnected),
+        "one that is opened now ends, too"
+    );
 }
