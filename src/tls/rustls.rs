@@ -7,7 +7,7 @@ use std::{
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore,
-    client::WebPkiServerVerifier,
+    client::{Resumption, WebPkiServerVerifier},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 
@@ -27,7 +27,7 @@ pub(super) fn factory(material: &Material, names: &Names) -> Result<Arc<ClientCo
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_webpki_verifier(verifier);
-    let config = match &material.own {
+    let mut config = match &material.own {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
             let chain = certificates(cert)?;
@@ -39,6 +39,10 @@ pub(super) fn factory(material: &Material, names: &Names) -> Result<Arc<ClientCo
                 .map_err(|error| key.fault(format!("not the key of {}: {error}", names.cert)))?
         }
     };
+    // Every connection gets a full handshake, as with the platform's library. A server that verifies
+    // clients and keeps no sessions (`tls-session-caching no`) still issues tickets, and answers one
+    // with a fatal alert; a resumed session also skips the check of a certificate that has changed.
+    config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 

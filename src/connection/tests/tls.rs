@@ -32,6 +32,16 @@ struct Secure {
 impl Secure {
     /// Its certificate is this one; it asks clients for theirs where `clients` says so.
     fn start(authority: &Authority, own: &Identity, clients: bool) -> Secure {
+        Secure::start_with(authority, own, clients, &[])
+    }
+
+    /// As [`Secure::start`], with further options of the server.
+    fn start_with(
+        authority: &Authority,
+        own: &Identity,
+        clients: bool,
+        options: &[&str],
+    ) -> Secure {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("switchmaster-tls-{}-{number}", std::process::id());
@@ -49,7 +59,7 @@ impl Secure {
         let address = Address::from(listener.local_addr().unwrap());
         drop(listener);
         let port = address.port().to_string();
-        let redis = Redis::start(&[
+        let mut arguments = vec![
             "--tls-port",
             &port,
             "--tls-ca-cert-file",
@@ -60,7 +70,9 @@ impl Secure {
             &key,
             "--tls-auth-clients",
             clients,
-        ]);
+        ];
+        arguments.extend(options);
+        let redis = Redis::start(&arguments);
         Secure { redis, address, directory }
     }
 
@@ -88,6 +100,21 @@ fn trusted() -> (Secure, [TlsConfig; 2]) {
 
 fn trusting(authority: &Authority) -> [TlsConfig; 2] {
     BACKENDS.map(|backend| TlsConfig::new().ca_pem(authority.pem()).backend(backend))
+}
+
+#[test]
+fn every_dial_succeeds_at_a_server_that_keeps_no_sessions() {
+    let authority = Authority::new();
+    let no_caching = &["--tls-session-caching", "no"];
+    let server = Secure::start_with(&authority, &authority.issue(HERE), true, no_caching);
+    let own = authority.issue(&["client"]);
+    for config in trusting(&authority) {
+        let settings = secure_settings(&config.client_cert_pem(own.cert.clone(), own.key.clone()));
+        let refusals: Vec<_> = (0..20)
+            .filter_map(|_| Connection::open(&server.address, &settings, &gate(), in_time()).err())
+            .collect();
+        assert!(refusals.is_empty(), "{} of 20: {}", refusals.len(), refusals[0]);
+    }
 }
 
 #[test]
