@@ -33,8 +33,9 @@ impl Dialer {
     /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig), as for a factory.
     pub fn new(builder: Builder) -> Result<Dialer, Error> {
         let config = builder.into_config()?;
-        let nodes = Settings { db: 0, protocol: Protocol::Resp2, ..config.node_settings()? };
-        let sentinels = config.sentinel_settings()?;
+        let [node_tls, sentinel_tls] = config.connectors()?;
+        let nodes = Settings { db: 0, protocol: Protocol::Resp2, ..config.node_settings(node_tls) };
+        let sentinels = config.sentinel_settings(sentinel_tls);
         Ok(Dialer { config, nodes, sentinels })
     }
 

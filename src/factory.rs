@@ -23,7 +23,7 @@ use crate::{
     policy::ReadFrom,
     pool::{Handle, Place, Pool, PoolSettings, Replicas, after, closed},
     subscription::Subscription,
-    tls::{self, TlsConfig},
+    tls::{self, Reloading, TlsConfig},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
     workers::Workers,
@@ -51,6 +51,8 @@ pub struct Factory {
 struct Running {
     membership: Membership,
     workers: Arc<Workers>,
+    /// What keeps certificates up to date.
+    files: Vec<Reloading>,
 }
 
 struct Inner {
@@ -97,9 +99,12 @@ impl Factory {
         let workers = Workers::shared();
         let counters = Arc::new(Counters::default());
         let events = Arc::new(Broadcast::of(&config.service));
+        let (node, node_files) = reloading(config.tls, &config.tls_config, tls::NODES)?;
+        let (sentinel, sentinel_files) =
+            reloading(config.sentinel_tls, &config.sentinel_tls_config, tls::SENTINELS)?;
         let pool = Pool::new(
             PoolSettings {
-                node: Arc::new(config.node_settings()?),
+                node: Arc::new(config.node_settings(node)),
                 max_size: config.max_size,
                 min_idle: config.min_idle,
                 max_lifetime: config.max_lifetime,
@@ -115,7 +120,7 @@ impl Factory {
         crate::metrics::export(&config.service, &pool, &workers);
         let set = SentinelSet {
             seeds: config.sentinels.clone(),
-            settings: Arc::new(config.sentinel_settings()?),
+            settings: Arc::new(config.sentinel_settings(sentinel)),
             map: config.address_map.clone(),
         };
         let order = Order {
@@ -133,7 +138,11 @@ impl Factory {
                 pool,
                 replicas,
                 events,
-                running: Mutex::new(Some(Running { membership, workers })),
+                running: Mutex::new(Some(Running {
+                    membership,
+                    workers,
+                    files: node_files.into_iter().chain(sentinel_files).collect(),
+                })),
             }),
         })
     }
@@ -398,14 +407,8 @@ impl Config {
     }
 
     /// How to talk to the nodes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidConfig`] when certificates or keys for TLS cannot be had.
-    pub(crate) fn node_settings(&self) -> Result<Settings, Error> {
-        Ok(Settings {
-            tls: connector(self.tls, &self.tls_config, tls::NODES)?,
-            ..self.plain_settings()
-        })
+    pub(crate) fn node_settings(&self, tls: Option<tls::Connector>) -> Settings {
+        Settings { tls, ..self.plain_settings() }
     }
 
     fn plain_settings(&self) -> Settings {
@@ -426,41 +429,60 @@ impl Config {
 
     /// How to talk to the sentinels: RESP3 where they know it, because one connection then does for
     /// events and for questions.
-    ///
-    /// # Errors
-    /// As [`Config::node_settings`].
-    pub(crate) fn sentinel_settings(&self) -> Result<Settings, Error> {
-        Ok(Settings {
+    pub(crate) fn sentinel_settings(&self, tls: Option<tls::Connector>) -> Settings {
+        Settings {
             username: self.sentinel_username.clone(),
             password: self.sentinel_password.clone(),
             db: 0,
             protocol: Protocol::Resp3,
-            tls: connector(self.sentinel_tls, &self.sentinel_tls_config, tls::SENTINELS)?,
+            tls,
             role_required: false,
             ..self.plain_settings()
-        })
+        }
+    }
+
+    /// Makes the TLS sessions with the nodes and those with the sentinels, where TLS is spoken.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] when certificates or keys cannot be had.
+    #[cfg(feature = "cli")]
+    pub(crate) fn connectors(&self) -> Result<[Option<tls::Connector>; 2], Error> {
+        let connector = |spoken: bool, config, names| {
+            spoken.then(|| tls::Connector::new(config, names).map_err(unusable)).transpose()
+        };
+        Ok([
+            connector(self.tls, &self.tls_config, tls::NODES)?,
+            connector(self.sentinel_tls, &self.sentinel_tls_config, tls::SENTINELS)?,
+        ])
     }
 }
 
-/// What makes TLS sessions, where TLS is spoken.
-fn connector(
+/// Makes TLS sessions from files that are read again when they change, where TLS is spoken.
+fn reloading(
     spoken: bool,
     config: &TlsConfig,
     names: tls::Names,
-) -> Result<Option<tls::Connector>, Error> {
-    let connector = spoken.then(|| tls::Connector::new(config, names)).transpose();
-    connector.map_err(|message| Error::new(ErrorKind::InvalidConfig, message))
+) -> Result<(Option<tls::Connector>, Option<Reloading>), Error> {
+    let connector = spoken.then(|| tls::Connector::reloading(config, names)).transpose();
+    Ok(connector.map_err(unusable)?.unzip())
+}
+
+fn unusable(message: String) -> Error {
+    Error::new(ErrorKind::InvalidConfig, message)
 }
 
 impl Inner {
     fn close(&self) {
-        let Some(Running { membership, workers }) = self.running.lock().take() else { return };
+        let Some(Running { membership, workers, files }) = self.running.lock().take() else {
+            return;
+        };
         let deadline = Instant::now() + CLOSE_PATIENCE;
         self.pool.close();
         self.replicas.close();
         membership.leave(CLOSE_PATIENCE);
         self.events.close();
         workers.leave(deadline.saturating_duration_since(Instant::now()));
+        files.into_iter().for_each(|files| files.leave(deadline));
     }
 }
 

@@ -1,6 +1,9 @@
 //! What TLS is to be like: [`TlsConfig`].
 
-use std::{fmt, fs, path::PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use super::Names;
 
@@ -8,8 +11,13 @@ use super::Names;
 /// [`Builder::sentinel_tls`](crate::Builder::sentinel_tls).
 ///
 /// As it comes it trusts the authorities that the platform trusts, and shows no certificate of our
-/// own. Certificates and keys are PEM, as files or as bytes; they are read when the factory is built.
-/// A server's certificate is always checked.
+/// own. Certificates and keys are PEM, as files or as bytes. A server's certificate is always checked.
+///
+/// Files are read when the factory is built and again when they have changed: within 2 s, new
+/// connections use the new ones; connections that stand keep theirs. Files that cannot be used
+/// (unreadable, half written, a key of another certificate) leave the earlier ones in use; that is
+/// logged as a warning once per change, and errors of later dials name the fault. One thread of the
+/// process looks at the files once a second, and reads the platform's authorities again with them.
 ///
 /// ```
 /// use switchmaster::{Builder, TlsConfig};
@@ -135,12 +143,7 @@ impl TlsConfig {
             None => Ok(None),
         };
         let (cert, key) = (read(&self.cert, names.cert)?, read(&self.key, names.key)?);
-        Ok(Material {
-            ca: read(&self.ca, names.ca)?,
-            own: cert.zip(key),
-            server_name: self.server_name.clone(),
-            backend: self.chosen(),
-        })
+        Ok(Material { ca: read(&self.ca, names.ca)?, own: cert.zip(key) })
     }
 }
 
@@ -170,6 +173,14 @@ impl Pem {
             Pem::Bytes(text.as_bytes().to_vec())
         } else {
             Pem::File(text.into())
+        }
+    }
+
+    /// The file that it is in.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Pem::File(path) => Some(path),
+            Pem::Bytes(_) => None,
         }
     }
 
@@ -203,8 +214,6 @@ pub(super) struct Material {
     pub(super) ca: Option<Source>,
     /// The certificate and its key.
     pub(super) own: Option<(Source, Source)>,
-    pub(super) server_name: Option<String>,
-    backend: Option<TlsBackend>,
 }
 
 /// PEM text, and where it came from.

@@ -11,6 +11,7 @@ mod config;
 mod explain;
 #[cfg(feature = "tls-native-tls")]
 mod native;
+mod reload;
 #[cfg(feature = "tls-rustls")]
 mod rustls;
 mod session;
@@ -21,10 +22,15 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::{Mutex, RwLock};
+
 pub(crate) use self::config::Pem;
 pub use self::config::{TlsBackend, TlsConfig};
-pub(crate) use self::session::{Session, Sight};
-use self::{config::Material, session::Engine};
+use self::{config::Material, reload::Looked, session::Engine};
+pub(crate) use self::{
+    reload::Reloading,
+    session::{Session, Sight},
+};
 use crate::address::Address;
 
 /// What a build without TLS says when it is asked for.
@@ -57,16 +63,26 @@ pub(crate) const SENTINELS: Names = Names {
 
 /// Makes sessions: a [`TlsConfig`] whose files have been read. Cheap to clone.
 ///
-/// Two are equal when they were made of the same.
+/// Two are equal when their configuration is.
 #[derive(Clone)]
 pub(crate) struct Connector {
     inner: Arc<Inner>,
 }
 
 struct Inner {
+    config: TlsConfig,
+    names: Names,
+    /// Replaced when the files have changed.
+    made: RwLock<Arc<Made>>,
+    looked: Mutex<Looked>,
+    /// Why the changed files are not used.
+    fault: Mutex<Option<String>>,
+}
+
+/// The files as they were read, and what makes sessions from them.
+struct Made {
     material: Material,
     factory: Factory,
-    names: Names,
 }
 
 /// What a library makes sessions from.
@@ -116,7 +132,23 @@ impl Connector {
     pub(crate) fn new(config: &TlsConfig, names: Names) -> Result<Connector, String> {
         let material = config.read(&names)?;
         let factory = Factory::new(config.chosen(), &material, &names)?;
-        Ok(Connector { inner: Arc::new(Inner { material, factory, names }) })
+        let inner = Inner {
+            config: config.clone(),
+            names,
+            made: RwLock::new(Arc::new(Made { material, factory })),
+            looked: Mutex::default(),
+            fault: Mutex::new(None),
+        };
+        Ok(Connector { inner: Arc::new(inner) })
+    }
+
+    fn made(&self) -> Arc<Made> {
+        self.inner.made.read().clone()
+    }
+
+    /// Whether this is the very same connector.
+    fn is(&self, other: &Connector) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// A session that has not begun. The server is to prove that it has the name that is configured
@@ -127,7 +159,8 @@ impl Connector {
         transport: S,
     ) -> io::Result<Session<S>> {
         let name = self.name(host);
-        let engine = match &self.inner.factory {
+        let made = self.made();
+        let engine = match &made.factory {
             #[cfg(feature = "tls-rustls")]
             Factory::Rustls(config) => {
                 Engine::Rustls(Box::new(rustls::Rustls::new(config, name, transport)?))
@@ -146,14 +179,22 @@ impl Connector {
 
     /// The name that a server's certificate has to be for.
     fn name<'a>(&'a self, host: &'a Address) -> &'a str {
-        let name = self.inner.material.server_name.as_deref().unwrap_or_else(|| host.host());
+        let name = self.inner.config.server_name.as_deref().unwrap_or_else(|| host.host());
         // A zone says where to send, and no certificate knows it.
         name.split('%').next().unwrap_or(name)
     }
 
     /// What an error means that ended a handshake, and what to do about it.
     pub(crate) fn explain(&self, error: &io::Error, host: &Address) -> String {
-        explain::explain(error, self.name(host), &self.inner.names)
+        self.with_fault(explain::explain(error, self.name(host), &self.inner.names))
+    }
+
+    /// Appends why the changed files are not used, if they are not.
+    fn with_fault(&self, text: String) -> String {
+        match &*self.inner.fault.lock() {
+            Some(fault) => format!("{text} (files that were in use before still are: {fault})"),
+            None => text,
+        }
     }
 
     /// As [`Connector::explain`], for an error after the handshake. A server that speaks TLS 1.3 says
@@ -169,13 +210,13 @@ impl Connector {
     /// another certificate of ours says so, and what it says may be lost with the connection.
     pub(crate) fn explain_hang_up(&self) -> String {
         let Names { cert, key, .. } = self.inner.names;
-        format!("if it admits only whom it knows, set {cert} and {key}")
+        self.with_fault(format!("if it admits only whom it knows, set {cert} and {key}"))
     }
 }
 
 impl PartialEq for Connector {
     fn eq(&self, other: &Connector) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner) || self.inner.material == other.inner.material
+        self.is(other) || self.inner.config == other.inner.config
     }
 }
 
