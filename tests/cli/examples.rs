@@ -46,8 +46,13 @@ const PLACES: [(&str, &str); 6] = [
 const LONG: [&str; 1] = ["drill"];
 
 #[test]
-fn the_examples_of_every_subcommand_work() {
-    run_those_of("short", |subcommand| !LONG.contains(&subcommand));
+fn the_examples_that_end_by_themselves_work() {
+    run_those_of("short", |subcommand| !LONG.contains(&subcommand) && !runs_on(subcommand));
+}
+
+#[test]
+fn the_examples_that_run_until_a_signal_work() {
+    run_those_of("running", runs_on);
 }
 
 #[test]
@@ -55,14 +60,21 @@ fn the_examples_of_drills_work() {
     run_those_of("long", |subcommand| LONG.contains(&subcommand));
 }
 
+fn way_of(subcommand: &str) -> Option<&'static Way> {
+    WAYS.iter().find(|(name, _)| *name == subcommand).map(|(_, way)| way)
+}
+
+fn runs_on(subcommand: &str) -> bool {
+    matches!(way_of(subcommand), Some(Way::RunOn))
+}
+
 /// Runs the examples of the subcommands that are chosen, in a folder of this name.
 fn run_those_of(name: &str, is_chosen: impl Fn(&str) -> bool) {
     let cluster = Cluster::builder().start().expect("a cluster starts");
     let place = Place::new(name);
     for subcommand in subcommands().into_iter().filter(|subcommand| is_chosen(subcommand)) {
-        let way = WAYS.iter().find(|(name, _)| *name == subcommand);
         for line in examples(&help(&[&subcommand])) {
-            match way.map(|(_, way)| way) {
+            match way_of(&subcommand) {
                 None => place.ends(&line, &cluster, &[0]),
                 Some(Way::End(codes)) => place.ends(&line, &cluster, codes),
                 Some(Way::RunOn) => place.runs_on(&line, &cluster),

@@ -76,7 +76,8 @@ fn watched(cluster: &Cluster, program: &Scratch, options: &[&str], sign: &str) -
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut printed = vec![lines.next().expect("what it begins with").expect("a line")];
     cluster.failover().unwrap();
-    for line in lines {
+    // Borrowed: the watch prints on until it ends, and would fail at a pipe that is closed.
+    for line in lines.by_ref() {
         printed.push(line.expect("a line"));
         if printed.last().is_some_and(|line| line.contains(sign)) {
             break;
