@@ -45,11 +45,14 @@ fn a_master_that_loads_its_data_is_waited_for() {
         Error::from_redis(error).filter(|own| own.kind() == ErrorKind::NoMaster).cloned()
     };
     let set = || impatient.run(|redis| redis.set::<_, _, ()>("written", 1));
-    let error = iter::from_fn(|| set().err()).find_map(|error| refusal(&error));
-    assert!(is_loading(&master), "it loads too fast for this test");
-    let error = error.unwrap();
-    assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
-    assert!(error.to_string().contains("LOADING"), "{error}");
+    let mut errors =
+        iter::from_fn(|| set().err()).filter_map(|error| refusal(&error)).inspect(|error| {
+            assert!(is_loading(&master), "it loads too fast for this test");
+            assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
+        });
+    // A server that loads on a busy machine is sometimes too slow to answer that it does.
+    let named = errors.any(|error| error.to_string().contains("LOADING"));
+    assert!(named, "a write succeeded before an error named the cause");
     let error = refused(hasty(&cluster));
     assert!(is_loading(&master), "it loads too fast for this test");
     assert_eq!(error.kind(), ErrorKind::NoMaster, "{error}");
