@@ -52,6 +52,7 @@ impl Topology {
             "names": sentinel.names.as_ref().map(text),
             "epoch": sentinel.epoch,
             "refusal": sentinel.refusal,
+            "stranger": sentinel.stranger,
             "failing_over": sentinel.failing_over,
             "tilt": sentinel.tilt,
             "malformed": sentinel.malformed,

@@ -6,6 +6,11 @@
 //! removed and is monitored anew looks like.
 //!
 //! A majority is always one of all sentinels that are known, reachable or not.
+//!
+//! One sentinel moves the factory to a higher epoch only if a majority lists the run id that it told
+//! (a vouched claim), or if the master that it names continues the data of the one that is served. Even
+//! a vouched claim does not lead to other data at an unheard-of node while a majority names the master
+//! that is served: a known sentinel may itself have been led away by another deployment.
 
 use std::time::Instant;
 
@@ -21,6 +26,10 @@ pub(super) struct Claim {
     pub(super) epoch: Option<u64>,
     /// When it was answered.
     pub(super) at: Instant,
+    /// A majority of the known sentinels lists the run id of this one.
+    pub(super) vouched: bool,
+    /// The sentinel was configured, not discovered.
+    pub(super) configured: bool,
 }
 
 /// The sentinels that count, and what they say.
@@ -30,6 +39,8 @@ pub(super) struct Electorate {
     pub(super) known: usize,
     /// How many of them have neither answered nor failed yet.
     pub(super) pending: usize,
+    /// How many of them were configured.
+    pub(super) configured: usize,
     pub(super) claims: Vec<Claim>,
     /// More than one sentinel has led a failover at the same time.
     pub(super) contested: bool,
@@ -88,6 +99,30 @@ pub(super) struct Acceptance {
     pub(super) evidence: Evidence,
     /// A sentinel that named it.
     pub(super) sentinel: Address,
+    /// What it takes that the address continues the data that are served.
+    pub(super) descent: Descent,
+}
+
+/// What it takes to follow a claim, besides that the address says that it is a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Descent {
+    /// Nothing: a majority names it, or another proof is there.
+    Free,
+    /// It must not say that it has other data, unless another sentinel lists it as a replica.
+    Likely,
+    /// It has to say that it continues the data that are served.
+    Proven,
+}
+
+impl Descent {
+    /// What it takes to follow one sentinel.
+    fn of(electorate: &Electorate, held: Held<'_>, vouched: bool) -> Descent {
+        match vouched {
+            false => Descent::Proven,
+            true if electorate.count(held.address) >= electorate.majority() => Descent::Likely,
+            true => Descent::Free,
+        }
+    }
 }
 
 /// What follows from the claims.
@@ -147,11 +182,25 @@ impl Deliberation {
             return None;
         }
         let first = *self.first_answer.get_or_insert(now);
-        let highest = electorate.claims.iter().filter_map(|claim| claim.epoch).max();
+        // Where a majority names one address, only a sentinel that is vouched for contradicts it. A
+        // majority of the configured ones comes first: others were discovered from any of them.
+        let configured = |address: &&Address| {
+            let naming = electorate.naming(address).filter(|claim| claim.configured).count();
+            naming > electorate.configured / 2
+        };
+        let many = |address: &&Address| electorate.count(address) >= electorate.majority();
+        let named = electorate.addresses();
+        let most = named.iter().copied().find(configured).or(named.iter().copied().find(many));
+        let counts =
+            |claim: &&Claim| most.is_none_or(|most| claim.vouched || claim.address == *most);
+        let highest = electorate.claims.iter().filter(counts).filter_map(|claim| claim.epoch).max();
         let spoken = electorate.pending == 0 || now >= first + rules.start_grace;
         // A majority first, then the highest epoch, then the count; among equals the first named.
         let mut best: Option<(&Address, (bool, bool, usize))> = None;
         for address in electorate.addresses() {
+            if !electorate.naming(address).any(|claim| counts(&claim)) {
+                continue;
+            }
             let named = electorate
                 .naming(address)
                 .filter(|claim| claim.epoch.is_none() || claim.epoch == highest)
@@ -180,9 +229,13 @@ impl Deliberation {
     ) -> Decision {
         // The address that is served, with a higher epoch: only the epoch rises.
         let epoch = held.epoch.max(electorate.epoch(held.address));
-        if let Some(accept) = confirmed(rules, electorate, held, epoch)
+        // A claim that nobody vouches for stands in the way of none of the others.
+        let vouched = |claim: &Claim| claim.vouched;
+        let any = |_: &Claim| true;
+        if let Some(accept) = confirmed(rules, electorate, held, epoch, vouched)
             .or_else(|| announced(electorate, held, epoch))
             .or_else(|| unnumbered(rules, electorate, held, epoch))
+            .or_else(|| confirmed(rules, electorate, held, epoch, any))
         {
             self.insisted = None;
             return Decision { accept: Some(accept), epoch };
@@ -237,32 +290,39 @@ impl Deliberation {
 
 /// A higher epoch than the one in use: one sentinel is enough, unless others name another address
 /// at the same epoch or lead a failover of their own (two forced failovers at once), or the present
-/// master is itself not confirmed, or that address was replaced and has not been a replica since.
+/// master is itself not confirmed, or that address was replaced and has not been a replica since. Only
+/// claims that count are looked at.
 fn confirmed(
     rules: &Rules,
     electorate: &Electorate,
     held: Held<'_>,
     epoch: Option<u64>,
+    counts: impl Fn(&Claim) -> bool,
 ) -> Option<Acceptance> {
     if rules.switch_on == SwitchOn::Announcement || held.unconfirmed || electorate.contested {
         return None;
     }
-    let highest = electorate.claims.iter().filter_map(|claim| claim.epoch).max()?;
+    let counted = || electorate.claims.iter().filter(|claim| counts(claim));
+    let highest = counted().filter_map(|claim| claim.epoch).max()?;
     if highest <= epoch? {
         return None;
     }
-    let mut at_highest = electorate
-        .addresses()
-        .into_iter()
-        .filter(|address| electorate.epoch(address) == Some(highest));
-    let address = at_highest.next()?;
-    if at_highest.next().is_some() || address == held.address || held.quarantined.contains(address)
+    let mut at_highest = counted().filter(|claim| claim.epoch == Some(highest));
+    let claim = at_highest.next()?;
+    let address = &claim.address;
+    if at_highest.any(|other| other.address != *address)
+        || address == held.address
+        || held.quarantined.contains(address)
     {
         return None;
     }
-    let claim = electorate.naming(address).find(|claim| claim.epoch == Some(highest))?;
-    let evidence = Evidence::Confirmation { sentinel: claim.sentinel.clone() };
-    accept(electorate, address, Some(highest), evidence)
+    Some(Acceptance {
+        address: address.clone(),
+        epoch: Some(highest),
+        evidence: Evidence::Confirmation { sentinel: claim.sentinel.clone() },
+        sentinel: claim.sentinel.clone(),
+        descent: Descent::of(electorate, held, claim.vouched),
+    })
 }
 
 /// A majority that does not speak of the past. Of the master that was left last only a higher epoch
@@ -310,7 +370,10 @@ fn unnumbered(
         return None;
     }
     let evidence = Evidence::Unnumbered { sentinel: claim.sentinel.clone() };
-    accept(electorate, &claim.address, electorate.epoch(&claim.address).max(epoch), evidence)
+    let epoch = electorate.epoch(&claim.address).max(epoch);
+    let accepted = accept(electorate, &claim.address, epoch, evidence)?;
+    let vouched = electorate.naming(&claim.address).any(|claim| claim.vouched);
+    Some(Acceptance { descent: Descent::of(electorate, held, vouched), ..accepted })
 }
 
 fn accept(
@@ -325,5 +388,5 @@ fn accept(
         .or_else(|| electorate.naming(address).next())?
         .sentinel
         .clone();
-    Some(Acceptance { address: address.clone(), epoch, evidence, sentinel })
+    Some(Acceptance { address: address.clone(), epoch, evidence, sentinel, descent: Descent::Free })
 }

@@ -82,7 +82,7 @@ impl Machine {
         }
         let leader = self.roster.get(&leader);
         // Lost, or it no longer leads and does not name what it promoted either.
-        let gone = leader.is_none_or(|own| !own.is_up());
+        let gone = leader.is_none_or(|own| !own.speaks());
         let gave_up = leader
             .and_then(|own| own.answered_since(since))
             .is_some_and(|view| view.leads().is_none());
@@ -137,7 +137,7 @@ impl Machine {
     fn is_heard(&self, now: Instant, sentinel: &Sentinel) -> bool {
         match self.silent_from(sentinel) {
             Some(from) => now < from,
-            None => !matches!(sentinel.link, Link::Down { .. }),
+            None => sentinel.stranger.is_none() && !matches!(sentinel.link, Link::Down { .. }),
         }
     }
 

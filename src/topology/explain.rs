@@ -73,6 +73,7 @@ impl Sentinel {
                     format!("unknown service (it monitors {})", names.join(", "))
                 }
             },
+            (_, Said::Stranger) => self.strangeness(),
             (_, Said::Moving) => "its view keeps changing".to_owned(),
             (_, Said::Nothing | Said::Names) => "no answer yet".to_owned(),
         }

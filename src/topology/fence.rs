@@ -264,7 +264,7 @@ impl Machine {
     /// Whether the sentinel that made this choice says that nothing came of it. A leader that names
     /// the node has promoted it, and one that is lost may have.
     fn gave_up(&self, choice: &Choice) -> bool {
-        let leader = self.roster.get(&choice.leader).filter(|own| own.is_up());
+        let leader = self.roster.get(&choice.leader).filter(|own| own.speaks());
         leader.filter(|own| own.said != Said::Nothing).is_some_and(|own| {
             let names_it = |view: &View| self.same_node(&view.address, &choice.node);
             !own.view.as_ref().is_some_and(names_it) || !self.is_about_ours(own, choice)
@@ -274,7 +274,7 @@ impl Machine {
     /// Who is to replace the master that is served, according to whoever leads.
     fn choice(&self) -> Option<Choice> {
         self.master.as_ref()?;
-        let up = self.roster.sentinels.iter().filter(|own| own.is_up());
+        let up = self.roster.sentinels.iter().filter(|own| own.speaks());
         up.filter_map(|own| {
             let node = own.chosen()?.clone();
             Some((own, Choice { leader: own.address.clone(), node }))

@@ -96,6 +96,8 @@ pub(crate) struct Machine {
     pub(super) contested: bool,
     /// Since when sentinels have named different masters, and whether that was reported.
     pub(super) disagreeing: Option<(Instant, bool)>,
+    /// Since when strangers have replaced the known sentinels.
+    pub(super) replaced_since: Option<Instant>,
     /// What replicas are read from goes by; nothing until somebody reads from them.
     pub(super) replicas: Option<Replicas>,
 }
@@ -126,6 +128,7 @@ impl Machine {
             doubt: Doubt::default(),
             contested: false,
             disagreeing: None,
+            replaced_since: None,
             replicas: None,
         }
     }
@@ -205,6 +208,7 @@ impl Machine {
         hearing: Hearing,
         actions: &mut Vec<Action>,
     ) {
+        let serving = self.master.is_some();
         let Some(sentinel) = self.roster.get_mut(address) else {
             return;
         };
@@ -217,7 +221,7 @@ impl Machine {
         }
         sentinel.silence();
         sentinel.link = Link::Up { since: now, hearing };
-        sentinel.run_id = run_id.or(sentinel.run_id.take());
+        sentinel.meet(run_id, serving);
         sentinel.peer = peer.or(sentinel.peer.take());
         sentinel.services = None;
         sentinel.next_poll = Some(now);
@@ -253,14 +257,29 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         let ended = self.ends_failover(now, address, &answer);
+        // Another deployment may have led a known sentinel away.
+        let belongs = match &answer {
+            Answer::Names(view) => self.master.is_none() || self.is_served(&view.address),
+            _ => false,
+        };
         let Some(sentinel) = self.roster.get_mut(address).filter(|sentinel| sentinel.is_up())
         else {
             return;
         };
         let asked = sentinel.asking.take().unwrap_or(now);
-        sentinel.proved = Some(asked);
         sentinel.answered = Some(now);
         sentinel.next_poll = None;
+        if let Some(stranger) = &mut sentinel.stranger {
+            stranger.view = match answer {
+                Answer::Names(view) => Some((*view, asked)),
+                _ => None,
+            };
+            if std::mem::take(&mut sentinel.again) {
+                sentinel.ask_soon(now);
+            }
+            return;
+        }
+        sentinel.proved = Some(asked);
         if ended {
             self.abort = Some((address.clone(), "ended".to_owned()));
         }
@@ -273,7 +292,7 @@ impl Machine {
             Answer::Names(view) => {
                 first = self.master.is_none().then(|| view.address.clone());
                 sentinel.said = Said::Names;
-                sentinel.take(*view, asked);
+                sentinel.take(*view, asked, belongs);
             }
             Answer::Unknown => {
                 if sentinel.said != Said::Unknown {
@@ -312,6 +331,9 @@ impl Machine {
     }
 
     fn review(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for change in self.tell_strangers(now) {
+            self.changed(now, change, actions);
+        }
         for change in self.roster.review(now, &self.rules) {
             self.changed(now, change, actions);
         }
@@ -357,7 +379,7 @@ impl Machine {
             return vec![own];
         }
         let mut ids = Vec::new();
-        for sentinel in self.roster.sentinels.iter().filter(|sentinel| sentinel.is_up()) {
+        for sentinel in self.roster.sentinels.iter().filter(|sentinel| sentinel.speaks()) {
             let master = sentinel.view.as_ref().and_then(|view| view.master.as_ref());
             let master = master.map(|master| (&master.address, &master.run_id));
             let replicas = sentinel.replicas.iter().map(|node| (&node.address, &node.run_id));
@@ -383,6 +405,7 @@ impl Machine {
         let mut electorate = Electorate { contested: self.contested, ..Electorate::default() };
         for sentinel in self.roster.voters() {
             electorate.known += 1;
+            electorate.configured += usize::from(sentinel.seed);
             let (Some(view), Some(at)) = (&sentinel.view, sentinel.answered) else {
                 let pending = match sentinel.link {
                     Link::New => true,
@@ -398,6 +421,8 @@ impl Machine {
                 address,
                 epoch: view.epoch,
                 at,
+                vouched: sentinel.vouched,
+                configured: sentinel.seed,
             });
         }
         electorate
@@ -419,7 +444,7 @@ impl Machine {
         let Some(Candidate { accepted, .. }) = self.candidate.take() else {
             return;
         };
-        let Acceptance { address: to, epoch, evidence, sentinel } = accepted;
+        let Acceptance { address: to, epoch, evidence, sentinel, descent: _ } = accepted;
         let generation = self.generation() + 1;
         let before = self.master.as_ref().and_then(|master| master.epoch);
         let from = self.master.take().map(|master| (master.address, master.run_id));
@@ -432,12 +457,16 @@ impl Machine {
         };
         self.doubt.unconfirmed =
             leader.cloned().map(|leader| Unconfirmed { since: now, leader, before, held: false });
+        if from.is_none() {
+            self.part_from_strangers(now, &to, actions);
+        }
         self.release(&to);
         self.nodes.serve(&proof.origin, leader.is_none());
         if let Some((from, run_id)) = &from {
             self.quarantine(now, from.clone(), run_id.clone());
         }
         let from = from.map(|(address, _)| address);
+        self.take_lists_of(&to);
         self.left = from.clone();
         self.reported = None;
         self.abort = None;
@@ -486,14 +515,21 @@ impl Machine {
 }
 
 impl Sentinel {
-    /// Takes an answer in. Lists are kept on empty ones: after a reset they fill again in seconds.
-    fn take(&mut self, view: View, asked: Instant) {
+    /// Takes in the lists of the last answer. They are kept on empty ones: after a reset they fill again
+    /// in seconds.
+    pub(super) fn take_lists(&mut self) {
+        let Some(view) = &self.view else { return };
         if let Some(replicas) = view.replicas.as_ref().filter(|list| !list.is_empty()) {
             self.replicas.clone_from(replicas);
         }
         if let Some(others) = view.sentinels.as_ref().filter(|list| !list.is_empty()) {
             self.others.clone_from(others);
         }
+    }
+
+    /// Takes an answer in; its lists only from a sentinel that belongs to the service: it names the master
+    /// that is served, or no master is served yet.
+    pub(super) fn take(&mut self, view: View, asked: Instant, belongs: bool) {
         // What was published after the question is newer than the answer.
         let newer = self.has_chosen_since(asked);
         if let Some(master) = &view.master {
@@ -516,5 +552,8 @@ impl Sentinel {
         }
         self.view = Some(view);
         self.view_asked = Some(asked);
+        if belongs {
+            self.take_lists();
+        }
     }
 }

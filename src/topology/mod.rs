@@ -25,6 +25,7 @@ mod replicas;
 mod roster;
 mod shorthand;
 mod snapshot;
+mod strangers;
 
 #[cfg(test)]
 mod properties;

@@ -81,6 +81,15 @@ impl Nodes {
         }
     }
 
+    /// Whether a master has the history of the master that is served, or continues it; `None` where
+    /// either does not tell its history.
+    pub(super) fn continues(&self, origin: &Origin) -> Option<bool> {
+        let known: Vec<&String> = [&self.served, &self.confirmed].into_iter().flatten().collect();
+        let replid = origin.replid.as_ref().filter(|_| !known.is_empty())?;
+        let told = [Some(replid), origin.former.as_ref()];
+        Some(told.into_iter().flatten().any(|told| known.contains(&told)))
+    }
+
     /// The sentinels confirm the master that is served.
     pub(super) fn confirm(&mut self) {
         self.confirmed.clone_from(&self.served);
@@ -394,7 +403,7 @@ impl Machine {
     }
 
     pub(super) fn next_pull(&self) -> Option<Instant> {
-        let leads = self.roster.sentinels.iter().any(|own| own.is_up() && own.failing_over);
+        let leads = self.roster.sentinels.iter().any(|own| own.speaks() && own.failing_over);
         let recent =
             |at: &Instant| self.last.is_some_and(|now| now < *at + self.rules.pull_for) && leads;
         self.facts().iter().map(|(_, at, _)| at).find(|at| recent(at))?;

@@ -24,7 +24,7 @@ impl Machine {
         message: Result<Message, Malformed>,
         actions: &mut Vec<Action>,
     ) {
-        let Some(sentinel) = self.roster.get_mut(from).filter(|sentinel| sentinel.is_up()) else {
+        let Some(sentinel) = self.roster.get_mut(from).filter(|sentinel| sentinel.speaks()) else {
             return;
         };
         match message {
@@ -156,6 +156,13 @@ impl Machine {
         run_id: &str,
         actions: &mut Vec<Action>,
     ) {
+        let belongs = |own: &Sentinel| match &own.view {
+            Some(view) => self.is_served(&view.address),
+            None => true,
+        };
+        if self.master.is_some() && !self.roster.get(by).is_some_and(belongs) {
+            return;
+        }
         self.roster.pardon(sentinel);
         if self.roster.discover(sentinel, Some(run_id)) {
             let change = Change::Found { sentinel: sentinel.clone(), by: by.clone() };
@@ -207,7 +214,7 @@ impl Machine {
             .roster
             .sentinels
             .iter()
-            .find(|sentinel| sentinel.is_up() && sentinel.failing_over)
+            .find(|sentinel| sentinel.speaks() && sentinel.failing_over)
             .map(|sentinel| sentinel.address.clone());
         match (leader, self.failover) {
             (Some(leader), None) => {

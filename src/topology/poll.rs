@@ -65,7 +65,7 @@ impl Machine {
             return troubles;
         }
         let electorate = self.electorate();
-        let up = || self.roster.sentinels.iter().filter(|sentinel| sentinel.is_up());
+        let up = || self.roster.sentinels.iter().filter(|sentinel| sentinel.speaks());
         let mut add = |wrong: bool, word| {
             if wrong {
                 troubles.push(word);
@@ -82,6 +82,7 @@ impl Machine {
         });
         add(differs || up().any(|sentinel| sentinel.said == Said::Moving), "disagreement");
         add(self.deliberation.is_insisted(), "insistence");
+        add(self.roster.has_strangers(), "stranger");
         if electorate.known == 0 {
             add(true, "unknown service");
         } else {
@@ -106,7 +107,7 @@ impl Machine {
         self.roster
             .sentinels
             .iter()
-            .filter(|sentinel| sentinel.is_up())
+            .filter(|sentinel| sentinel.speaks())
             .filter_map(|sentinel| sentinel.master_down.as_ref())
             .any(|down| self.same_node(down, &master.address))
     }
@@ -172,6 +173,7 @@ impl Machine {
             .chain(self.next_pull())
             .chain(self.patience_ends(now))
             .chain(self.next_survey(now))
+            .chain(self.next_admission(&self.rules))
             .chain(self.roster.next_farewell(&self.rules));
         times.chain([now + self.rules.calm_poll]).min()
     }

@@ -57,6 +57,7 @@ impl Tally {
             (&mut self.deadlines, case.deadlines),
             (&mut self.outlasted, case.outlasted),
             (&mut self.lost, case.lost),
+            (&mut self.strange, case.strange),
         ] {
             *total += u64::from(own > 0);
         }
@@ -173,6 +174,7 @@ fn a_cluster_that_fails_over_is_followed_by_right() {
     total.reached("fences at their deadline", total.deadlines, 3);
     total.reached("fences beyond it", total.outlasted, 1);
     total.reached("lost majorities", total.lost, 500);
+    total.reached("strangers", total.strange, 500);
 }
 
 /// When all is over, the machine serves what most sentinels name, and nothing waits.

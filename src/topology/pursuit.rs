@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     Action, Identity, Origin, Standing, Verification,
-    agreement::{Acceptance, Held},
+    agreement::{Acceptance, Descent, Held},
     evidence::{Lack, Snapshot, Verdict, Witness, verdict},
     machine::{Candidate, Machine, Proof},
     roster::Sentinel,
@@ -24,6 +24,10 @@ const ANSWER_HOLDS: Duration = Duration::from_secs(2);
 
 /// Messages cause at most one verification in this time.
 const EARLY_GAP: Duration = Duration::from_millis(10);
+
+/// Why an address that one sentinel names is not followed.
+const FOREIGN: &str =
+    "no majority of the sentinels names it, and its replication history is not that of the master";
 
 /// So many run ids are remembered.
 const RUN_IDS: usize = 256;
@@ -52,7 +56,8 @@ impl Machine {
                     continue;
                 }
             };
-            return Some(Acceptance { address, epoch, evidence, sentinel });
+            let descent = Descent::Free;
+            return Some(Acceptance { address, epoch, evidence, sentinel, descent });
         }
         None
     }
@@ -80,7 +85,7 @@ impl Machine {
         let witnesses = self.roster.voters().map(|own| Witness {
             sentinel: &own.address,
             run_id: own.run_id.as_deref(),
-            linked: own.is_up(),
+            linked: own.speaks(),
             view: own.answered_since(since),
             finished: self.has_finished(own),
         });
@@ -109,7 +114,7 @@ impl Machine {
         // A switch, or the insight that two addresses are one node, changes what the same answers
         // mean. Either happens once for each address, so this ends; the bound is for certainty.
         for _ in 0..8 {
-            let leads = |own: &&&Sentinel| own.is_up() && own.leads() && !self.has_finished(own);
+            let leads = |own: &&&Sentinel| own.speaks() && own.leads() && !self.has_finished(own);
             let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
             let electorate = self.electorate();
@@ -147,7 +152,7 @@ impl Machine {
             self.candidate = None;
             return false;
         };
-        let address = accepted.address.clone();
+        let (address, descent) = (accepted.address.clone(), accepted.descent);
         match &mut self.candidate {
             Some(candidate) if candidate.accepted.address == address => {
                 candidate.accepted = accepted;
@@ -162,14 +167,42 @@ impl Machine {
             }
         }
         if let Some(proof) = self.proofs.get(&address).cloned() {
-            self.switch(now, proof, actions);
-            return true;
+            let follows = match descent {
+                Descent::Free => true,
+                Descent::Likely => {
+                    self.nodes.continues(&proof.origin) != Some(false) || self.is_heard_of(&address)
+                }
+                Descent::Proven => self.nodes.continues(&proof.origin) == Some(true),
+            };
+            if follows {
+                self.switch(now, proof, actions);
+                return true;
+            }
+            self.is_foreign(now, address, actions);
+            return false;
         }
         let due = self.candidate.as_ref().is_some_and(|candidate| now >= candidate.retry);
         if due && self.is_idle(now, &address) {
             self.verify(now, address, actions);
         }
         false
+    }
+
+    /// Whether another sentinel than the one that names this address lists it, or it was the master before.
+    fn is_heard_of(&self, address: &Address) -> bool {
+        let by = self.candidate.as_ref().map(|candidate| &candidate.accepted.sentinel);
+        let others = self.roster.sentinels.iter().filter(|own| Some(&own.address) != by);
+        let mut listed = others.flat_map(|own| &own.replicas).map(|own| &own.address);
+        listed.any(|own| self.same_node(own, address))
+            || self.left.as_ref().is_some_and(|left| self.same_node(left, address))
+    }
+
+    /// A master that one sentinel names has data of its own, as far as is known. It is asked again after
+    /// a while: it may be told later whose data it continues.
+    fn is_foreign(&mut self, now: Instant, address: Address, actions: &mut Vec<Action>) {
+        self.proofs.remove(&address);
+        let pause = self.rules.lasting_poll;
+        self.put_off(now, address, pause, FOREIGN.to_owned(), actions);
     }
 
     /// A message names this address: have its connection ready when the sentinels' answers come.
@@ -225,6 +258,18 @@ impl Machine {
             Verification::Failed { reason } => reason,
         };
         self.proofs.remove(&address);
+        self.put_off(now, address, Duration::ZERO, reason, actions);
+    }
+
+    /// The candidate did not do: tries again after its delay, and after so long at least.
+    fn put_off(
+        &mut self,
+        now: Instant,
+        address: Address,
+        least: Duration,
+        reason: String,
+        actions: &mut Vec<Action>,
+    ) {
         let most = self.rules.verify_retry_max;
         let Some(candidate) = &mut self.candidate else {
             return;
@@ -232,7 +277,7 @@ impl Machine {
         if candidate.accepted.address != address {
             return;
         }
-        candidate.retry = now + candidate.delay;
+        candidate.retry = now + candidate.delay.max(least);
         candidate.delay = (candidate.delay * 2).min(most);
         if candidate.reason.as_ref() != Some(&reason) {
             candidate.reason = Some(reason.clone());

@@ -380,7 +380,7 @@ impl Machine {
         let is_it = |own: &Address| self.is_served(own);
         let mut sentinels = self.roster.sentinels.iter();
         self.master_is_down()
-            || sentinels.any(|own| own.is_up() && own.failing_over)
+            || sentinels.any(|own| own.speaks() && own.failing_over)
             || self.nodes.is_away(is_it)
     }
 

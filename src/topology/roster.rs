@@ -11,6 +11,7 @@ use super::{
     Rules,
     answer::{ReplicaFields, SentinelFields, View},
     snapshot::Hearing,
+    strangers::Stranger,
 };
 
 /// More sentinels than this are not linked to, whatever a sentinel lists.
@@ -38,6 +39,8 @@ pub(super) enum Said {
     Unknown,
     Moving,
     Refused(String),
+    /// A stranger answers in its place.
+    Stranger,
 }
 
 /// What is known of one sentinel.
@@ -47,7 +50,14 @@ pub(super) struct Sentinel {
     pub(super) seed: bool,
     pub(super) link: Link,
     pub(super) peer: Option<Address>,
+    /// The run id of the sentinel that is known, whoever answers at its address.
     pub(super) run_id: Option<String>,
+    /// The process at the other end of the link told that run id itself.
+    pub(super) introduced: bool,
+    /// A majority of the known sentinels, itself included, lists the run id that it told.
+    pub(super) vouched: bool,
+    /// The process that answers in its place.
+    pub(super) stranger: Option<Stranger>,
     pub(super) said: Said,
     /// The last answer that named a master, while [`Sentinel::said`] is [`Said::Names`].
     pub(super) view: Option<View>,
@@ -93,6 +103,9 @@ impl Sentinel {
             link: Link::New,
             peer: None,
             run_id: None,
+            introduced: false,
+            vouched: false,
+            stranger: None,
             said: Said::Nothing,
             view: None,
             answered: None,
@@ -124,7 +137,7 @@ impl Sentinel {
     pub(super) fn answered_since(&self, at: Instant) -> Option<&View> {
         self.view
             .as_ref()
-            .filter(|_| self.is_up() && self.view_asked.is_some_and(|asked| asked >= at))
+            .filter(|_| self.speaks() && self.view_asked.is_some_and(|asked| asked >= at))
     }
 
     /// The replica that it chose to promote, in the failover that it leads.
@@ -144,6 +157,8 @@ impl Sentinel {
 
     /// What it said and heard holds no longer than its link; what it listed is kept.
     pub(super) fn silence(&mut self) {
+        self.introduced = false;
+        self.stranger = None;
         self.said = Said::Nothing;
         self.view = None;
         self.view_asked = None;
@@ -212,7 +227,7 @@ impl Roster {
 
     /// Where a sentinel is known to be. A name that stands for several addresses says nothing
     /// until one of them was reached.
-    fn places<'a>(&'a self, sentinel: &'a Sentinel) -> Vec<&'a Address> {
+    pub(super) fn places<'a>(&'a self, sentinel: &'a Sentinel) -> Vec<&'a Address> {
         let mut places = vec![&sentinel.address];
         if let Some(peer) = &sentinel.peer {
             places.push(peer);
@@ -223,7 +238,7 @@ impl Roster {
     }
 
     /// Whether two entries are one process: by run id where both are known, by place otherwise.
-    fn same(&self, left: &Sentinel, right: &Sentinel) -> bool {
+    pub(super) fn same(&self, left: &Sentinel, right: &Sentinel) -> bool {
         if let (Some(left), Some(right)) = (&left.run_id, &right.run_id) {
             return left == right;
         }
@@ -242,7 +257,7 @@ impl Roster {
     /// One entry for each process that is known, the one that says most, and whether it counts: a
     /// sentinel that does not monitor the service has no voice in it.
     pub(super) fn members(&self) -> Vec<&Sentinel> {
-        let voice = |own: &Sentinel| (own.view.is_some(), own.is_up(), own.answered);
+        let voice = |own: &Sentinel| (own.view.is_some(), own.speaks(), own.answered);
         // Each entry that was looked at, with the index of its process.
         let mut seen: Vec<(&Sentinel, usize)> = Vec::with_capacity(self.sentinels.len());
         let mut members: Vec<&Sentinel> = Vec::with_capacity(self.sentinels.len());
@@ -274,7 +289,7 @@ impl Roster {
         let by_id = run_id
             .and_then(|id| self.sentinels.iter().find(|own| own.run_id.as_deref() == Some(id)));
         if let Some(own) = by_id
-            && (own.is_up() || self.places(own).contains(&address))
+            && (own.speaks() || self.places(own).contains(&address))
         {
             return false;
         }
@@ -349,7 +364,7 @@ impl Roster {
 
     /// Discovered sentinels that turned out to be ones to which another link stands.
     fn doubles(&self) -> Vec<Address> {
-        let up = |own: &&Sentinel| own.is_up();
+        let up = |own: &&Sentinel| own.speaks();
         let double = |index: usize, own: &Sentinel| {
             !own.seed && self.sentinels[..index].iter().filter(up).any(|o| self.same(o, own))
         };
@@ -367,7 +382,7 @@ impl Roster {
     }
 
     fn listed(&self) -> Vec<(Address, Address, Option<String>)> {
-        let listed = self.sentinels.iter().filter(|own| own.is_up()).flat_map(|own| {
+        let listed = self.sentinels.iter().filter(|own| own.speaks()).flat_map(|own| {
             let by = own.address.clone();
             own.others.iter().map(move |o| (by.clone(), o.address.clone(), o.run_id.clone()))
         });
@@ -393,13 +408,13 @@ impl Roster {
         let others: Vec<_> = members.iter().filter(|own| !self.same(own, sentinel)).collect();
         let silent = others
             .iter()
-            .filter(|own| own.is_up() && !own.others.is_empty())
+            .filter(|own| own.speaks() && !own.others.is_empty())
             .filter(|own| !own.others.iter().any(|listed| places.contains(&&listed.address)))
             .count();
         silent > others.len() / 2
     }
 
-    fn named_by_seed(&self, address: &Address) -> bool {
+    pub(super) fn named_by_seed(&self, address: &Address) -> bool {
         self.sentinels.iter().any(|own| {
             own.seed && self.names.get(&own.address).is_some_and(|to| to.contains(address))
         })

@@ -222,6 +222,7 @@ fn voter(sentinel: &Sentinel) -> String {
         (_, Said::Nothing) => "silent".to_owned(),
         (_, Said::Unknown) => "no voice".to_owned(),
         (_, Said::Moving) => "moving".to_owned(),
+        (_, Said::Stranger) => "stranger".to_owned(),
         (_, Said::Refused(_)) => "refuses".to_owned(),
         (_, Said::Names) => {
             let view = sentinel.view.as_ref().expect("a view");

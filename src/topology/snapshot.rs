@@ -131,15 +131,19 @@ pub struct SentinelStatus {
     pub address: Address,
     /// Whether it was configured, not discovered.
     pub configured: bool,
-    /// Its run id, if it may be told.
+    /// The run id of the sentinel that is known at this address, if it may be told.
     pub run_id: Option<String>,
+    /// The run id of a stranger: a sentinel that answers here and that no majority of the known
+    /// sentinels lists. Nothing that it says is used, until it is listed.
+    pub stranger: Option<String>,
     /// The link to it.
     pub link: SentinelLink,
     /// The master that it names.
     pub names: Option<Address>,
     /// The configuration epoch beside it.
     pub epoch: Option<u64>,
-    /// Why it names none, when it answered: `unknown service`, or its error reply.
+    /// Why it names none, when it answered: `unknown service`, its error reply, or that a stranger
+    /// answered.
     pub refusal: Option<String>,
     /// When it answered last.
     pub answered: Option<Instant>,
@@ -246,6 +250,7 @@ fn status(sentinel: &Sentinel) -> SentinelStatus {
         address: sentinel.address.clone(),
         configured: sentinel.seed,
         run_id: sentinel.run_id.clone(),
+        stranger: sentinel.stranger.as_ref().map(|stranger| stranger.run_id.clone()),
         link: match &sentinel.link {
             Link::New => SentinelLink::Connecting,
             Link::Up { since, hearing } => SentinelLink::Up { since: *since, hearing: *hearing },
@@ -256,6 +261,7 @@ fn status(sentinel: &Sentinel) -> SentinelStatus {
         refusal: match &sentinel.said {
             Said::Unknown => Some("unknown service".to_owned()),
             Said::Refused(text) => Some(text.clone()),
+            Said::Stranger => Some(sentinel.strangeness()),
             Said::Nothing | Said::Names | Said::Moving => None,
         },
         answered: sentinel.answered,

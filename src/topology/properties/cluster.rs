@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     super::{Action, Answer, Identity, Origin, Pace, Report, Standing, SwitchOn, Verification},
-    court::{Court, number, number_of},
+    court::{Court, Voice, number, number_of},
     dice::Dice,
     failover::{Sentinel, Stage},
     fault::Fault,
@@ -149,6 +149,17 @@ impl Cluster {
     }
 
     pub(super) fn tell(&mut self, step: Step) {
+        // What was on its way when the sentinel died, or the stranger left, arrives no more.
+        let strange = match &step {
+            Step::Names { sentinel, .. } | Step::Silent { sentinel, .. } => {
+                Some((*sentinel, false))
+            }
+            Step::Foreign(sentinel) => Some((*sentinel, true)),
+            _ => None,
+        };
+        if strange.is_some_and(|(number, strange)| self.is_strange(number) != strange) {
+            return;
+        }
         let actions = self.court.take(step);
         self.carry_out(actions);
     }
@@ -197,6 +208,9 @@ impl Cluster {
 
     fn answer(&self, number: usize) -> Option<Step> {
         let own = &self.sentinels[number];
+        if self.is_strange(number) {
+            return Some(Step::Foreign(number));
+        }
         if !own.alive || !own.linked {
             return None;
         }
@@ -252,6 +266,11 @@ impl Cluster {
             }
         };
         Identity { standing, origin }
+    }
+
+    /// Whether another deployment's sentinel answers there.
+    fn is_strange(&self, number: usize) -> bool {
+        self.court.sentinels[number].voice == Voice::Strange
     }
 
     fn is_watched(&self, number: usize) -> bool {

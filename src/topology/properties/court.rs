@@ -13,7 +13,7 @@ use super::{
         Action, Answer, Hearing, Identity, Input, Machine, Origin, Pace, Report, Rules, Standing,
         SwitchOn, Trouble, Verification,
     },
-    step::{NODES, SENTINELS, Step, Told, node, run_id, sentinel},
+    step::{NODES, SENTINELS, Step, Told, foreign, node, run_id, sentinel},
 };
 
 /// What a sentinel says, as the court knows it.
@@ -22,6 +22,8 @@ pub(super) enum Voice {
     Away,
     Silent,
     Outside,
+    /// Another deployment's sentinel answers in its place.
+    Strange,
     Names(usize, Option<u64>),
 }
 
@@ -93,6 +95,7 @@ pub(super) struct Tally {
     pub(super) deadlines: u64,
     pub(super) outlasted: u64,
     pub(super) lost: u64,
+    pub(super) strange: u64,
 }
 
 pub(super) struct Court {
@@ -113,6 +116,8 @@ pub(super) struct Court {
     pub(super) unconfirmed: Option<Unconfirmed>,
     pub(super) lost: Option<Instant>,
     pub(super) doubtful: bool,
+    /// Any sentinel has listed the others.
+    pub(super) listed: bool,
     pub(super) queries: usize,
     pub(super) tally: Tally,
 }
@@ -148,6 +153,7 @@ impl Court {
             unconfirmed: None,
             lost: None,
             doubtful: false,
+            listed: false,
             queries: 0,
             tally: Tally::default(),
         };
@@ -184,6 +190,18 @@ impl Court {
                 self.hush(number, Voice::Away);
                 Input::SentinelDown { sentinel: sentinel(number), reason: "reset".to_owned() }
             }
+            Step::Taken(number) => {
+                assert!(self.served.is_some(), "a stranger before any master");
+                self.hush(number, Voice::Strange);
+                self.tally.strange += 1;
+                let (sentinel, run_id) = (sentinel(number), Some(format!("x{number}")));
+                let peer = Some(sentinel.clone());
+                Input::SentinelUp { sentinel, run_id, peer, hearing: Hearing::All }
+            }
+            Step::Foreign(number) => {
+                self.sentinels[number].asking = None;
+                Input::Answer { sentinel: sentinel(number), answer: foreign(number) }
+            }
             Step::Names { sentinel: number, told } => {
                 let answer = told.answer(number, self.sentinels.len());
                 self.speaks(number, Voice::Names(told.node, told.epoch), Some(told));
@@ -218,10 +236,12 @@ impl Court {
     }
 
     fn speaks(&mut self, number: usize, voice: Voice, told: Option<Told>) {
+        let lists = told.as_ref().is_some_and(|told| told.lists);
         let own = &mut self.sentinels[number];
-        if own.voice == Voice::Away {
+        if matches!(own.voice, Voice::Away | Voice::Strange) {
             return;
         }
+        self.listed |= lists;
         let asked = own.asking.take().unwrap_or(self.now);
         (own.voice, own.proved) = (voice, Some(asked));
         own.told_asked = told.is_some().then_some(asked);
@@ -320,6 +340,8 @@ impl Court {
                 self.fence = fence.clone().map(|reason| (reason, self.now));
             }
             Action::Query { sentinel } => self.queried(number_of(sentinel)),
+            Action::Link { sentinel } => assert!(number_of(sentinel) < self.sentinels.len()),
+            Action::Verify { address } => assert!(number(address) < NODES),
             Action::Watch { node, pace } => {
                 let own = &mut self.nodes[number(node)];
                 assert_ne!(own.watched, Some(*pace), "{node} is watched like that already");

@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Unlink(usize),
     /// A sentinel dies, and is back.
     Crash(usize),
+    /// A sentinel dies, and one of another deployment takes its address.
+    TakeOver(usize),
     /// Whoever has just promoted a node dies.
     CrashLeader,
     /// A sentinel does not reach the others.
@@ -59,7 +61,7 @@ impl Fault {
         let mut faults = vec![(at, cause)];
         for _ in 0..dice.below(4) {
             let number = dice.below(SENTINELS);
-            let fault = match dice.below(14) {
+            let fault = match dice.below(16) {
                 0 => Fault::Kill,
                 1 => Fault::Order,
                 2 => Fault::Restart,
@@ -71,6 +73,7 @@ impl Fault {
                 10 => Fault::ShutIn(number),
                 11 => Fault::Refuse(number),
                 12 => Fault::Remove(number),
+                13 | 14 => Fault::TakeOver(number),
                 _ => Fault::CutNodes,
             };
             faults.push((at + dice.between(0, 2_500), fault));
@@ -126,6 +129,13 @@ impl Cluster {
                 }
             }
             Fault::Crash(number) => self.crash(number % count),
+            Fault::TakeOver(number) => {
+                let number = number % count;
+                self.crash(number);
+                if self.court.served.is_some() && self.sentinels[number].linked {
+                    self.tell(Step::Taken(number));
+                }
+            }
             Fault::CrashLeader => {
                 let promoting = |own: &Sentinel| {
                     own.lead.as_ref().is_some_and(|lead| {

@@ -44,6 +44,15 @@ impl Court {
         }
         let certain = self.unconfirmed.is_none_or(|own| own.perhaps);
         assert!(!one || certain, "{evidence}, though nobody is confirmed");
+        let origin = self.nodes[to].proof.as_ref().map(|(_, origin)| origin);
+        let continues = origin.is_some_and(|origin| {
+            let told = [&origin.replid, &origin.former];
+            let known = [&self.history, &self.confirmed_history];
+            told.into_iter().any(|told| told.is_some() && known.contains(&told))
+        });
+        // A sentinel alone has nobody that could list it.
+        let alone = self.known() == 1;
+        assert!(!one || self.listed || alone || continues, "{evidence}, which nobody vouches for");
         match evidence {
             Evidence::Start { .. } => panic!("a second start"),
             Evidence::Insistence { .. } => {
@@ -126,10 +135,9 @@ impl Court {
         let told = self.sentinels[leader].told.as_ref().expect("an answer");
         let failover = told.failover.as_ref().expect("a failover");
         assert_eq!(failover.chosen, Some(to));
-        let late = self
-            .sentinels
-            .iter()
-            .any(|own| !matches!(own.voice, Voice::Away | Voice::Outside) && !since(own));
+        let late = self.sentinels.iter().any(|own| {
+            !matches!(own.voice, Voice::Away | Voice::Outside | Voice::Strange) && !since(own)
+        });
         assert!(!late || self.now >= fact + PULL_PATIENCE, "an answer was not waited for");
         let former = own.origin.former.as_ref().expect("a history");
         let known = [&self.history, &self.confirmed_history];
@@ -240,7 +248,7 @@ impl Court {
             return;
         }
         assert!(self.doubtful, "nobody confirmed it");
-        let lost = self.sentinels[own.leader].voice == Voice::Away;
+        let lost = matches!(self.sentinels[own.leader].voice, Voice::Away | Voice::Strange);
         if own.held || lost || self.now >= own.since + CONFIRM_WITHIN {
             let reason = self.fence.as_ref().map(|(reason, _)| reason);
             assert!(

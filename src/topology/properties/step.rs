@@ -14,6 +14,8 @@ use crate::address::Address;
 pub(super) const SENTINELS: usize = 5;
 /// … and so many nodes.
 pub(super) const NODES: usize = 4;
+/// The master of another deployment, which is no node of the case.
+pub(super) const FOREIGN: usize = 8;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -22,6 +24,10 @@ pub(super) enum Step {
     Pass(u64),
     Up(usize),
     Down(usize),
+    /// A sentinel of another deployment answers at the address of this one.
+    Taken(usize),
+    /// It names its own master, at an epoch that is higher.
+    Foreign(usize),
     Names {
         sentinel: usize,
         told: Told,
@@ -82,7 +88,7 @@ impl Failover {
 pub(super) fn node(number: usize) -> Address {
     thread_local! {
         static NAMES: Vec<Address> =
-            (1..=NODES).map(|number| address(&format!("n{number}"))).collect();
+            (1..=FOREIGN + 1).map(|number| address(&format!("n{number}"))).collect();
     }
     NAMES.with(|names| names[number].clone())
 }
@@ -174,6 +180,23 @@ fn replica(number: usize, flags: Vec<String>) -> ReplicaFields {
         priority: None,
         info_refresh: Some(500),
     }
+}
+
+/// What a sentinel of another deployment answers at the address of this one.
+pub(super) fn foreign(own: usize) -> Answer {
+    let mut told = match Told::plain(FOREIGN, Some(50)).answer(own, 0) {
+        Answer::Names(view) => view,
+        other => return other,
+    };
+    told.replicas = Some(vec![replica(FOREIGN - 1, Vec::new())]);
+    told.sentinels = Some(vec![SentinelFields {
+        address: address("s9"),
+        run_id: Some("x9".to_owned()),
+        flags: Flags::default(),
+        voted_leader: None,
+        voted_leader_epoch: None,
+    }]);
+    Answer::Names(told)
 }
 
 impl Step {

@@ -52,6 +52,25 @@ fn a_sentinel_whose_place_another_has_taken_still_counts() {
 }
 
 #[test]
+fn a_sentinel_of_another_deployment_at_a_dead_ones_address_is_named() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    let other = Cluster::builder().start().expect("another cluster starts");
+    let [first, _, place] = cluster.sentinels() else { panic!("three sentinels") };
+    let taker = &other.sentinels()[0];
+    taker.kill().unwrap();
+    place.restart_as(taker).unwrap();
+    let examination = wait_for("stranger", &cluster.url());
+    examination.assert_says("stranger", place);
+    assert_eq!(examination.exit_code, Some(3));
+    assert!(!examination.says("stranger", first), "{:#}", examination.document);
+    // Found through the one that the URL names, it is named as well.
+    let url = format!("redis+sentinel://{}/{}", first.address(), cluster.service());
+    let examination = wait_for("stranger", &url);
+    examination.assert_says("stranger", place);
+    assert!(!examination.says("stranger", first), "{:#}", examination.document);
+}
+
+#[test]
 fn a_sentinel_that_has_not_heard_of_the_last_failover_is_named() {
     let epoch = |number: u64| format!("sentinel config-epoch mymaster {number}");
     let cluster = Cluster::builder().sentinel_line(epoch(5)).start().expect("a cluster starts");

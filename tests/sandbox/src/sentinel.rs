@@ -1,6 +1,6 @@
 //! A sentinel of a cluster: [`Sentinel`].
 
-use std::{net::SocketAddr, ops::Deref, sync::Arc};
+use std::{fs, net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc};
 
 use crate::{Error, ErrorKind, Member, Result, frame::Frame, ports};
 
@@ -94,6 +94,39 @@ impl Sentinel {
             return Err(Error::new(ErrorKind::Config, message));
         }
         self.restart_at(ports::free()?)
+    }
+
+    /// Restarts it at its address as another sentinel: with that one's id, and with the masters that it
+    /// monitors. That one must not run. So a deployment takes over an address of another one.
+    ///
+    /// It takes no `PUBLISH` from the default user. Otherwise the sentinels that know the address introduce
+    /// themselves to it, and two deployments that call their service alike become one within three
+    /// seconds: the one with the lower epoch follows the other's master.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] when that one runs, [`ErrorKind::Io`] where a configuration cannot be read
+    /// or written, and those of [`Member::restart`].
+    pub fn restart_as(&self, other: &Sentinel) -> Result<()> {
+        if other.is_running() {
+            let message = format!("{}: {} runs under its id", self.name(), other.name());
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.kill()?;
+        let read = |path: PathBuf| {
+            fs::read_to_string(&path)
+                .map_err(|error| Error::io(format_args!("read {}", path.display()), &error))
+        };
+        let (own, theirs) = (read(self.config_file())?, read(other.config_file())?);
+        let about = |line: &&str| line.starts_with("sentinel ");
+        let kept = |line: &&str| !about(line) && !line.starts_with("user default ");
+        let lines = own.lines().filter(kept).chain(theirs.lines().filter(about));
+        let lines = lines.chain(["user default on nopass ~* &* +@all -publish"]);
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        let path = self.config_file();
+        fs::write(&path, text)
+            .map_err(|error| Error::io(format_args!("write {}", path.display()), &error))?;
+        self.restart()
     }
 
     /// Makes its process end by itself when it is elected to lead a failover

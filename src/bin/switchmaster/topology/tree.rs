@@ -201,7 +201,9 @@ fn sentinel(sentinel: &SentinelStatus, look: &Look) -> String {
     {
         text.push_str(&format!(", {}", line(version)));
     }
-    if let Some(refusal) = &sentinel.refusal {
+    if let Some(stranger) = &sentinel.stranger {
+        text.push_str(&format!(", a stranger (run id {})", line(stranger)));
+    } else if let Some(refusal) = &sentinel.refusal {
         text.push_str(&format!(", refuses: {}", line(refusal)));
     }
     if sentinel.failing_over {

@@ -81,6 +81,19 @@ pub(super) const RULES: &[Rule] = &[
         mend: "`SENTINEL RESET {service}` on each sentinel, one after another, half a minute apart.",
     },
     Rule {
+        code: "stranger",
+        severity: Error,
+        check: stranger,
+        why: "Addresses are reused: a sentinel of another deployment that monitors a service of the \
+              same name may get the address of a dead one. A client that believes it writes to \
+              another deployment's master. Factories of this library do not listen to it, and count \
+              its place as a sentinel that is down.",
+        mend: "Take its address out of the clients' URLs, and `SENTINEL RESET {service}` on each \
+               sentinel of this deployment, one after another, so that they forget the one that was \
+               there. Name services differently, or give sentinels passwords: without either, two \
+               deployments may become one. If it belongs here, have it monitor the same master.",
+    },
+    Rule {
         code: "sentinels-apart",
         severity: Warning,
         check: sentinels_apart,
@@ -241,6 +254,37 @@ fn stale_sentinel(facts: &Facts) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Sentinels that are apart from a majority of those that the URL names, or that list another one in
+/// their place.
+fn stranger(facts: &Facts) -> Vec<Fault> {
+    let lists = |by: &Sentinel, ids: &[String]| {
+        by.others.iter().any(|entry| {
+            let id = entry.fields.get("runid").unwrap_or_default();
+            ids.iter().any(|own| own == id)
+        })
+    };
+    let tells = |it: &&Sentinel| !it.server.is_denied("SENTINEL SENTINELS") && !it.ids.is_empty();
+    let fault = |own: &Sentinel| {
+        // Those of its own deployment may list it where it was before.
+        let place = own.server.called_at.as_ref().unwrap_or(&own.server.address);
+        let is_concerned = |other: &&Sentinel| {
+            let knows_place = other.others.iter().any(|it| it.address.as_ref() == Some(place));
+            let expects_another = knows_place && !lists(other, &own.ids);
+            !std::ptr::eq(own, *other) && (other.named || expects_another)
+        };
+        let others: Vec<&Sentinel> = facts.watching().filter(tells).filter(is_concerned).collect();
+        let is_apart = |other: &&&Sentinel| !lists(other, &own.ids) && !lists(own, &other.ids);
+        let apart: Vec<String> = others.iter().filter(is_apart).map(|it| it.name()).collect();
+        let what = format!(
+            "belongs to another deployment: it does not list {}, and none of them lists its id {}.",
+            list(&apart),
+            own.ids.join(" or ")
+        );
+        (apart.len() > others.len().div_ceil(2)).then(|| Fault::at(place.to_string(), what))
+    };
+    facts.watching().filter(tells).filter_map(fault).collect()
 }
 
 fn sentinels_apart(facts: &Facts) -> Vec<Fault> {
