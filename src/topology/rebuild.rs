@@ -29,6 +29,7 @@ impl Machine {
             last: self.last,
             master,
             left: self.left.clone(),
+            roster: self.roster.kept(),
             nodes: self.nodes.kept(),
             holding: self.holding.kept(now + self.rules.fence_timeout),
             doubt: Doubt { unconfirmed, told: self.doubt.told, ..Doubt::default() },

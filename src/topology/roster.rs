@@ -182,6 +182,8 @@ pub(super) struct Roster {
     names: BTreeMap<Address, Vec<Address>>,
     /// Discovered sentinels that were let go and are still listed by a minority.
     forgotten: BTreeSet<Address>,
+    /// The run ids of sentinels that were known to a machine that failed.
+    remembered: BTreeMap<Address, String>,
 }
 
 /// What became of the list of sentinels.
@@ -192,11 +194,20 @@ pub(super) enum Change {
 }
 
 impl Roster {
+    /// The run ids of the sentinels, for a machine that is rebuilt: by them it tells strangers.
+    pub(super) fn kept(&self) -> Roster {
+        let known = |own: &Sentinel| Some((own.address.clone(), own.run_id.clone()?));
+        let remembered = self.sentinels.iter().filter_map(known).collect();
+        Roster { remembered, ..Roster::default() }
+    }
+
     pub(super) fn start(&mut self, seeds: Vec<Address>) -> Vec<Address> {
         let mut new = Vec::new();
         for seed in seeds {
             if self.get(&seed).is_none() {
-                self.sentinels.push(Sentinel::new(seed.clone(), true));
+                let mut sentinel = Sentinel::new(seed.clone(), true);
+                sentinel.run_id = self.remembered.get(&seed).cloned();
+                self.sentinels.push(sentinel);
                 new.push(seed);
             }
         }
