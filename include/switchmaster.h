@@ -374,6 +374,9 @@ typedef struct {
     uint64_t watch_faults;
     /// Messages of sentinels that could not be read.
     uint64_t malformed_messages;
+    /// Messages that came on handles between whole commands and were dropped: swm_handle_receive and
+    /// swm_factory_subscribe deliver them.
+    uint64_t dropped_messages;
 } swm_stats;
 
 #ifdef __cplusplus

@@ -159,7 +159,7 @@ fn what_is_no_command_is_told_and_costs_no_connection() {
         let error = handle.send(bytes).unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
     }
-    let error = handle.send(&packed(&["MONITOR"])).unwrap_err();
+    let error = handle.send(&packed(&["PSYNC", "?", "-1"])).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
     assert_eq!(line(&mut handle, &["PING"]).unwrap(), "+PONG\r\n");
     let stats = factory.stats();
@@ -178,4 +178,79 @@ fn what_is_sent_after_the_switch_leaves_what_was_under_way_unknown() {
     wait_for_switch(&factory, 1);
     let error = handle.send(&packed(&["GET", "raw:never"])).unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown));
+}
+
+/// Receives from a stream until it contains this text.
+fn receive_until(handle: &mut Handle, text: &str) -> String {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 512];
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let received = handle.receive(&mut buffer).unwrap();
+        seen.extend_from_slice(&buffer[..received]);
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+#[test]
+fn monitor_reports_on_a_stream_until_the_switch() {
+    let cluster = cluster();
+    let factory = patient(&cluster);
+    wait_until_calm(&factory, &cluster);
+    let mut handle = factory.get().unwrap();
+    handle.send(&packed(&["MONITOR"])).unwrap();
+    let mut others = factory.get().unwrap();
+    for round in 0..3 {
+        let key = format!("raw:monitored:{round}");
+        others.set::<_, _, ()>(&key, round).unwrap();
+        let seen = receive_until(&mut handle, &format!("\"SET\" \"{key}\" \"{round}\"\r\n"));
+        assert!(round > 0 || seen.starts_with("+OK\r\n"), "{seen}");
+    }
+    assert!(!handle.is_clean());
+    // Whole commands are refused, and harm nothing.
+    let error = handle.exchange(&packed(&["PING"]), &mut RawReplies::new()).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
+    assert!(error.to_string().contains("MONITOR"), "{error}");
+    others.set::<_, _, ()>("raw:monitored", "on").unwrap();
+    receive_until(&mut handle, "\"raw:monitored\" \"on\"\r\n");
+
+    let reader = thread::spawn(move || {
+        let mut buffer = [0; 512];
+        let error = loop {
+            if let Err(error) = handle.receive(&mut buffer) {
+                break error;
+            }
+        };
+        (error, handle)
+    });
+    cluster.freeze_master().unwrap();
+    wait_for_switch(&factory, 1);
+    let (error, mut handle) = reader.join().unwrap();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Switched, Outcome::Unknown));
+    // Its state is lost with the old master, so the handle does not go on silently.
+    let error = handle.send(&packed(&["PING"])).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Poisoned, Outcome::NotSent));
+}
+
+#[test]
+fn a_connection_that_monitored_goes_to_no_other_user() {
+    let cluster = cluster();
+    let factory = named_factory(&cluster).max_size(1).build().unwrap();
+    let mut handle = factory.get().unwrap();
+    assert_eq!(line(&mut handle, &["MONITOR"]).unwrap(), "+OK\r\n");
+    drop(handle);
+    let mut next = factory.get().unwrap();
+    assert_eq!(line(&mut next, &["PING"]).unwrap(), "+PONG\r\n");
+    // As a whole command it is not sent, and the connection is as good as before.
+    let before = next.descriptor();
+    let error = next.exchange(&packed(&["MONITOR"]), &mut RawReplies::new()).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidConfig, Outcome::NotSent));
+    assert!(error.to_string().contains("stream"), "{error}");
+    assert_eq!(line(&mut next, &["MONITOR", "x"]).unwrap()[..4], *"-ERR");
+    assert!(next.is_clean());
+    assert_eq!(line(&mut next, &["MONITOR"]).unwrap(), "+OK\r\n");
+    next.send(&packed(&["RESET"])).unwrap();
+    assert!(receive_until(&mut next, "+RESET\r\n").ends_with("+RESET\r\n"));
+    assert_eq!(next.descriptor(), before);
+    assert_eq!(line(&mut next, &["PING"]).unwrap(), "+PONG\r\n");
+    assert!(!next.is_clean(), "its settings are no longer those of a new connection");
 }

@@ -6,6 +6,8 @@
 
 use std::{str, time::Duration};
 
+use crate::config::Protocol;
+
 /// How long commands may wait in the server before it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blocking {
@@ -26,40 +28,97 @@ impl Blocking {
     }
 }
 
-/// What a connection holds that would be lost with it. One that holds nothing can be replaced by
+/// A command that changes the state of its connection once the server has accepted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Unwatch,
+    /// The database; none when the argument is no number.
+    Select(Option<i64>),
+    Subscription(Subscription),
+    Monitor,
+    Reset,
+    /// `HELLO` with arguments, and the protocol that it asks for.
+    Hello(Option<Protocol>),
+    Auth,
+    /// Any other setting of the connection: a name, tracking, …
+    Setting,
+}
+
+/// The server's answer to a command, as far as it decides about an [`Effect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Accepted,
+    /// The command waits for EXEC: neither a success nor a failure.
+    Queued,
+    /// EXEC ran nothing, because a watched key had changed.
+    Nil,
+    Refused,
+    /// `-EXECABORT`: the transaction is discarded, and nothing is watched any more.
+    Aborted,
+}
+
+/// The state of a connection that would be lost with it. A connection without any can be replaced by
 /// another without the user noticing.
+///
+/// It changes with the server's answers, never with what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     home: i64,
     database: i64,
+    /// The protocol that is spoken now.
+    pub(super) protocol: Protocol,
     multi: bool,
     watching: bool,
     /// There are subscriptions.
     pub(super) subscribed: bool,
-    /// Anything else, and for good: another user, a name, tracking, a reset …
+    /// `MONITOR` was accepted.
+    monitoring: bool,
+    /// Any other change, and for good: another user, a name, tracking, a reset …
     pub(super) other: bool,
+    queued: Queued,
+}
+
+/// The effects that EXEC will bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Queued {
+    subscription: bool,
+    monitor: bool,
+    other: bool,
+    protocol: Option<Protocol>,
 }
 
 impl State {
     /// The state of a connection that has just selected its database.
-    pub(crate) fn new(home: i64) -> State {
+    pub(crate) fn new(home: i64, protocol: Protocol) -> State {
         State {
             home,
             database: home,
+            protocol,
             multi: false,
             watching: false,
             subscribed: false,
+            monitoring: false,
             other: false,
+            queued: Queued::default(),
         }
     }
 
     /// True when another connection could not stand in for this one.
     #[inline]
     pub(crate) fn holds_state(&self) -> bool {
-        self.multi || self.watching || self.subscribed || self.other || self.database != self.home
+        self.multi
+            || self.watching
+            || self.subscribed
+            || self.monitoring
+            || self.other
+            || self.database != self.home
     }
 
-    /// What it holds, in words for a message; none when it holds nothing.
+    /// The kind of state that it holds, for a message; none when it holds none.
     pub(crate) fn held(&self) -> Option<&'static str> {
         if self.multi {
             Some("an open MULTI")
@@ -67,6 +126,8 @@ impl State {
             Some("watched keys")
         } else if self.subscribed {
             Some("subscriptions")
+        } else if self.monitoring {
+            Some("a MONITOR")
         } else if self.database != self.home {
             Some("another database")
         } else if self.other {
@@ -84,6 +145,100 @@ impl State {
     /// Between MULTI and EXEC or DISCARD.
     pub(crate) fn in_multi(&self) -> bool {
         self.multi
+    }
+
+    /// True after `MONITOR`: what comes cannot be told from replies.
+    #[inline]
+    pub(crate) fn is_monitoring(&self) -> bool {
+        self.monitoring
+    }
+
+    /// True when the server sends messages without being asked for each.
+    pub(super) fn listens(&self) -> bool {
+        self.subscribed || self.monitoring
+    }
+
+    /// True when the next replies may be confirmations of subscriptions, or messages.
+    #[inline]
+    pub(super) fn may_get_messages(&self) -> bool {
+        self.subscribed || self.queued.subscription
+    }
+
+    /// True when EXEC will begin or end subscriptions.
+    pub(super) fn queues_subscription(&self) -> bool {
+        self.queued.subscription
+    }
+
+    /// Takes over the effect of a command that was answered.
+    #[cold]
+    pub(crate) fn answered(&mut self, effect: Effect, answer: Answer) {
+        match answer {
+            Answer::Queued => self.queue(effect),
+            Answer::Aborted => self.end_transaction(),
+            Answer::Nil if effect == Effect::Exec => self.end_transaction(),
+            // Servers before Redis 6 forget the user when AUTH fails, and before Redis 7 HELLO takes
+            // over the user before it finds a mistake in its other arguments.
+            Answer::Refused => self.other |= matches!(effect, Effect::Auth | Effect::Hello(_)),
+            Answer::Accepted | Answer::Nil => self.accepted(effect),
+        }
+    }
+
+    fn queue(&mut self, effect: Effect) {
+        // A server that queues has a transaction open, whatever was known of it.
+        self.multi = true;
+        match effect {
+            // EXEC and DISCARD are never queued, and EXEC ends every watch.
+            Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {}
+            Effect::Subscription(_) => self.queued.subscription = true,
+            Effect::Monitor => self.queued.monitor = true,
+            Effect::Hello(protocol) => {
+                self.queued.other = true;
+                self.queued.protocol = protocol.or(self.queued.protocol);
+            }
+            Effect::Select(_) | Effect::Reset | Effect::Auth | Effect::Setting => {
+                self.queued.other = true;
+            }
+        }
+    }
+
+    fn accepted(&mut self, effect: Effect) {
+        match effect {
+            Effect::Multi => {
+                self.multi = true;
+                self.queued = Queued::default();
+            }
+            Effect::Exec => {
+                let queued = self.queued;
+                self.end_transaction();
+                self.subscribed |= queued.subscription;
+                self.monitoring |= queued.monitor;
+                // Which of them succeeded, of those that were queued, is not looked into.
+                self.other |= queued.other || queued.subscription;
+                self.protocol = queued.protocol.unwrap_or(self.protocol);
+            }
+            Effect::Discard => self.end_transaction(),
+            Effect::Watch => self.watching = true,
+            Effect::Unwatch => self.watching = false,
+            Effect::Select(Some(database)) => self.database = database,
+            // What is subscribed to is counted from the confirmations.
+            Effect::Subscription(_) => {}
+            Effect::Monitor => self.monitoring = true,
+            Effect::Reset => {
+                *self =
+                    State { database: 0, other: true, ..State::new(self.home, Protocol::Resp2) };
+            }
+            Effect::Hello(protocol) => {
+                self.other = true;
+                self.protocol = protocol.unwrap_or(self.protocol);
+            }
+            Effect::Select(None) | Effect::Auth | Effect::Setting => self.other = true,
+        }
+    }
+
+    fn end_transaction(&mut self) {
+        self.multi = false;
+        self.watching = false;
+        self.queued = Queued::default();
     }
 }
 
@@ -114,24 +269,27 @@ pub(crate) struct Facts {
     /// The server may be asked to end the one that blocks, and then it has done nothing. Not so
     /// WAIT, whose answer is about the connection that it waited on.
     pub(crate) recallable: bool,
-    /// The state when they have run.
-    pub(crate) state: State,
+    /// The commands that change the state of the connection when the server accepts them, each with its
+    /// index. Empty for nearly all commands, and then it takes no memory.
+    pub(crate) effects: Vec<(usize, Effect)>,
+    /// A transaction is open after them if the server accepts each.
+    pub(crate) in_multi: bool,
     /// One of them subscribes or unsubscribes: the last that does.
     pub(crate) subscription: Option<Subscription>,
     /// One of them ends the connection.
     pub(crate) quits: bool,
-    /// One of them selects a database, and may fail to.
-    pub(crate) selects: bool,
     /// There are bytes that are no command.
     pub(crate) malformed: bool,
+    /// One of them is MONITOR.
+    pub(crate) monitors: bool,
     /// One of them would leave replies that cannot be told apart, and what it is called.
     pub(crate) unfollowable: Option<&'static str>,
 }
 
 impl Facts {
-    /// Reads packed commands that are to be sent in this state.
-    pub(crate) fn of(packed: &[u8], state: State) -> Facts {
-        let mut facts = Facts::none(state);
+    /// Reads packed commands. `in_multi` is true when they are to be sent inside a transaction.
+    pub(crate) fn of(packed: &[u8], in_multi: bool) -> Facts {
+        let mut facts = Facts::none(in_multi);
         let mut rest = packed;
         while !rest.is_empty() {
             match facts.command(rest).and_then(Args::skip) {
@@ -147,8 +305,8 @@ impl Facts {
 
     /// As [`Facts::of`], of the whole commands at the front, and how long they are: up to one of which a
     /// part is missing or which is none, and to one that subscribes, for that is answered in another way.
-    pub(crate) fn of_front(packed: &[u8], state: State) -> (Facts, usize) {
-        let mut facts = Facts::none(state);
+    pub(crate) fn of_front(packed: &[u8], in_multi: bool) -> (Facts, usize) {
+        let mut facts = Facts::none(in_multi);
         let mut rest = packed;
         while facts.subscription.is_none() && !rest.is_empty() {
             let Some((args, name)) = Args::of(rest) else { break };
@@ -164,23 +322,24 @@ impl Facts {
     /// this call: its arguments are not looked at unless its name says that they matter. An MGET of 1000
     /// keys is 5 µs faster by that and by being encoded in one pass.
     #[inline]
-    pub(crate) fn of_one(packed: &[u8], state: State) -> Facts {
-        let mut facts = Facts::none(state);
+    pub(crate) fn of_one(packed: &[u8], in_multi: bool) -> Facts {
+        let mut facts = Facts::none(in_multi);
         facts.malformed = facts.command(packed).is_none();
         facts
     }
 
     #[inline]
-    fn none(state: State) -> Facts {
+    fn none(in_multi: bool) -> Facts {
         Facts {
             commands: 0,
             blocking: None,
             recallable: false,
-            state,
+            effects: Vec::new(),
+            in_multi,
             subscription: None,
             quits: false,
-            selects: false,
             malformed: false,
+            monitors: false,
             unfollowable: None,
         }
     }
@@ -190,6 +349,7 @@ impl Facts {
     pub(crate) fn are_followable(&self, replies: usize) -> bool {
         self.unfollowable.is_none()
             && !self.malformed
+            && !self.monitors
             && self.commands == replies
             && (self.subscription.is_none() || replies <= 1)
     }
@@ -217,15 +377,21 @@ impl Facts {
         upper.copy_from_slice(name);
         upper.make_ascii_uppercase();
         match &*upper {
-            b"MULTI" => self.state.multi = true,
-            b"EXEC" | b"DISCARD" => {
-                self.state.multi = false;
-                self.state.watching = false;
+            b"MULTI" => {
+                self.in_multi = true;
+                self.changes(Effect::Multi);
             }
-            b"WATCH" => self.state.watching = true,
-            // Queued in a transaction it would come after EXEC, which ends the watch anyway.
-            b"UNWATCH" => self.state.watching = false,
-            b"SELECT" => self.select(args.next()),
+            b"EXEC" => {
+                self.in_multi = false;
+                self.changes(Effect::Exec);
+            }
+            b"DISCARD" => {
+                self.in_multi = false;
+                self.changes(Effect::Discard);
+            }
+            b"WATCH" => self.changes(Effect::Watch),
+            b"UNWATCH" => self.changes(Effect::Unwatch),
+            b"SELECT" => self.changes(Effect::Select(args.next().and_then(number))),
             b"SUBSCRIBE" => self.subscribe(Channels::Plain, true, &args),
             b"PSUBSCRIBE" => self.subscribe(Channels::Pattern, true, &args),
             b"SSUBSCRIBE" => self.subscribe(Channels::Shard, true, &args),
@@ -233,14 +399,28 @@ impl Facts {
             b"PUNSUBSCRIBE" => self.subscribe(Channels::Pattern, false, &args),
             b"SUNSUBSCRIBE" => self.subscribe(Channels::Shard, false, &args),
             b"QUIT" => self.quits = true,
-            b"AUTH" | b"RESET" | b"READONLY" | b"READWRITE" | b"ASKING" | b"REPLCONF" => {
-                self.state.other = true;
+            b"RESET" => {
+                self.in_multi = false;
+                self.changes(Effect::Reset);
             }
-            // Without an argument it only tells.
-            b"HELLO" => self.state.other |= args.left > 0,
-            b"SCRIPT" => self.state.other |= args.next_is(b"DEBUG"),
+            b"AUTH" => self.changes(Effect::Auth),
+            b"READONLY" | b"READWRITE" | b"ASKING" | b"REPLCONF" => self.changes(Effect::Setting),
+            // Without an argument it changes nothing.
+            b"HELLO" => {
+                if let Some(version) = args.next() {
+                    self.changes(Effect::Hello(match number(version) {
+                        Some(2) => Some(Protocol::Resp2),
+                        Some(3) => Some(Protocol::Resp3),
+                        _ => None,
+                    }));
+                }
+            }
+            b"SCRIPT" if args.next_is(b"DEBUG") => self.changes(Effect::Setting),
             b"CLIENT" => self.client(args),
-            b"MONITOR" => self.unfollowable = Some("MONITOR"),
+            b"MONITOR" => {
+                self.monitors = true;
+                self.changes(Effect::Monitor);
+            }
             b"SYNC" => self.unfollowable = Some("SYNC"),
             b"PSYNC" => self.unfollowable = Some("PSYNC"),
             b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BZPOPMIN" | b"BZPOPMAX" => {
@@ -254,19 +434,15 @@ impl Facts {
         }
     }
 
-    fn select(&mut self, database: Option<&[u8]>) {
-        self.selects = true;
-        match database.and_then(number) {
-            // In a transaction it is not known before EXEC whether it takes place.
-            Some(database) if !self.state.multi => self.state.database = database,
-            _ => self.state.other = true,
-        }
+    /// The command that was counted last changes the state.
+    fn changes(&mut self, effect: Effect) {
+        self.effects.push((self.commands - 1, effect));
     }
 
     fn subscribe(&mut self, kind: Channels, begins: bool, args: &Args<'_>) {
-        // The endings are seen in the replies, which tell what is left.
-        self.state.subscribed |= begins;
-        self.subscription = Some(Subscription { kind, begins, named: args.left });
+        let subscription = Subscription { kind, begins, named: args.left };
+        self.subscription = Some(subscription);
+        self.changes(Effect::Subscription(subscription));
     }
 
     fn client(&mut self, mut args: Args<'_>) {
@@ -291,14 +467,14 @@ impl Facts {
         if sub.eq_ignore_ascii_case(b"REPLY") && !args.next_is(b"ON") {
             self.unfollowable = Some("CLIENT REPLY");
         }
-        // SETNAME, TRACKING, CACHING, NO-EVICT, NO-TOUCH, and whatever comes after this was written.
-        self.state.other = true;
+        // SETNAME, TRACKING, CACHING, NO-EVICT, NO-TOUCH, CAPA, and those of later servers.
+        self.changes(Effect::Setting);
     }
 
     /// For something to come.
     fn waits(&mut self, blocking: Option<Blocking>) {
         // In a transaction it does not wait.
-        if !self.state.multi {
+        if !self.in_multi {
             self.recallable |= blocking.is_some();
             self.blocks(blocking);
         }
@@ -448,11 +624,11 @@ mod tests {
     }
 
     fn facts(text: &str) -> Facts {
-        let (packed, state) = (packed(text), State::new(0));
-        let facts = Facts::of(&packed, state);
+        let packed = packed(text);
+        let facts = Facts::of(&packed, false);
         // A single one that is known to be whole is read no differently.
         if facts.commands == 1 {
-            assert_eq!(Facts::of_one(&packed, state), facts, "{text}");
+            assert_eq!(Facts::of_one(&packed, false), facts, "{text}");
         }
         facts
     }
@@ -488,50 +664,118 @@ mod tests {
         }
     }
 
-    #[test]
-    fn commands_that_leave_something_behind_are_seen() {
-        for (text, held) in [
-            ("GET k", None),
-            ("MULTI", Some("an open MULTI")),
-            ("MULTI;SET a 1;EXEC", None),
-            ("multi;discard", None),
-            ("WATCH a", Some("watched keys")),
-            ("WATCH a;UNWATCH", None),
-            ("WATCH a;MULTI;EXEC", None),
-            ("SELECT 3", Some("another database")),
-            ("SELECT 3;SELECT 0", None),
-            ("MULTI;SELECT 0;DISCARD", Some("changed connection settings")),
-            ("SUBSCRIBE a", Some("subscriptions")),
-            ("PSUBSCRIBE a", Some("subscriptions")),
-            ("SSUBSCRIBE a", Some("subscriptions")),
-            ("CLIENT ID", None),
-            ("CLIENT setinfo LIB-NAME x", None),
-            ("CLIENT SETNAME x", Some("changed connection settings")),
-            ("CLIENT TRACKING ON", Some("changed connection settings")),
-            ("CLIENT NO-EVICT ON", Some("changed connection settings")),
-            ("AUTH x", Some("changed connection settings")),
-            ("HELLO", None),
-            ("HELLO 3", Some("changed connection settings")),
-            ("RESET", Some("changed connection settings")),
-            ("READONLY", Some("changed connection settings")),
-            ("ASKING", Some("changed connection settings")),
-            ("SCRIPT LOAD x", None),
-            ("SCRIPT DEBUG YES", Some("changed connection settings")),
-            ("AVERYLONGCOMMANDNAMETHATNOBODYKNOWS", None),
-        ] {
-            let state = facts(text).state;
-            assert_eq!(state.held(), held, "{text}");
-            assert_eq!(state.holds_state(), held.is_some(), "{text}");
+    /// The state after commands that are answered like that: `+` accepted, `-` refused, `!` aborted, `~`
+    /// queued, `_` nil.
+    fn state(text: &str, answers: &str) -> State {
+        let mut state = State::new(0, Protocol::Resp3);
+        let facts = facts(text);
+        assert_eq!(facts.commands, answers.len(), "{text}");
+        for (index, effect) in facts.effects {
+            state.answered(
+                effect,
+                match answers.as_bytes()[index] {
+                    b'+' => Answer::Accepted,
+                    b'-' => Answer::Refused,
+                    b'!' => Answer::Aborted,
+                    b'~' => Answer::Queued,
+                    _ => Answer::Nil,
+                },
+            );
         }
+        state
+    }
+
+    #[test]
+    fn state_begins_and_ends_with_the_servers_answer() {
+        const MULTI: Option<&str> = Some("an open MULTI");
+        const WATCH: Option<&str> = Some("watched keys");
+        const OTHER: Option<&str> = Some("changed connection settings");
+        for (text, answers, held) in [
+            ("GET k", "+", None),
+            ("MULTI", "+", MULTI),
+            ("MULTI", "-", None),
+            ("MULTI;SET a 1;EXEC", "+~+", None),
+            ("MULTI;SET a 1;EXEC", "+~_", None),
+            ("MULTI;SET a;EXEC", "+-!", None),
+            ("MULTI;SET a;EXEC x", "+--", MULTI),
+            ("MULTI;MULTI", "+-", MULTI),
+            ("multi;discard", "++", None),
+            ("MULTI;DISCARD x", "+-", MULTI),
+            ("WATCH a", "+", WATCH),
+            ("WATCH a", "-", None),
+            ("WATCH a;UNWATCH", "++", None),
+            ("WATCH a;UNWATCH x", "+-", WATCH),
+            ("WATCH a;DISCARD", "+-", WATCH),
+            ("WATCH a;EXEC", "+-", WATCH),
+            ("WATCH a;MULTI;UNWATCH;DISCARD", "++~+", None),
+            ("WATCH a;MULTI;EXEC", "+++", None),
+            ("WATCH a;MULTI;EXEC", "++_", None),
+            ("WATCH a;MULTI;EXEC", "++!", None),
+            ("WATCH a;MULTI;EXEC", "++-", MULTI),
+            ("SELECT 3", "+", Some("another database")),
+            ("SELECT 3", "-", None),
+            ("SELECT 3;SELECT 0", "++", None),
+            ("SELECT 3;SELECT 0", "+-", Some("another database")),
+            ("MULTI;SELECT 3;DISCARD", "+~+", None),
+            ("MULTI;SELECT 3;EXEC", "+~_", None),
+            ("MULTI;SELECT 3;EXEC", "+~!", None),
+            ("MULTI;SELECT 3;EXEC", "+~+", OTHER),
+            ("MULTI;SELECT 3;DISCARD;MULTI;EXEC", "+~+++", None),
+            ("MULTI;SUBSCRIBE a;DISCARD", "+~+", None),
+            ("MULTI;SUBSCRIBE a;EXEC", "+~+", Some("subscriptions")),
+            ("MULTI;CLIENT SETNAME x;DISCARD", "+~+", None),
+            ("MULTI;CLIENT SETNAME x;EXEC", "+~+", OTHER),
+            ("MULTI;MONITOR;EXEC", "+~+", Some("a MONITOR")),
+            ("MULTI;MONITOR;EXEC", "+-!", None),
+            ("MONITOR", "+", Some("a MONITOR")),
+            ("MULTI;RESET", "++", OTHER),
+            ("CLIENT ID", "+", None),
+            ("CLIENT setinfo LIB-NAME x", "+", None),
+            ("CLIENT SETNAME x", "+", OTHER),
+            ("CLIENT SETNAME x", "-", None),
+            ("CLIENT TRACKING ON", "+", OTHER),
+            ("CLIENT NO-EVICT ON", "+", OTHER),
+            ("AUTH x", "+", OTHER),
+            ("AUTH x", "-", OTHER),
+            ("HELLO", "+", None),
+            ("HELLO 3", "+", OTHER),
+            ("HELLO 3 AUTH a b", "-", OTHER),
+            ("RESET", "+", OTHER),
+            ("RESET", "-", None),
+            ("READONLY", "+", OTHER),
+            ("ASKING", "-", None),
+            ("SCRIPT LOAD x", "+", None),
+            ("SCRIPT DEBUG YES", "+", OTHER),
+            ("AVERYLONGCOMMANDNAMETHATNOBODYKNOWS", "+", None),
+        ] {
+            let state = state(text, answers);
+            assert_eq!(state.held(), held, "{text} {answers}");
+            assert_eq!(state.holds_state(), held.is_some(), "{text} {answers}");
+        }
+        // A transaction that was not known to be open.
+        assert_eq!(state("SELECT 1", "~").held(), MULTI);
+        assert_eq!(state("HELLO 2", "+").protocol, Protocol::Resp2);
+        assert_eq!(state("HELLO 2", "-").protocol, Protocol::Resp3);
+        assert_eq!(state("MULTI;HELLO 2;EXEC", "+~+").protocol, Protocol::Resp2);
+        assert_eq!(state("RESET", "+").protocol, Protocol::Resp2);
+    }
+
+    #[test]
+    fn commands_that_need_care_are_seen() {
         assert!(facts("QUIT").quits);
-        assert_eq!(facts("MONITOR").unfollowable, Some("MONITOR"));
+        assert!(facts("MONITOR").monitors);
+        assert!(!facts("MONITOR").are_followable(1));
         assert_eq!(facts("CLIENT REPLY SKIP").unfollowable, Some("CLIENT REPLY"));
         assert_eq!(facts("CLIENT REPLY ON").unfollowable, None);
         assert_eq!(facts("GET a;GET b;GET c").commands, 3);
+        assert!(facts("GET a;GET b;GET c").effects.is_empty());
         assert_eq!(
             facts("SUBSCRIBE a b").subscription,
             Some(Subscription { kind: Channels::Plain, begins: true, named: 2 })
         );
+        let blocking = |text| facts(text).blocking.is_some();
+        assert!(blocking("BLPOP a 1") && !blocking("MULTI;BLPOP a 1"));
+        assert!(blocking("MULTI;EXEC;BLPOP a 1") && blocking("MULTI;RESET;BLPOP a 1"));
     }
 
     #[test]
@@ -548,7 +792,7 @@ mod tests {
             "*1\r\n$-1\r\n",
             "*99999999999999\r\n$3\r\nGET\r\n",
         ] {
-            let facts = Facts::of(text.as_bytes(), State::new(0));
+            let facts = Facts::of(text.as_bytes(), false);
             assert!(facts.malformed && !facts.are_followable(1), "{text:?}");
         }
     }
@@ -556,8 +800,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_harm(bytes: Vec<u8>, command in "[*$0-9A-Z\r\n]{0,60}") {
-            Facts::of(&bytes, State::new(0));
-            Facts::of(command.as_bytes(), State::new(0));
+            Facts::of(&bytes, false);
+            Facts::of(command.as_bytes(), false);
         }
     }
 }

@@ -51,7 +51,7 @@ impl Expected {
 pub(super) trait Form {
     type Reply<'r>: Reply;
 
-    /// Before anything is sent: what the server has begun to say unasked is put away.
+    /// Before anything is sent: what the server has begun to say unasked is taken out.
     fn prepare(&mut self, link: &mut Link, expected: &Expected) -> Result<(), Fault>;
 
     /// Sends everything and reads every reply. `sent` counts the bytes that were accepted, however
@@ -132,7 +132,7 @@ trait Intake {
     /// To whose end the next bytes are appended.
     fn room(&mut self) -> &mut Vec<u8>;
 
-    /// What is next, if it is all there. What is no reply is put into the inbox. `last` is whether
+    /// What is next, if it is all there. What is no reply is counted by the inbox. `last` is whether
     /// the next confirmation is the reply.
     fn next(
         &mut self,
@@ -170,13 +170,10 @@ impl Intake for Decoder {
         }
         let Some(value) = Decoder::next(self)? else { return Ok(None) };
         Ok(Some(match inbox.sort(value, subscribing) {
-            Mail::Kept => Next::Unasked,
+            Mail::Message => Next::Unasked,
             // The last confirmation is the reply: it tells how many subscriptions there are.
             Mail::Confirmation(value) if last => Next::Reply(value),
-            Mail::Confirmation(value) => {
-                inbox.keep(value);
-                Next::Confirmation
-            }
+            Mail::Confirmation(_) => Next::Confirmation,
             // Perhaps an error in place of the confirmations.
             Mail::Reply(value) => Next::Reply(value),
         }))
@@ -203,13 +200,12 @@ impl Intake for RawReplies {
             return Ok(self.last().map(Next::Reply));
         }
         Ok(match inbox.sort(self.last_value()?, subscribing) {
-            Mail::Kept => {
+            Mail::Message => {
                 self.withdraw();
                 Some(Next::Unasked)
             }
-            Mail::Confirmation(value) if !last => {
+            Mail::Confirmation(_) if !last => {
                 self.withdraw();
-                inbox.keep(value);
                 Some(Next::Confirmation)
             }
             Mail::Confirmation(_) | Mail::Reply(_) => self.last().map(Next::Reply),

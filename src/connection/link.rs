@@ -105,7 +105,7 @@ impl Link {
                     continue;
                 };
                 if let Value::Push { .. } = value {
-                    self.inbox.keep(value);
+                    self.inbox.drop_message();
                     continue;
                 }
                 match handshake.reply(value, &mut out) {
@@ -117,14 +117,13 @@ impl Link {
         }
     }
 
-    /// Puts away what the server has sent since the last reply; a reply is not to be among it.
+    /// Takes out what the server has sent since the last reply; a reply is not to be among it.
     pub(super) fn clear(&mut self, subscribing: bool) -> Result<(), Fault> {
         while !self.decoder.is_empty() {
             // The beginning of a message stays; its rest comes before the next reply.
             let Some(value) = self.decoder.next()? else { break };
             match self.inbox.sort(value, subscribing) {
-                Mail::Kept => {}
-                Mail::Confirmation(value) => self.inbox.keep(value),
+                Mail::Message | Mail::Confirmation(_) => {}
                 Mail::Reply(_) => return Err(ProtocolError::unasked().into()),
             }
         }

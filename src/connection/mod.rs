@@ -36,10 +36,8 @@ use std::{
 
 use redis::{Cmd, Value};
 
-#[cfg(test)]
-use self::inbox::Inbox;
 pub(crate) use self::{
-    command::{Blocking, Facts, State},
+    command::{Answer, Blocking, Effect, Facts, State},
     dial::look_up,
     gate::{Admission, Gate, Passing, Refusal},
     handshake::{Greeting, Handshake},
@@ -82,7 +80,7 @@ pub(crate) struct Connection {
     greeting: Greeting,
     state: State,
     command_timeout: Duration,
-    distress: Option<Distress>,
+    told: Told,
     limits: Limits,
     /// Where commands are encoded.
     packed: Vec<u8>,
@@ -176,10 +174,10 @@ impl Connection {
             admission,
             gate: Arc::clone(gate),
             address: address.clone(),
+            state: State::new(settings.db, greeting.protocol),
             greeting,
-            state: State::new(settings.db),
             command_timeout: settings.command_timeout,
-            distress: None,
+            told: Told::default(),
             limits: settings.limits,
             packed: Vec::new(),
             flow: None,
@@ -222,16 +220,34 @@ impl Connection {
         self.state
     }
 
-    /// What the server has sent unasked.
-    #[cfg(test)]
-    pub(crate) fn inbox(&mut self) -> &mut Inbox {
-        &mut self.link.inbox
+    /// True when state would be lost with this connection, or may be: a command whose answer is still
+    /// to come changes it.
+    #[inline]
+    pub(crate) fn may_hold_state(&self) -> bool {
+        self.state.holds_state() || self.flow.as_ref().is_some_and(|flow| flow.may_change_state())
     }
 
-    /// The last reply that said that this server is no master for writes, if there was one.
+    /// The number of messages that came between commands and were dropped, since the last call.
+    #[inline]
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        match self.link.inbox.has_dropped() {
+            false => 0,
+            true => self.link.inbox.take_dropped(),
+        }
+    }
+
+    /// The last reply that said that this connection is of no use, if there was one. It holds for as
+    /// long as the connection lives.
     #[inline]
     pub(crate) fn distress(&self) -> Option<Distress> {
-        self.distress
+        self.told.lasting
+    }
+
+    /// The last reply since the previous call that said that the server is not the master that takes
+    /// writes. Each such reply is reported once: later commands may succeed.
+    #[inline]
+    pub(crate) fn take_distress(&mut self) -> Option<Distress> {
+        self.told.news.take()
     }
 
     /// True while commands can be sent: no failure so far, and the generation is not over. Costs
@@ -344,9 +360,9 @@ impl Connection {
             return Err(self.unusable());
         }
         let started = Instant::now();
-        let facts = request.facts(self.state);
+        let facts = request.facts(self.state.in_multi());
         let total = count.map_or(facts.commands, |count| offset.saturating_add(count));
-        if !facts.are_followable(total) {
+        if !facts.are_followable(total) || self.state.is_monitoring() {
             return Err(self.unfollowable(&facts, total));
         }
         let timeout = match facts.blocking {
@@ -360,8 +376,8 @@ impl Connection {
         if deadline.is_some_and(|deadline| deadline <= started) {
             return Err(self.too_late());
         }
-        let subscribing = self.greeting.protocol == Protocol::Resp2
-            && (facts.subscription.is_some() || self.state.subscribed);
+        let subscribing = self.state.protocol == Protocol::Resp2
+            && (facts.subscription.is_some() || self.state.may_get_messages());
         let confirmations = facts.subscription.map_or(0, |sub| self.link.inbox.confirmations(sub));
         let mut expected =
             Expected { replies: total, confirmations, subscribing, quick, deadline, started };
@@ -384,11 +400,14 @@ impl Connection {
         self.admission.begins(facts.commands as u64);
         let mut sent = 0;
         let mut got = 0;
-        let mut failed = false;
         let mut called_back = false;
         let mut overlapped = false;
-        let distress = &mut self.distress;
-        let in_multi = self.state.in_multi();
+        let told = &mut self.told;
+        let state = &mut self.state;
+        let mut effects = facts.effects.iter();
+        let mut next_effect = effects.next();
+        let mut confirmations = Vec::new();
+        let mut reset = false;
         let gate = &*self.gate;
         let admission = &self.admission;
         let after_sending = || overlapped = !gate.is_still_open();
@@ -397,12 +416,22 @@ impl Connection {
                 called_back = true;
                 return;
             }
-            failed |= reply.is_error();
-            // Only the reply to EXEC has errors inside that concern the server's role.
-            let ends = total == got + 1 && !facts.state.in_multi();
-            let of_exec = ends && (offset > 0 || in_multi);
+            let mut of_exec = false;
+            if let Some(&(index, effect)) = next_effect
+                && index == got
+            {
+                next_effect = effects.next();
+                // Only the reply to EXEC has errors inside that concern the server's role.
+                of_exec = effect == Effect::Exec;
+                if of_exec && state.queues_subscription() {
+                    confirmations.extend(reply.confirmations());
+                }
+                let answer = reply.answer();
+                reset |= effect == Effect::Reset && answer == Answer::Accepted;
+                state.answered(effect, answer);
+            }
             if let Some(found) = reply.distress(of_exec) {
-                *distress = Some(found);
+                told.note(found);
             }
             take(got, reply);
             got += 1;
@@ -425,7 +454,7 @@ impl Connection {
             self.await_outcome(deadline, started, Instant::now())?;
         }
         self.admission.ends();
-        self.settle(&facts, failed);
+        self.settle(&facts, confirmations, reset);
         Ok(Attempt::Answered)
     }
 
@@ -462,7 +491,15 @@ impl Connection {
     /// Refuses what would leave the connection unreadable. Nothing has been sent yet.
     #[cold]
     fn unfollowable(&self, facts: &Facts, total: usize) -> Error {
-        let cause = if let Some(name) = facts.unfollowable {
+        let cause = if self.state.is_monitoring() {
+            "a MONITOR is under way, and replies cannot be told from what it reports; nothing was sent: \
+             receive as a stream, and take another handle for commands"
+                .to_owned()
+        } else if facts.monitors {
+            "MONITOR was not sent: it is answered without end; send it as a stream, and receive what it \
+             reports in the same way"
+                .to_owned()
+        } else if let Some(name) = facts.unfollowable {
             format!(
                 "{name} was not sent: its replies cannot be told from those of other commands; use \
                  a connection of its own, by redis::Client"
@@ -495,22 +532,22 @@ impl Connection {
         )
     }
 
-    /// Takes over the new state, and opens the connection for the next command.
-    fn settle(&mut self, facts: &Facts, failed: bool) {
-        let before = self.state;
-        self.state = facts.state;
+    /// Opens the connection for the next command. `confirmations` came inside a reply to EXEC.
+    #[inline]
+    fn settle(&mut self, facts: &Facts, confirmations: Vec<Value>, reset: bool) {
+        self.clean = true;
+        if facts.effects.is_empty() && !facts.quits {
+            return;
+        }
+        for confirmation in confirmations {
+            self.link.inbox.sort(confirmation, true);
+        }
+        if reset {
+            self.link.inbox.forget_subscriptions();
+        }
         if facts.subscription.is_some() {
             self.state.subscribed = self.link.inbox.has_subscriptions();
         }
-        if facts.selects && failed {
-            if facts.commands == 1 {
-                self.state = before;
-            } else {
-                // Which of them failed, and so which database is selected, is not looked into.
-                self.state.other = true;
-            }
-        }
-        self.clean = true;
         if facts.quits {
             self.clean = false;
             self.link.stream.socket().shutdown();
@@ -600,6 +637,25 @@ impl Connection {
     }
 }
 
+/// What replies said of the server.
+#[derive(Default)]
+struct Told {
+    /// The last of them that was not reported yet.
+    news: Option<Distress>,
+    /// The last of them after which another connection may do better.
+    lasting: Option<Distress>,
+}
+
+impl Told {
+    #[cold]
+    fn note(&mut self, distress: Distress) {
+        self.news = Some(distress);
+        if distress.is_of_the_connection() {
+            self.lasting = Some(distress);
+        }
+    }
+}
+
 /// What was answered so long before a server was replaced has reached its replicas, as surely as
 /// what was answered before anybody thought of replacing it.
 const REPLICATED: Duration = Duration::from_millis(20);
@@ -630,8 +686,12 @@ impl<'p> Request<'p> {
     }
 
     #[inline]
-    fn facts(&self, state: State) -> Facts {
-        if self.one { Facts::of_one(self.packed, state) } else { Facts::of(self.packed, state) }
+    fn facts(&self, in_multi: bool) -> Facts {
+        if self.one {
+            Facts::of_one(self.packed, in_multi)
+        } else {
+            Facts::of(self.packed, in_multi)
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use std::str;
 
 use redis::{RedisError, RedisResult, ServerError, ServerErrorKind, Value};
 
-use super::wire::{Limits, RawReply};
+use super::{
+    command::Answer,
+    wire::{Limits, RawReply},
+};
 
 /// The replies to several commands.
 #[derive(Debug)]
@@ -65,12 +68,17 @@ impl Distress {
 
     /// What an error reply tells, if it is one of those.
     pub(crate) fn of(error: &ServerError) -> Option<Distress> {
-        Distress::of_code(error.code())
+        match error.code() {
+            "EXECABORT" => Distress::in_error(error.details()?.strip_prefix(ABORTED)?.as_bytes()),
+            code => Distress::of_code(code),
+        }
     }
 
-    /// As [`Distress::of`], of what an error says.
+    /// As [`Distress::of`], of the text of an error.
     pub(super) fn in_error(error: &[u8]) -> Option<Distress> {
-        let code = error.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let text = error.strip_prefix(b"EXECABORT ").unwrap_or(error);
+        let text = text.strip_prefix(ABORTED.as_bytes()).unwrap_or(text);
+        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
         Distress::of_code(str::from_utf8(code).ok()?)
     }
 
@@ -90,21 +98,40 @@ impl Distress {
 
 /// What an exchange has to know of a reply, in whatever form it is kept.
 pub(super) trait Reply {
-    fn is_error(&self) -> bool;
-
     /// Whether it answers a blocking command that `CLIENT UNBLOCK … ERROR` ended: it has done nothing.
     fn is_call_back(&self) -> bool;
 
     /// What it tells about the server, or what those replies tell that are in it, if it is EXEC's.
     fn distress(&self, of_exec: bool) -> Option<Distress>;
+
+    /// What it says of a command that changes the state of the connection.
+    fn answer(&self) -> Answer;
+
+    /// The confirmations of subscriptions in a reply to EXEC.
+    fn confirmations(&self) -> Vec<Value>;
+}
+
+/// The elements of a reply that may confirm subscriptions.
+fn nested(reply: &Value) -> Vec<Value> {
+    match reply {
+        Value::Array(items) => items
+            .iter()
+            .filter(|item| matches!(item, Value::Push { .. } | Value::Array(_)))
+            .cloned()
+            .collect(),
+        Value::Attribute { data, .. } => nested(data),
+        _ => Vec::new(),
+    }
+}
+
+impl Answer {
+    /// The meaning of an error reply with this text, or code.
+    pub(super) fn of_error(error: &[u8]) -> Answer {
+        if error.starts_with(b"EXECABORT") { Answer::Aborted } else { Answer::Refused }
+    }
 }
 
 impl Reply for Value {
-    #[inline]
-    fn is_error(&self) -> bool {
-        matches!(self, Value::ServerError(_))
-    }
-
     fn is_call_back(&self) -> bool {
         matches!(self, Value::ServerError(error) if error.code() == "UNBLOCKED"
             && error.details().is_some_and(|details| details.contains(CALL_BACK)))
@@ -121,14 +148,23 @@ impl Reply for Value {
             _ => None,
         }
     }
+
+    fn answer(&self) -> Answer {
+        match self {
+            Value::ServerError(error) => Answer::of_error(error.code().as_bytes()),
+            Value::SimpleString(text) if text == "QUEUED" => Answer::Queued,
+            Value::Nil => Answer::Nil,
+            Value::Attribute { data, .. } => data.answer(),
+            _ => Answer::Accepted,
+        }
+    }
+
+    fn confirmations(&self) -> Vec<Value> {
+        nested(self)
+    }
 }
 
 impl Reply for RawReply<'_> {
-    #[inline]
-    fn is_error(&self) -> bool {
-        self.error().is_some()
-    }
-
     fn is_call_back(&self) -> bool {
         self.error().is_some_and(is_call_back)
     }
@@ -143,12 +179,30 @@ impl Reply for RawReply<'_> {
         }
         None
     }
+
+    fn answer(&self) -> Answer {
+        match self.bytes() {
+            b"+QUEUED\r\n" => Answer::Queued,
+            b"*-1\r\n" | b"_\r\n" => Answer::Nil,
+            [b'|', ..] => {
+                self.value(Limits::default()).map_or(Answer::Accepted, |value| value.answer())
+            }
+            _ => self.error().map_or(Answer::Accepted, Answer::of_error),
+        }
+    }
+
+    fn confirmations(&self) -> Vec<Value> {
+        self.value(Limits::default()).map_or_else(|_| Vec::new(), |value| nested(&value))
+    }
 }
 
 /// As [`Reply::is_call_back`], of what an error says.
 pub(super) fn is_call_back(error: &[u8]) -> bool {
     error.starts_with(b"UNBLOCKED ") && String::from_utf8_lossy(error).contains(CALL_BACK)
 }
+
+/// The server's words before the reason why it refused EXEC, which is an error of its own.
+const ABORTED: &str = "Transaction discarded because of: ";
 
 /// How a server words its reply to a command that was called back.
 const CALL_BACK: &str = "CLIENT UNBLOCK";

@@ -60,6 +60,9 @@ pub struct swm_stats {
     pub watch_faults: u64,
     /// Messages of sentinels that could not be read.
     pub malformed_messages: u64,
+    /// Messages that came on handles between whole commands and were dropped: swm_handle_receive and
+    /// swm_factory_subscribe deliver them.
+    pub dropped_messages: u64,
 }
 
 /// No later version will have more of it than this, in bytes.
@@ -113,6 +116,7 @@ pub unsafe extern "C" fn swm_factory_stats(
                 overruled_commands: now.overruled_commands,
                 watch_faults: now.watch_faults,
                 malformed_messages: now.malformed_messages,
+                dropped_messages: now.dropped_messages,
             };
             // What an older caller does not know of is not written.
             let len = struct_size.min(size_of::<swm_stats>());

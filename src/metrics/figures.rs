@@ -8,7 +8,7 @@ pub type Value = fn(&Stats) -> u64;
 pub type Durations = fn(&Stats) -> &Histogram;
 
 /// What only grows.
-pub const COUNTERS: [(&str, &str, Value); 17] = [
+pub const COUNTERS: [(&str, &str, Value); 18] = [
     ("switchmaster_checkouts_total", "Handles given out", |s| s.checkouts),
     ("switchmaster_waits_total", "Handles given out after a wait", |s| s.waits),
     ("switchmaster_timeouts_total", "Waits for a handle that were in vain", |s| s.timeouts),
@@ -34,6 +34,9 @@ pub const COUNTERS: [(&str, &str, Value); 17] = [
     ("switchmaster_watch_faults_total", "Faults inside the watch", |s| s.watch_faults),
     ("switchmaster_malformed_messages_total", "Messages that could not be read", |s| {
         s.malformed_messages
+    }),
+    ("switchmaster_dropped_messages_total", "Messages between whole commands, dropped", |s| {
+        s.dropped_messages
     }),
     ("switchmaster_wait_micros_total", "Microseconds of all waits", |s| s.wait_micros),
 ];

@@ -45,6 +45,7 @@ pub(crate) struct Counters {
     pub(crate) overruled_commands: Counter,
     pub(crate) watch_faults: Counter,
     pub(crate) malformed_messages: Counter,
+    pub(crate) dropped_messages: Counter,
 }
 
 /// What a factory did since it was opened, and the state of its pool. See `Factory::stats()`.
@@ -110,6 +111,10 @@ pub struct Stats {
     pub watch_faults: u64,
     /// Messages and replies of sentinels that could not be read.
     pub malformed_messages: u64,
+    /// Messages that came on handles between whole commands (pub/sub, invalidations of tracked keys)
+    /// and were dropped. [`Handle::receive`](crate::Handle::receive) and
+    /// [`Factory::subscribe`](crate::Factory::subscribe) deliver them.
+    pub dropped_messages: u64,
 }
 
 impl Counters {
@@ -134,6 +139,7 @@ impl Counters {
             overruled_commands: self.overruled_commands.get(),
             watch_faults: self.watch_faults.get(),
             malformed_messages: self.malformed_messages.get(),
+            dropped_messages: self.dropped_messages.get(),
             ..Stats::default()
         }
     }

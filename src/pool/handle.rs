@@ -310,12 +310,16 @@ impl Handle {
                 }
             };
             let connection = &mut lease.live().connection;
-            let held_state = connection.state().holds_state();
+            let held_state = connection.may_hold_state();
             let rested = connection.is_at_rest() || (recalled && connection.recallable().is_some());
             match send(connection) {
                 Ok(value) => {
                     let stateful = connection.state().holds_state() || !connection.is_at_rest();
-                    if let Some(distress) = lease.distress() {
+                    let dropped = connection.take_dropped();
+                    if dropped > 0 {
+                        lease.pool.counters().dropped_messages.add(dropped);
+                    }
+                    if let Some(distress) = lease.take_distress() {
                         lease.generation.raise_alarm(distress.into());
                         if !stateful && distress.is_of_the_connection() {
                             // The reply is this command's; the next one takes a better connection.

@@ -111,13 +111,19 @@ impl Leased {
         self.has_no_news() || self.manager.is_fit(&mut self.slot, false)
     }
 
-    /// What the last reply that said so says of the server.
+    /// The last reply since the previous call that said that the server is not the master that takes
+    /// writes.
     #[inline]
-    pub(crate) fn distress(&self) -> Option<Distress> {
-        match &*self.slot {
-            Slot::Live(live) => self.manager.distress(live),
+    pub(crate) fn take_distress(&mut self) -> Option<Distress> {
+        match &mut *self.slot {
+            Slot::Live(live) => self.manager.take_distress(live),
             Slot::Tombstone => None,
         }
+    }
+
+    /// True when [`Leased::is_fit`] would ask the server, and wait for its answer.
+    pub(super) fn would_ask(&self) -> bool {
+        self.manager.would_ask(&self.slot)
     }
 
     /// Whether nothing has happened to the generation since the connection was last looked at.

@@ -28,8 +28,16 @@ const PROBE_PAUSE: Duration = Duration::from_millis(50);
 /// A dial that fails after this long is one that was kept waiting.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How long a generation keeps silent after it raised an alarm.
+/// How long a generation raises no further alarm after one: at least and at most.
 const ALARM_PAUSE: Duration = Duration::from_millis(20);
+const ALARM_PAUSE_MOST: Duration = Duration::from_secs(1);
+
+/// The pause grows to this part of the time since the first alarm: a fault that lasts for a minute has
+/// the sentinels asked once a second, while a failover is over before the pause is a tenth of that.
+const ALARM_PART: u32 = 64;
+
+/// Alarms that are further apart belong to different faults.
+const ALARM_CALM: Duration = Duration::from_secs(3);
 
 /// One slot of an r2d2 pool.
 pub(crate) enum Slot {
@@ -81,7 +89,7 @@ pub(crate) struct Manager {
     alarm: Alarm,
     /// Weak: handles that are out keep the manager alive, and must not keep threads alive.
     workers: Weak<Workers>,
-    quiet_until: Mutex<Option<Instant>>,
+    alarms: Mutex<Option<Alarms>>,
     /// How often a command of this generation waited in vain for its reply. A frozen server keeps
     /// its connections, so they look alive; only a handshake proves that it answers again.
     silences: AtomicU64,
@@ -90,6 +98,33 @@ pub(crate) struct Manager {
     /// The connection that was dialled and verified before the generation was published.
     stock: Mutex<Option<Box<Live>>>,
     health: Mutex<Health>,
+}
+
+/// The alarms of a fault that lasts.
+struct Alarms {
+    first: Instant,
+    last: Instant,
+}
+
+impl Alarms {
+    /// True when an alarm is to be raised now.
+    fn is_due(alarms: &mut Option<Alarms>, now: Instant) -> bool {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        match alarms {
+            Some(Alarms { first, last }) if since(*last) < ALARM_CALM => {
+                let pause = (since(*first) / ALARM_PART).clamp(ALARM_PAUSE, ALARM_PAUSE_MOST);
+                let due = since(*last) >= pause;
+                if due {
+                    *last = now;
+                }
+                due
+            }
+            _ => {
+                *alarms = Some(Alarms { first: now, last: now });
+                true
+            }
+        }
+    }
 }
 
 /// The dial gate: while a server is away one dial at a time probes it, and everybody else gets the
@@ -129,7 +164,7 @@ impl Manager {
             number: AtomicU64::new(0),
             alarm,
             workers,
-            quiet_until: Mutex::new(None),
+            alarms: Mutex::default(),
             silences: AtomicU64::new(0),
             breakages: AtomicU64::new(0),
             stock: Mutex::default(),
@@ -204,8 +239,7 @@ impl Manager {
         let role = answer.ok().and_then(|replies| inquiry.read(replies.values.first()?));
         let greeted = live.connection.greeting().role.as_ref();
         let kind = |role: &Role| role.as_str();
-        role.as_ref().map(kind) == greeted.map(kind)
-            && live.connection.distress().is_none_or(|told| !told.is_of_the_connection())
+        role.as_ref().map(kind) == greeted.map(kind) && live.connection.distress().is_none()
     }
 
     #[inline]
@@ -240,22 +274,16 @@ impl Manager {
         });
     }
 
-    /// Tells the watch of trouble, but not again within [`ALARM_PAUSE`]: one alarm has every
-    /// sentinel asked, and a thousand at a time tell no more.
+    /// Reports trouble to the watch, but not again within [`ALARM_PAUSE`], and more seldom the longer
+    /// it lasts: one alarm has every sentinel asked, and a thousand at a time tell no more.
     pub(crate) fn raise_alarm(&self, trouble: Trouble) {
         let number = self.number.load(Ordering::Relaxed);
         if number == 0 || self.gate.is_retired() {
             return;
         }
-        let now = Instant::now();
-        {
-            let mut quiet_until = self.quiet_until.lock();
-            if quiet_until.is_some_and(|until| now < until) {
-                return;
-            }
-            *quiet_until = Some(now + ALARM_PAUSE);
+        if Alarms::is_due(&mut self.alarms.lock(), Instant::now()) {
+            (self.alarm)(number, trouble);
         }
-        (self.alarm)(number, trouble);
     }
 
     /// The last failure, while the server has not been reached since.
@@ -349,6 +377,19 @@ impl Manager {
         dialled.map(Slot::Live)
     }
 
+    /// True when [`Manager::is_fit`] would ask the server, and wait for its answer.
+    pub(crate) fn would_ask(&self, slot: &Slot) -> bool {
+        let Slot::Live(live) = slot else { return false };
+        live.born_after == self.silences()
+            && live.seen_breakages != self.breakages()
+            && self.gate.is_open()
+    }
+
+    /// True when the server may be asked before `deadline`, however long that may take.
+    pub(crate) fn has_time_to_ask(&self, deadline: Instant) -> bool {
+        deadline.saturating_duration_since(Instant::now()) >= self.settings.dial_timeout
+    }
+
     /// Is this connection worth handing out? Looks closer only when there is a reason to: `peeks`
     /// when it lay idle for long.
     pub(crate) fn is_fit(&self, slot: &mut Slot, peeks: bool) -> bool {
@@ -371,13 +412,16 @@ impl Manager {
         !live.dead
     }
 
-    /// What the last reply of this connection that said so says of the server. That a replica takes no
-    /// writes is as it should be.
+    /// The last reply of this connection since the previous call that said that the server is not the
+    /// master that takes writes.
     #[inline]
-    pub(crate) fn distress(&self, live: &Live) -> Option<Distress> {
-        live.connection
-            .distress()
-            .filter(|it| self.target == Target::Master || *it != Distress::ReadOnly)
+    pub(crate) fn take_distress(&self, live: &mut Live) -> Option<Distress> {
+        live.connection.take_distress().filter(|told| self.concerns(*told))
+    }
+
+    /// That a replica takes no writes is as it should be.
+    fn concerns(&self, told: Distress) -> bool {
+        self.target == Target::Master || told != Distress::ReadOnly
     }
 
     /// Whether it is not to be handed out again: r2d2 throws such a one away.
@@ -392,7 +436,7 @@ impl Manager {
                     || std::thread::panicking()
                     || !live.connection.is_open()
                     || live.connection.state().holds_state()
-                    || self.distress(live).is_some_and(|it| it.is_of_the_connection())
+                    || live.connection.distress().is_some_and(|told| self.concerns(told))
                     || live.expires.is_some_and(|expires| now >= expires)
             }
         }
@@ -410,6 +454,24 @@ fn jittered(lifetime: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alarms_become_rare_while_a_fault_lasts() {
+        let begin = Instant::now();
+        let (mut alarms, mut count) = (None, Vec::new());
+        for milli in 0..120_000 {
+            if Alarms::is_due(&mut alarms, begin + Duration::from_millis(milli)) {
+                count.push(milli);
+            }
+        }
+        let within = |from, to| count.iter().filter(|at| (from..to).contains(*at)).count();
+        assert_eq!(count[..3], [0, 20, 40]);
+        assert!(within(4_000, 5_000) >= 10, "a failover is followed as before");
+        assert!(within(64_000, 120_000) <= 57, "{}", within(64_000, 120_000));
+        // The next fault has the sentinels asked at once.
+        assert!(Alarms::is_due(&mut alarms, begin + Duration::from_millis(123_100)));
+        assert!(Alarms::is_due(&mut alarms, begin + Duration::from_millis(123_120)));
+    }
 
     #[test]
     fn lifetimes_differ_by_at_most_a_tenth() {

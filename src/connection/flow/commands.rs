@@ -1,6 +1,6 @@
 //! Commands that go out in pieces of any size: [`Commands`] reads what they are about to do.
 
-use crate::connection::command::{Facts, State};
+use crate::connection::command::Facts;
 
 /// So much of an argument matters at most: a command's name, a timeout, an option.
 const SEEN: usize = 32;
@@ -32,20 +32,20 @@ impl Commands {
         self.arguments == 0 && self.line.is_empty()
     }
 
-    /// Looks at bytes that are to go out in this state, and tells of the commands that they complete: one
-    /// by one, or several that none of them subscribes.
+    /// Looks at bytes that are to go out, inside a transaction or not, and tells of the commands that they
+    /// complete: one by one, or several of which at most the last subscribes.
     pub(super) fn pass(
         &mut self,
         mut bytes: &[u8],
-        mut state: State,
+        mut in_multi: bool,
         mut each: impl FnMut(Facts),
     ) -> Result<(), Malformed> {
         while !bytes.is_empty() {
             // Most come whole, and are read together where they lie: a tenth of the cost.
             if self.is_at_start() {
-                let (facts, len) = Facts::of_front(bytes, state);
+                let (facts, len) = Facts::of_front(bytes, in_multi);
                 if len > 0 {
-                    state = facts.state;
+                    in_multi = facts.in_multi;
                     each(facts);
                     bytes = &bytes[len..];
                     continue;
@@ -62,8 +62,8 @@ impl Commands {
                     self.seen.extend_from_slice(b"\r\n");
                     self.arguments -= 1;
                     if self.arguments == 0 {
-                        let facts = Facts::of_one(&self.seen, state);
-                        state = facts.state;
+                        let facts = Facts::of_one(&self.seen, in_multi);
+                        in_multi = facts.in_multi;
                         each(facts);
                         self.seen.clear();
                     }
@@ -124,19 +124,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::connection::command::Effect;
 
-    /// What is told of commands that go out in pieces: how many, and the state after them.
-    fn passed(bytes: &[u8], cut: usize) -> Result<(usize, State), Malformed> {
+    /// What is told of commands that go out in pieces: how many, and what they change.
+    type Passed = (usize, bool, Vec<(usize, Effect)>);
+
+    fn passed(bytes: &[u8], cut: usize) -> Result<Passed, Malformed> {
         let mut commands = Commands::default();
-        let (mut count, mut state) = (0, State::new(0));
+        let (mut count, mut in_multi, mut effects) = (0, false, Vec::new());
         for piece in bytes.chunks(cut) {
-            commands.pass(piece, state, |facts| {
+            commands.pass(piece, in_multi, |facts| {
+                effects
+                    .extend(facts.effects.iter().map(|(index, effect)| (count + index, *effect)));
                 count += facts.commands;
-                state = facts.state;
+                in_multi = facts.in_multi;
             })?;
         }
         assert!(commands.is_at_start());
-        Ok((count, state))
+        Ok((count, in_multi, effects))
     }
 
     fn word() -> impl Strategy<Value = Vec<u8>> {
@@ -163,15 +168,16 @@ mod tests {
         ) {
             let pack = |words: &Vec<Vec<u8>>| redis::Cmd::new().arg(words).get_packed_command();
             let sent: Vec<u8> = commands.iter().flat_map(pack).collect();
-            let whole = Facts::of(&sent, State::new(0));
-            prop_assert_eq!(passed(&sent, cut), Ok((commands.len(), whole.state)));
+            let whole = Facts::of(&sent, false);
+            let expected = (commands.len(), whole.in_multi, whole.effects);
+            prop_assert_eq!(passed(&sent, cut), Ok(expected));
         }
 
         #[test]
         fn what_is_no_command_does_no_harm(bytes: Vec<u8>, cut in 1usize..20) {
             let mut commands = Commands::default();
             for piece in bytes.chunks(cut) {
-                if commands.pass(piece, State::new(0), |_| {}).is_err() {
+                if commands.pass(piece, false, |_| {}).is_err() {
                     break;
                 }
             }
@@ -189,11 +195,7 @@ mod tests {
             "*1\n",
         ] {
             let mut commands = Commands::default();
-            assert_eq!(
-                commands.pass(bytes.as_bytes(), State::new(0), |_| {}),
-                Err(Malformed),
-                "{bytes:?}"
-            );
+            assert_eq!(commands.pass(bytes.as_bytes(), false, |_| {}), Err(Malformed), "{bytes:?}");
         }
     }
 }

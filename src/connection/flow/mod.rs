@@ -9,13 +9,14 @@
 mod commands;
 mod readiness;
 
-use std::{io, mem, time::Instant};
+use std::{collections::VecDeque, io, mem, time::Instant};
 
 pub use self::readiness::Readiness;
 
 use self::commands::Commands;
 use super::{
-    Blocking, Connection, Skim, Skimmed,
+    Blocking, Connection, Effect, Skim, Skimmed, State,
+    command::{Answer, Subscription},
     link::Fault,
     replies::Distress,
     stream::{Interest, Peek},
@@ -40,10 +41,9 @@ const AHEAD: usize = 64 << 10;
 pub(super) struct Flow {
     out: Commands,
     back: Skim,
-    /// Replies that are to come.
-    owed: usize,
-    /// Pushes that are to come as the answers to subscriptions, in RESP3.
-    confirmations: usize,
+    due: Due,
+    /// A transaction is open after everything that was sent, if the server accepts it.
+    in_multi: bool,
     /// When what is under way began, and until when it may take.
     started: Instant,
     deadline: Option<Instant>,
@@ -51,8 +51,6 @@ pub(super) struct Flow {
     quick: bool,
     /// A fence was met while something was sent.
     overlapped: bool,
-    selects: bool,
-    failed: bool,
     quits: bool,
     /// Bytes that came while others were on their way out, and how many of them were handed on.
     early: Vec<u8>,
@@ -61,18 +59,132 @@ pub(super) struct Flow {
     again: Option<Vec<u8>>,
 }
 
+/// What the server has still to send.
+#[derive(Default)]
+struct Due {
+    /// Replies.
+    replies: usize,
+    /// Those of them that change the state of the connection, in their order, and the number of
+    /// replies behind the last of those.
+    awaited: VecDeque<Awaited>,
+    after: usize,
+    /// Pushes that answer subscriptions, in RESP3.
+    confirmations: usize,
+}
+
+/// A reply that changes the state of the connection, and the number of replies before it that do not,
+/// back to the last one that does.
+struct Awaited {
+    before: usize,
+    effect: Effect,
+    /// Its command is answered by pushes, and by a reply only if it is refused or queued.
+    pushes: bool,
+}
+
 /// Commands go out in such pieces, whatever they are.
 #[cfg(fuzzing)]
 pub(crate) fn commands_pass(bytes: &[u8], piece: usize) {
     let mut commands = Commands::default();
     for piece in bytes.chunks(piece) {
-        if commands.pass(piece, super::State::new(0), |_| {}).is_err() {
+        if commands.pass(piece, false, |_| {}).is_err() {
             return;
         }
     }
 }
 
+impl Due {
+    /// Commands were sent: `replies` are to come for them, and `effects` lists those that change the
+    /// state, by the number of the reply. In RESP3 (`pushes`) a subscription has none.
+    fn expect(&mut self, replies: usize, effects: Vec<(usize, Effect)>, pushes: bool) {
+        self.replies += replies;
+        let mut counted = 0;
+        for (at, effect) in effects {
+            let before = mem::take(&mut self.after) + (at - counted);
+            let pushes = pushes && matches!(effect, Effect::Subscription(_));
+            self.awaited.push_back(Awaited { before, effect, pushes });
+            counted = at + usize::from(!pushes);
+        }
+        self.after += replies - counted;
+    }
+
+    /// A reply came, or a push. Takes over its effect on the state; false when nobody asked for it.
+    fn answered(&mut self, reply: Skimmed<'_>, state: &mut State) -> bool {
+        let is_push = reply.first == b'>';
+        let turn = self.awaited.front().is_some_and(|next| next.before == 0);
+        match self.awaited.front_mut() {
+            None if is_push => {}
+            None => self.after = self.after.saturating_sub(1),
+            Some(next) if turn && next.pushes => {
+                let (effect, answer) = (next.effect, reply.answer());
+                let instead = matches!(answer, Answer::Queued | Answer::Refused | Answer::Aborted);
+                if is_push || instead {
+                    self.awaited.pop_front();
+                    self.subscribes(effect, answer, state);
+                }
+                if instead && let Effect::Subscription(subscription) = effect {
+                    let missing = subscription.named.max(1);
+                    self.confirmations = self.confirmations.saturating_sub(missing);
+                    return true;
+                }
+                if !is_push && !instead {
+                    // Of a later command: the confirmations were taken for messages.
+                    self.awaited.pop_front();
+                    return self.answered(reply, state);
+                }
+            }
+            Some(_) if is_push => {}
+            Some(next) if !turn => next.before -= 1,
+            Some(next) => {
+                let (effect, answer) = (next.effect, reply.answer());
+                self.awaited.pop_front();
+                match effect {
+                    Effect::Subscription(_) => self.subscribes(effect, answer, state),
+                    effect => state.answered(effect, answer),
+                }
+            }
+        }
+        if is_push {
+            // A confirmation, or a message.
+            self.confirmations = self.confirmations.saturating_sub(1);
+            return true;
+        }
+        let Some(left) = self.replies.checked_sub(1) else {
+            // In RESP2 a message, or one more confirmation.
+            return state.listens();
+        };
+        self.replies = left;
+        true
+    }
+
+    /// A subscription command was answered. Its messages pass by unread, so which subscriptions there
+    /// are is not known from then on, and the connection is never used again by another.
+    fn subscribes(&mut self, effect: Effect, answer: Answer, state: &mut State) {
+        let Effect::Subscription(Subscription { begins, named, .. }) = effect else { return };
+        match answer {
+            Answer::Accepted | Answer::Nil => {
+                state.other |= begins || state.subscribed;
+                state.subscribed |= begins;
+                // The other confirmations, where they are replies.
+                if state.protocol == Protocol::Resp2 {
+                    let others = named.saturating_sub(1);
+                    self.replies += others;
+                    match self.awaited.front_mut() {
+                        Some(next) => next.before += others,
+                        None => self.after += others,
+                    }
+                }
+            }
+            answer => state.answered(effect, answer),
+        }
+    }
+}
+
 impl Flow {
+    /// True when a command whose answer is still to come changes the state of the connection.
+    pub(super) fn may_change_state(&self) -> bool {
+        !self.due.awaited.is_empty()
+    }
+
     /// Hands on what came early.
     fn hand_on(&mut self, into: &mut [u8]) -> usize {
         let early = &self.early[self.handed_on..];
@@ -87,8 +199,8 @@ impl Flow {
     }
 
     fn is_at_rest(&self) -> bool {
-        self.owed == 0
-            && self.confirmations == 0
+        self.due.replies == 0
+            && self.due.confirmations == 0
             && self.out.is_at_start()
             && self.back.is_at_start()
             && self.early.is_empty()
@@ -126,14 +238,12 @@ impl Connection {
             Box::new(Flow {
                 out: Commands::default(),
                 back: Skim::new(limits),
-                owed: 0,
-                confirmations: 0,
+                due: Due::default(),
+                in_multi: false,
                 started,
                 deadline: None,
                 quick: true,
                 overlapped: false,
-                selects: false,
-                failed: false,
                 quits: false,
                 early: Vec::new(),
                 handed_on: 0,
@@ -147,7 +257,7 @@ impl Connection {
 
     /// Whether something is to come that has a deadline: messages have none.
     fn awaits(&self, flow: &Flow) -> bool {
-        flow.owed > 0 || flow.confirmations > 0 || !self.state.subscribed
+        flow.due.replies > 0 || flow.due.confirmations > 0 || !self.state.listens()
     }
 
     fn is_shut(&self) -> bool {
@@ -163,7 +273,8 @@ impl Connection {
     ) -> Result<(), Error> {
         let not_sent = if rests { Outcome::NotSent } else { Outcome::Unknown };
         if rests {
-            let subscribing = self.greeting.protocol == Protocol::Resp2 && self.state.subscribed;
+            let subscribing =
+                self.state.protocol == Protocol::Resp2 && self.state.may_get_messages();
             let deadline = started.checked_add(self.command_timeout);
             let heard = self.link.clear(subscribing);
             if let Err(fault) = heard.and_then(|()| self.link.hear_out(subscribing, deadline)) {
@@ -173,9 +284,10 @@ impl Connection {
             flow.deadline = deadline;
             flow.quick = true;
             flow.overlapped = false;
-            flow.selects = false;
-            flow.failed = false;
             flow.quits = false;
+            flow.due.awaited.clear();
+            flow.due.after = 0;
+            flow.in_multi = self.state.in_multi();
         } else {
             // Other commands come behind it, so it can no longer begin anew, and is not called back.
             self.admission.unblocks();
@@ -186,12 +298,13 @@ impl Connection {
                 (*deadline).max(started.checked_add(self.command_timeout).unwrap_or(*deadline));
         }
 
-        let pushes = self.greeting.protocol == Protocol::Resp3;
-        let (mut seen, mut replies, mut confirmations, mut state) = (0, 0, 0, self.state);
+        let pushes = self.state.protocol == Protocol::Resp3;
+        let (mut seen, mut replies, mut confirmations) = (0, 0, 0);
         let (mut blocking, mut recallable, mut refused) = (None, false, None);
-        let (mut selects, mut quits) = (false, false);
-        let passed = flow.out.pass(bytes, state, |facts| {
-            state = facts.state;
+        let (mut in_multi, mut effects, mut quits) = (flow.in_multi, Vec::new(), false);
+        let passed = flow.out.pass(bytes, in_multi, |facts| {
+            in_multi = facts.in_multi;
+            effects.extend(facts.effects.iter().map(|(index, effect)| (replies + index, *effect)));
             seen += facts.commands;
             match facts.subscription {
                 Some(subscription) if pushes => {
@@ -207,7 +320,6 @@ impl Connection {
             };
             recallable |= facts.recallable;
             refused = refused.or(facts.unfollowable);
-            selects |= facts.selects;
             quits |= facts.quits;
         });
         if passed.is_err() || refused.is_some() {
@@ -276,10 +388,9 @@ impl Connection {
             return Err(self.broken(fault, outcome, started));
         }
         flow.overlapped |= !self.gate.is_still_open();
-        self.state = state;
-        flow.owed += replies;
-        flow.confirmations += confirmations;
-        flow.selects |= selects;
+        flow.in_multi = in_multi;
+        flow.due.confirmations += confirmations;
+        flow.due.expect(replies, effects, pushes);
         flow.quits |= quits;
         flow.again = recallable.then(|| bytes.to_vec());
         Ok(())
@@ -327,7 +438,7 @@ impl Connection {
     fn receive_in(&mut self, flow: &mut Flow, into: &mut [u8]) -> Result<usize, Error> {
         // What took too long took it from then on.
         let started = flow.started;
-        if flow.is_at_rest() && !self.state.subscribed {
+        if flow.is_at_rest() && !self.state.listens() {
             return Err(self.nothing_to_receive());
         }
         while flow.again.is_some() {
@@ -341,24 +452,19 @@ impl Connection {
         if flow.overlapped || self.gate.is_overdue() {
             self.await_outcome(deadline, flow.started, Instant::now())?;
         }
-        let Flow { back: replies, owed, confirmations, failed, .. } = &mut *flow;
-        let (distress, subscribed) = (&mut self.distress, self.state.subscribed);
+        let (told, state) = (&mut self.told, &mut self.state);
         let mut unasked = false;
-        let passed = replies.pass(&into[..received], |Skimmed { first, error }| {
-            if let Some(error) = error {
-                *failed = true;
-                if let Some(found) = Distress::in_error(error) {
-                    *distress = Some(found);
-                }
+        let Flow { back, due, .. } = &mut *flow;
+        let passed = back.pass(&into[..received], |reply| {
+            if let Some(found) = reply.error.and_then(Distress::in_error) {
+                told.note(found);
             }
-            match owed.checked_sub(1) {
-                // A confirmation, or a message.
-                _ if first == b'>' => *confirmations = confirmations.saturating_sub(1),
-                Some(left) => *owed = left,
-                // An error in place of the confirmations.
-                None if *confirmations > 0 => *confirmations = 0,
-                // In RESP2 a message, or one more confirmation.
-                None => unasked |= !subscribed,
+            // Nearly all: no reply changes the state, and one was expected.
+            if due.awaited.is_empty() && due.replies > 0 && reply.first != b'>' {
+                due.replies -= 1;
+                due.after = due.after.saturating_sub(1);
+            } else {
+                unasked |= !due.answered(reply, state);
             }
         });
         if let Err(fault) = passed {
@@ -403,7 +509,7 @@ impl Connection {
             return Ok(());
         }
         flow.early.clear();
-        flow.owed = 0;
+        flow.due = Due::default();
         self.admission.gives_up();
         self.rest(flow);
         self.send_in(flow, &again, true, Instant::now())
@@ -418,7 +524,7 @@ impl Connection {
         if flow.handed_on < flow.early.len() {
             return Ok(flow.hand_on(into));
         }
-        if into.len() < AHEAD && (flow.owed > 1 || flow.back.to_come() > into.len()) {
+        if into.len() < AHEAD && (flow.due.replies > 1 || flow.back.to_come() > into.len()) {
             self.read_ahead(flow, deadline)?;
             return Ok(flow.hand_on(into));
         }
@@ -475,8 +581,8 @@ impl Connection {
         if flow.early.capacity() > EARLY {
             flow.early = Vec::new();
         }
-        // Whether a SELECT was refused, and which, is not looked into; nor what was unsubscribed.
-        self.state.other |= (flow.selects && flow.failed) || self.state.subscribed;
+        // The ends of subscriptions are not looked into.
+        self.state.other |= self.state.subscribed;
         self.clean = true;
         if flow.quits {
             self.end();

@@ -36,7 +36,7 @@ impl Connection {
     /// What [`Connection::receive`] would wait for.
     pub(crate) fn readiness_to_receive(&self) -> Readiness {
         let Some(flow) = &self.flow else { return Readiness::Ready };
-        if self.gate.is_retired() || (flow.is_at_rest() && !self.state.subscribed) {
+        if self.gate.is_retired() || (flow.is_at_rest() && !self.state.listens()) {
             return Readiness::Ready;
         }
         if flow.overlapped || !self.gate.is_still_open() {

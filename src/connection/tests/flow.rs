@@ -99,7 +99,7 @@ fn what_a_connection_holds_is_seen_in_a_stream_too() {
 
 #[test]
 fn what_cannot_be_followed_is_not_sent_in_a_stream_either() {
-    for bytes in [packed(&["MONITOR"]), packed(&["CLIENT", "REPLY", "OFF"]), b"PING\r\n".to_vec()] {
+    for bytes in [packed(&["SYNC"]), packed(&["CLIENT", "REPLY", "OFF"]), b"PING\r\n".to_vec()] {
         let redis = Redis::start(&[]);
         let mut connection = redis.open();
         let error = connection.send(&bytes).unwrap_err();

@@ -34,6 +34,10 @@ impl<'b> RawReply<'b> {
         }
     }
 
+    pub(crate) fn bytes(self) -> &'b [u8] {
+        self.0
+    }
+
     pub(crate) fn is_array(self) -> bool {
         self.0.starts_with(b"*")
     }

@@ -1,5 +1,7 @@
 //! Replies that pass by in pieces and are kept by somebody else: [`Skim`] counts them.
 
+use crate::connection::command::Answer;
+
 use super::{
     Limits, ProtocolError, fault,
     line::{self, Head, Long},
@@ -16,6 +18,20 @@ pub(in crate::connection) struct Skimmed<'l> {
     pub(in crate::connection) first: u8,
     /// The beginning of what an error says. One inside another reply is none.
     pub(in crate::connection) error: Option<&'l [u8]>,
+    /// The beginning of a reply that is one line, without its line end; none for `+OK`.
+    pub(in crate::connection) line: Option<&'l [u8]>,
+}
+
+impl Skimmed<'_> {
+    /// What it says of a command that changes the state of the connection.
+    pub(in crate::connection) fn answer(&self) -> Answer {
+        match (self.error, self.line) {
+            (Some(error), _) => Answer::of_error(error),
+            (None, Some(b"+QUEUED")) => Answer::Queued,
+            (None, Some(b"*-1" | b"_")) => Answer::Nil,
+            _ => Answer::Accepted,
+        }
+    }
 }
 
 /// The place in a stream of replies.
@@ -76,7 +92,7 @@ impl Skim {
             {
                 bytes = &bytes[len..];
                 if self.nesting.completes() {
-                    each(Skimmed { first: self.first, error: None });
+                    each(Skimmed { first: self.first, error: None, line: None });
                     self.nesting.take_values();
                 }
                 continue;
@@ -91,7 +107,7 @@ impl Skim {
                 if self.string == 0 {
                     let error = (self.first == b'!').then(|| self.line.trim_ascii_end());
                     if self.nesting.completes() {
-                        each(Skimmed { first: self.first, error });
+                        each(Skimmed { first: self.first, error, line: None });
                         self.nesting.take_values();
                     }
                     self.end_line();
@@ -136,6 +152,7 @@ impl Skim {
 
     /// A line is complete.
     fn line(&mut self, each: &mut impl FnMut(Skimmed<'_>)) -> Result<(), ProtocolError> {
+        let alone = self.nesting.is_at_start();
         let complete = match self.line.first() {
             Some(b'+' | b'-') => self.nesting.completes(),
             _ => match line::read(self.line.trim_ascii_end(), &self.limits)? {
@@ -150,9 +167,9 @@ impl Skim {
             },
         };
         if complete {
-            let error = self.line.strip_prefix(b"-").map(<[u8]>::trim_ascii_end);
-            let error = error.filter(|_| self.first == b'-');
-            each(Skimmed { first: self.first, error });
+            let line = alone.then(|| self.line.trim_ascii_end());
+            let error = line.and_then(|line| line.strip_prefix(b"-"));
+            each(Skimmed { first: self.first, error, line });
             self.nesting.take_values();
         }
         self.end_line();
