@@ -32,4 +32,9 @@ impl Trouble {
             Trouble::ReadOnly | Trouble::MasterDown | Trouble::Loading | Trouble::Unblocked
         )
     }
+
+    /// True when a server's reply to a command reported it.
+    pub(crate) fn is_a_reply(self) -> bool {
+        self.is_of_the_server() || matches!(self, Trouble::NoReplicas | Trouble::Misconfigured)
+    }
 }

@@ -77,7 +77,7 @@ pub(crate) struct Machine {
     pub(super) run_ids: BTreeMap<Address, String>,
     /// When a message last made us verify an address that is not accepted.
     pub(super) verified_early: Option<Instant>,
-    /// When trouble was reported last.
+    /// Until when trouble that was reported counts.
     pub(super) reported: Option<Instant>,
     pub(super) troubled_since: Option<Instant>,
     pub(super) removed: bool,
@@ -323,9 +323,14 @@ impl Machine {
         }
     }
 
-    fn trouble(&mut self, now: Instant, generation: u64, _what: Trouble) {
+    fn trouble(&mut self, now: Instant, generation: u64, what: Trouble) {
         if generation == self.generation() && self.master.is_some() {
-            self.reported = Some(now);
+            // A reply comes again for as long as its cause lasts; a lost connection may come once.
+            let fades = match what.is_a_reply() {
+                true => self.rules.refusal_fades,
+                false => self.rules.trouble_fades,
+            };
+            self.reported = self.reported.max(Some(now + fades));
             self.ask_all(now);
         }
     }

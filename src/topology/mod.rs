@@ -84,6 +84,8 @@ pub(crate) struct Rules {
     pub(crate) verify_retry_max: Duration,
     /// A trouble that was reported counts for this long.
     pub(crate) trouble_fades: Duration,
+    /// As `trouble_fades`, of a reply that refused a command: it comes again while its cause lasts.
+    pub(crate) refusal_fades: Duration,
     /// A discovered sentinel that a majority has not listed for this long is let go.
     pub(crate) forget_after: Duration,
     /// How long a promoted master is served before a sentinel names it.
@@ -119,6 +121,7 @@ impl Rules {
             verify_retry: Duration::from_millis(5),
             verify_retry_max: Duration::from_millis(250),
             trouble_fades: Duration::from_secs(5),
+            refusal_fades: Duration::from_millis(700),
             forget_after: Duration::from_secs(60),
             confirm_within: Duration::from_millis(1500),
             fence: true,

@@ -169,7 +169,7 @@ impl Machine {
             if let Some((from, _)) = &mut self.holding.cut {
                 *from = now.min(*from);
             }
-            self.reported = Some(now);
+            self.reported = self.reported.max(Some(now + self.rules.trouble_fades));
             self.ask_all(now);
             return;
         }
@@ -227,7 +227,7 @@ impl Machine {
             Standing::Replica { .. } => {
                 node.fact = None;
                 if served && changed {
-                    self.reported = Some(now);
+                    self.reported = self.reported.max(Some(now + self.rules.trouble_fades));
                     self.ask_all(now);
                 }
             }

@@ -123,7 +123,7 @@ impl Machine {
                 let node = instance.address.clone();
                 actions.push(Action::Report(Event::NodeRestarted { at: now, source, node }));
                 if is_master {
-                    self.reported = Some(now);
+                    self.reported = self.reported.max(Some(now + self.rules.trouble_fades));
                     self.ask_all(now);
                 } else {
                     sentinel.ask_soon(now);

@@ -97,7 +97,7 @@ impl Machine {
     }
 
     pub(super) fn is_reported(&self, now: Instant) -> bool {
-        self.reported.is_some_and(|reported| now < reported + self.rules.trouble_fades)
+        self.reported.is_some_and(|until| now < until)
     }
 
     pub(super) fn master_is_down(&self) -> bool {
@@ -153,7 +153,7 @@ impl Machine {
                 None => candidate.retry,
             }
         });
-        let fades = self.reported.map(|reported| reported + self.rules.trouble_fades);
+        let fades = self.reported;
         let disagreeing = self
             .disagreeing
             .filter(|(_, told)| !told)

@@ -250,7 +250,7 @@ impl Machine {
             }
             Verification::NotMaster { role } => {
                 if self.master.as_ref().is_some_and(|master| master.address == address) {
-                    self.reported = Some(now);
+                    self.reported = self.reported.max(Some(now + self.rules.trouble_fades));
                     self.ask_all(now);
                 }
                 format!("it is no master, its role is {role}")
