@@ -162,7 +162,7 @@ impl Factory {
         self.get_timeout(self.inner.config.get_timeout)
     }
 
-    /// As [`Factory::get`], with a timeout of its own. Zero: looks once and does not wait.
+    /// As [`Factory::get`], with a timeout of its own. Zero: looks once and returns at once.
     ///
     /// # Errors
     /// As [`Factory::get`].
@@ -172,10 +172,11 @@ impl Factory {
         self.inner.pool.checkout(timeout, Location::caller()).map(Handle::new)
     }
 
-    /// A handle, if a connection to the current master is idle right now. Does not wait for one.
+    /// A handle, if a connection to the current master is idle right now. Never blocks.
     ///
-    /// Blocks only just after another connection broke, and then for the server's answer to a PING
-    /// (at most `dial_timeout`). `None` also when the factory is closed.
+    /// Just after another connection broke the server is asked about each idle one first, by another
+    /// thread, and such a connection is not given out before it has answered. `None` also when the
+    /// factory is closed.
     #[inline]
     #[track_caller]
     pub fn try_get(&self) -> Option<Handle> {

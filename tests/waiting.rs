@@ -96,3 +96,33 @@ fn an_outage_costs_latency_and_no_storm_of_errors() {
     assert!(errors <= 8, "{errors} errors of 160 writes: more than one for each thread");
     assert_eq!(factory.generation(), 2);
 }
+
+#[test]
+fn a_short_timeout_is_kept_while_a_server_is_asked_about_idle_connections() {
+    const LONG: Duration = Duration::from_secs(20);
+    let cluster = Cluster::builder().replicas(0).sentinels(1).start().expect("a cluster starts");
+    let builder = named_factory(&cluster).max_size(2).min_idle(0).dial_timeout(LONG);
+    let factory = builder.build().unwrap();
+    let master = cluster.master().unwrap();
+    for timeout in [None, Some(Duration::ZERO), Some(Duration::from_millis(50))] {
+        let (mut broken, idle) = (factory.get().unwrap(), factory.get().unwrap());
+        let id: i64 = redis::cmd("CLIENT").arg("ID").query(&mut broken).unwrap();
+        // From this error on, idle connections are in doubt.
+        master.ask(&["CLIENT", "KILL", "ID", &id.to_string()]).unwrap();
+        redis::cmd("PING").exec(&mut broken).unwrap_err();
+        drop(idle);
+        master.freeze().unwrap();
+        let begun = Instant::now();
+        let got = match timeout {
+            None => factory.try_get().is_some(),
+            Some(timeout) => factory.get_timeout(timeout).is_ok(),
+        };
+        let took = begun.elapsed();
+        master.resume().unwrap();
+        assert!(!got, "the server was frozen");
+        assert!(took < LONG / 4, "{timeout:?} took {took:?}");
+        // Once the server has answered, the connection is given out.
+        assert!(wait_until(PATIENCE, || factory.get_timeout(Duration::ZERO).is_ok()));
+        let _both = (factory.get().unwrap(), factory.get().unwrap());
+    }
+}

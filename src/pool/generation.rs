@@ -52,6 +52,13 @@ pub(crate) struct Shared(Arc<Manager>);
 /// A connection out of r2d2's hands.
 pub(crate) type Taken = r2d2::PooledConnection<Shared>;
 
+/// A connection that r2d2 had.
+pub(crate) enum Found {
+    Fit(Taken),
+    /// The server has to be asked first, and there is no time to wait for its answer.
+    Doubtful(Taken),
+}
+
 impl r2d2::ManageConnection for Shared {
     type Connection = Slot;
     type Error = Error;
@@ -226,30 +233,39 @@ impl Generation {
         self.pool.state().connections
     }
 
-    /// Takes a connection that lies idle with r2d2 and is fit for use. Waits for the server's answer
-    /// to a PING, at most the dial timeout, when another connection has broken since it was made.
-    pub(crate) fn take(&self) -> Option<Taken> {
-        while let Some(mut slot) = self.pool.try_get() {
+    /// Takes a connection that lies idle with r2d2 and is fit for use. When another connection has
+    /// broken since it was made, it waits for the server's answer to a PING, at most for the dial
+    /// timeout; without that much time before `deadline` the connection is doubtful.
+    pub(crate) fn take(&self, deadline: Instant) -> Option<Found> {
+        while let Some(slot) = self.pool.try_get() {
             // How long it has lain there r2d2 does not tell: a look costs less than its lock.
-            if self.manager.is_fit(&mut slot, true) {
-                return Some(slot);
+            if let Some(found) = self.examined(slot, true, deadline) {
+                return Some(found);
             }
         }
         None
     }
 
+    fn examined(&self, mut slot: Taken, peeks: bool, deadline: Instant) -> Option<Found> {
+        if self.manager.would_ask(&slot) && !self.manager.has_time_to_ask(deadline) {
+            return Some(Found::Doubtful(slot));
+        }
+        self.manager.is_fit(&mut slot, peeks).then_some(Found::Fit(slot))
+    }
+
     /// As [`Generation::take`], and has r2d2 dial another connection when there is none and the
     /// size allows. What it dials is announced through the `call` given to
     /// [`Candidate::open`].
-    pub(crate) fn take_or_grow(&self) -> Option<Taken> {
-        if let Some(slot) = self.take() {
-            return Some(slot);
+    pub(crate) fn take_or_grow(&self, deadline: Instant) -> Option<Found> {
+        if let Some(found) = self.take(deadline) {
+            return Some(found);
         }
         if self.is_birth_under_way() {
-            match self.pool.get_timeout(BIRTH_PATIENCE) {
-                Ok(mut slot) => {
-                    if self.manager.is_fit(&mut slot, false) {
-                        return Some(slot);
+            let patience = deadline.saturating_duration_since(Instant::now()).min(BIRTH_PATIENCE);
+            match self.pool.get_timeout(patience) {
+                Ok(slot) => {
+                    if let Some(found) = self.examined(slot, false, deadline) {
+                        return Some(found);
                     }
                 }
                 // The thread that makes it has lost its processor between its announcement and its
@@ -261,7 +277,7 @@ impl Generation {
             }
         }
         self.grow();
-        self.take()
+        self.take(deadline)
     }
 
     /// Has r2d2 announced a connection that it has not put into its pool yet? It announces first,

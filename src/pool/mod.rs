@@ -28,7 +28,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use generation::Taken;
+use generation::Found;
 pub(crate) use generation::{Candidate, Generation};
 pub use handle::Handle;
 pub(crate) use lease::Lease;
@@ -360,17 +360,17 @@ impl Pool {
         place: Place,
     ) -> Result<Lease, Error> {
         self.check_open()?;
-        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
+        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place, deadline)) {
             return Ok(lease);
         }
         if self.shelf.room().is_empty()
-            && let Some(lease) = self.find(Generation::take, place)
+            && let Some(lease) = self.find(Generation::take, place, deadline)
         {
             return Ok(lease);
         }
         let _told = trace::wait(place);
         let begun = Instant::now();
-        if let Some(lease) = self.wait_in_turn(deadline, place)? {
+        if let Some(lease) = self.wait_in_turn(deadline, deadline, place)? {
             self.counters.waited.add(begun.elapsed());
             return Ok(lease);
         }
@@ -379,10 +379,11 @@ impl Pool {
         Err(self.why_not(begun.elapsed()))
     }
 
-    /// Waits for a connection behind those who came before, until `deadline`, or until the replica
-    /// is no longer read from.
+    /// Waits for a connection behind those who came before, until `until`, or until the replica is no
+    /// longer read from. The server's answers about connections in doubt may take until `deadline`.
     fn wait_in_turn(
         self: &Arc<Pool>,
+        until: Instant,
         deadline: Instant,
         place: Place,
     ) -> Result<Option<Lease>, Error> {
@@ -391,8 +392,8 @@ impl Pool {
         if let Some(generation) = self.current() {
             generation.grow();
         }
-        while ticket.wait_until(deadline) {
-            if let Some(lease) = self.find(Generation::take_or_grow, place) {
+        while ticket.wait_until(until) {
+            if let Some(lease) = self.find(Generation::take_or_grow, place, deadline) {
                 return Ok(Some(lease));
             }
             // After the look at the shelf: whoever closes it comes to its places before, and then
@@ -421,39 +422,60 @@ impl Pool {
 
     /// A connection, if one is idle. Never waits.
     pub(crate) fn try_checkout(self: &Arc<Pool>, place: Place) -> Result<Option<Lease>, Error> {
+        self.try_checkout_until(Instant::now(), place)
+    }
+
+    /// A connection, if one is idle. Waits for nothing but the server's answer about a connection in
+    /// doubt: at most for the dial timeout, and not beyond `deadline`.
+    fn try_checkout_until(
+        self: &Arc<Pool>,
+        deadline: Instant,
+        place: Place,
+    ) -> Result<Option<Lease>, Error> {
         let doubtful = match self.at_hand(place) {
             Ok(lease) => return Ok(Some(lease)),
             Err(doubtful) => doubtful,
         };
         self.check_open()?;
-        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place)) {
+        if let Some(lease) = doubtful.and_then(|leased| self.examined(leased, place, deadline)) {
             return Ok(Some(lease));
         }
         if !self.shelf.room().is_empty() {
             return Ok(None);
         }
-        Ok(self.find(Generation::take_or_grow, place))
+        Ok(self.find(Generation::take_or_grow, place, deadline))
     }
 
     /// A connection from the shelf, or one that r2d2 has, of those that are fit for use.
     fn find(
         self: &Arc<Pool>,
-        ask: fn(&Generation) -> Option<Taken>,
+        ask: fn(&Generation, Instant) -> Option<Found>,
         place: Place,
+        deadline: Instant,
     ) -> Option<Lease> {
         while let Some(leased) = self.take() {
-            if let Some(lease) = self.examined(leased, place) {
+            if let Some(lease) = self.examined(leased, place, deadline) {
                 return Some(lease);
             }
         }
         let generation = self.current()?;
-        let slot = ask(&generation)?;
-        Some(Leased::new(slot, &generation, self, place).lend(Moment::now(), place))
+        loop {
+            let leased = |slot| Leased::new(slot, &generation, self, place);
+            match ask(&generation, deadline)? {
+                Found::Fit(slot) => return Some(leased(slot).lend(Moment::now(), place)),
+                Found::Doubtful(slot) => self.ask_elsewhere(leased(slot)),
+            }
+        }
     }
 
     /// This connection, if it is fit for use. If not, it is over, and whoever waits may have another
-    /// one made.
-    fn examined(&self, mut leased: Box<Leased>, place: Place) -> Option<Lease> {
+    /// one made. When the server has to be asked and there is no time for that before `deadline`,
+    /// another thread asks.
+    fn examined(&self, mut leased: Box<Leased>, place: Place, deadline: Instant) -> Option<Lease> {
+        if leased.would_ask() && !leased.generation.manager().has_time_to_ask(deadline) {
+            self.ask_elsewhere(leased);
+            return None;
+        }
         let now = Moment::now();
         if leased.is_fit(now) {
             return Some(leased.lend(now, place));
@@ -461,6 +483,25 @@ impl Pool {
         drop(leased);
         self.shelf.room().call();
         None
+    }
+
+    /// Has another thread ask the server about this connection, which comes back to the shelf if it
+    /// is fit. Never waits.
+    fn ask_elsewhere(&self, mut leased: Box<Leased>) {
+        let Some(workers) = self.settings.workers.upgrade() else { return };
+        workers.probe(move || {
+            let pool = leased.pool.clone();
+            let fit = leased.is_fit(Moment::now());
+            let homeless = if fit && !leased.is_worn() {
+                pool.shelf.lay(lease::place(), leased)
+            } else {
+                Some(leased)
+            };
+            if homeless.is_some() {
+                drop(homeless);
+                pool.shelf.room().call();
+            }
+        });
     }
 
     /// Nobody uses the node of this generation because it could not be reached: finds out whether it

@@ -214,7 +214,7 @@ impl Replicas {
             let view = self.view();
             let pools = self.pools(from, &view, turn);
             for pool in &pools {
-                if let Some(lease) = pool.try_checkout(place)? {
+                if let Some(lease) = pool.try_checkout_until(deadline, place)? {
                     return Ok(self.counted(lease, waited.then_some(begun)));
                 }
             }
@@ -228,7 +228,7 @@ impl Replicas {
                 [] => self.wait_for_change(&view, slice(LONG_SLICE)),
                 [first, others @ ..] => {
                     let length = if others.is_empty() { LONG_SLICE } else { SLICE };
-                    if let Some(lease) = first.wait_in_turn(slice(length), place)? {
+                    if let Some(lease) = first.wait_in_turn(slice(length), deadline, place)? {
                         return Ok(self.counted(lease, Some(begun)));
                     }
                 }
