@@ -35,6 +35,21 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// True when a node with this origin is the process `known`, or has the data of `known` or what
+    /// continues them. True also when either does not tell.
+    pub(crate) fn continues(&self, known: &Origin) -> bool {
+        // One process may begin a new history: after an hour without replicas, for example.
+        if self.run_id.is_some() && self.run_id == known.run_id {
+            return true;
+        }
+        match (&self.replid, &known.replid) {
+            (Some(own), Some(before)) => own == before || self.former.as_ref() == Some(before),
+            _ => true,
+        }
+    }
+}
+
 /// A field of a reply to `INFO`: a line `name:value`.
 fn field(reply: &Value, name: &str) -> Option<String> {
     let text = match reply {
@@ -66,6 +81,30 @@ mod tests {
         };
         assert_eq!(Origin::read(&[promoted], true).former, id("5e1f"));
         assert_eq!(Origin::read(&[Value::Nil, Value::Int(3)], false), Origin::default());
+    }
+
+    #[test]
+    fn another_history_is_told_from_one_that_goes_on() {
+        let origin = |run_id: &str, replid: &str, former: &str| {
+            let id = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Origin { run_id: id(run_id), replid: id(replid), former: id(former) }
+        };
+        let known = origin("r1", "h1", "h0");
+        for (now, continues) in [
+            (origin("r1", "h1", "h0"), true),
+            (origin("r1", "h2", ""), true),
+            (origin("r2", "h1", ""), true),
+            (origin("r2", "h2", "h1"), true),
+            (origin("r2", "h2", "h0"), false),
+            (origin("r2", "h2", ""), false),
+            (origin("", "h2", ""), false),
+            (origin("r2", "", ""), true),
+            (origin("", "", ""), true),
+        ] {
+            assert_eq!(now.continues(&known), continues, "{now:?}");
+        }
+        assert!(origin("r2", "h2", "").continues(&origin("", "", "")));
+        assert!(origin("r2", "h2", "").continues(&origin("r1", "", "")));
     }
 
     #[test]

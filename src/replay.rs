@@ -225,6 +225,7 @@ fn is_decision(action: &Action) -> bool {
     matches!(
         action,
         Action::Switch { .. }
+            | Action::AcceptHistory { .. }
             | Action::Fence { .. }
             | Action::Unfence
             | Action::Doubt { .. }

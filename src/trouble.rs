@@ -22,6 +22,8 @@ pub(crate) enum Trouble {
     TimedOut,
     /// `ROLE` says something other than master.
     NotMaster,
+    /// Another server answers at the master's address, whose data do not continue the master's.
+    OtherHistory,
 }
 
 impl Trouble {

@@ -18,6 +18,7 @@ use crate::{
     address::Address,
     config::{Protocol, Secret},
     error::{Error, ErrorKind},
+    origin::{ORIGIN, Origin},
 };
 
 /// What a server told about itself.
@@ -36,6 +37,8 @@ pub(crate) struct Greeting {
     pub(crate) mode: Option<String>,
     /// The number of the connection at the server (`CLIENT ID`), where it is told.
     pub(crate) client_id: Option<i64>,
+    /// The process and its history, if they were asked for and may be told.
+    pub(crate) origin: Origin,
 }
 
 /// A command of the handshake whose reply is awaited.
@@ -48,6 +51,8 @@ enum Step {
     Info,
     Select,
     Role(Inquiry),
+    /// A section of `INFO` that tells the origin.
+    Origin,
     Ping,
 }
 
@@ -62,6 +67,9 @@ pub(crate) struct Handshake {
     asked_id: bool,
     /// Whether it has to be ready to take commands.
     commands: bool,
+    /// The origin is to be asked for, and the replies to that.
+    asks_origin: bool,
+    sections: Vec<Value>,
     /// Why ROLE was refused, which leaves INFO to be asked.
     role_refusal: Option<Error>,
     greeting: Greeting,
@@ -76,6 +84,8 @@ impl Handshake {
             void: false,
             asked_id: false,
             commands: false,
+            asks_origin: false,
+            sections: Vec::new(),
             role_refusal: None,
             greeting: Greeting {
                 protocol: settings.protocol,
@@ -85,8 +95,15 @@ impl Handshake {
                 version: None,
                 mode: None,
                 client_id: None,
+                origin: Origin::default(),
             },
         }
+    }
+
+    /// Also asks for the origin of the server's data, in the same round trip.
+    pub(crate) fn asking_for_origin(mut self, asks: bool) -> Handshake {
+        self.asks_origin = asks;
+        self
     }
 
     /// For a connection that commands are sent on: a master that is still loading its data answers
@@ -136,7 +153,14 @@ impl Handshake {
             return Ok(None);
         }
         self.next_round(out);
-        Ok(self.awaited.is_empty().then(|| self.greeting.clone()))
+        if !self.awaited.is_empty() {
+            return Ok(None);
+        }
+        if !self.sections.is_empty() {
+            let is_master = matches!(self.greeting.role, Some(Role::Master { .. }) | None);
+            self.greeting.origin = Origin::read(&self.sections, is_master);
+        }
+        Ok(Some(self.greeting.clone()))
     }
 
     /// What the replies so far leave to be asked.
@@ -206,6 +230,13 @@ impl Handshake {
         self.greeting.inquiry = inquiry;
         inquiry.write(out);
         self.awaited.push_back(Step::Role(inquiry));
+        // Once: a second round asks for the role alone.
+        if self.asks_origin && self.sections.is_empty() {
+            for section in ORIGIN {
+                pack(out, &["INFO", section]);
+                self.awaited.push_back(Step::Origin);
+            }
+        }
         if self.commands {
             // Last, so that what is no master is known as that before it is found unready.
             pack(out, &["PING"]);
@@ -232,6 +263,7 @@ impl Handshake {
                     self.greeting.client_id = Some(id);
                 }
             }
+            Step::Origin => self.sections.push(reply),
             Step::Auth | Step::Name | Step::Info | Step::Select | Step::Ping => {}
         }
         Ok(())
@@ -309,6 +341,10 @@ impl Handshake {
             // Tolerated: they serve whoever looks at CLIENT LIST, and the calling back of blocking
             // commands; old servers and sentinels do not know them.
             Step::Name | Step::Id | Step::Info | Step::Ping => Ok(()),
+            Step::Origin => {
+                self.sections.push(Value::Nil);
+                Ok(())
+            }
             Step::Hello if permission || unknown || kind == "NOPROTO" => {
                 self.greeting.protocol = Protocol::Resp2;
                 // Without a password the rest of the round was heard all the same.

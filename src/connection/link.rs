@@ -75,9 +75,11 @@ impl Link {
         &mut self,
         address: &Address,
         settings: &Settings,
+        asks_origin: bool,
         deadline: Instant,
     ) -> Result<Greeting, Ungreeted> {
-        let mut handshake = Handshake::new(address, settings).for_commands();
+        let handshake = Handshake::new(address, settings).for_commands();
+        let mut handshake = handshake.asking_for_origin(asks_origin);
         let mut out = Vec::new();
         handshake.start(&mut out);
         loop {

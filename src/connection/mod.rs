@@ -103,6 +103,18 @@ impl Connection {
         gate: &Arc<Gate>,
         deadline: Instant,
     ) -> Result<Connection, Error> {
+        Connection::open_asking(address, settings, gate, false, deadline)
+    }
+
+    /// As [`Connection::open`]. With `asks_origin` the greeting has the origin of the server's data, for
+    /// no further round trip.
+    pub(crate) fn open_asking(
+        address: &Address,
+        settings: &Settings,
+        gate: &Arc<Gate>,
+        asks_origin: bool,
+        deadline: Instant,
+    ) -> Result<Connection, Error> {
         let started = Instant::now();
         let deadline = started
             .checked_add(settings.dial_timeout)
@@ -124,7 +136,7 @@ impl Connection {
             Err(error) => return Err(error),
         };
         let mut link = Link::new(stream, settings.limits);
-        let greeting = match link.greet(address, settings, deadline) {
+        let greeting = match link.greet(address, settings, asks_origin, deadline) {
             Ok(greeting) => greeting,
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(Ungreeted::Refused(error)) => return Err(error),

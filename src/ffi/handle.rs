@@ -165,7 +165,8 @@ unsafe fn pack(
 ///
 /// Errors: SWM_E_COMMAND_TIMEOUT, SWM_E_SWITCHED, SWM_E_FENCED, SWM_E_DISCONNECTED, SWM_E_PROTOCOL,
 /// SWM_E_POISONED, SWM_E_CLOSED, those of swm_factory_get when the handle has to move, and
-/// SWM_E_INVALID_CONFIG for commands whose replies cannot be told apart (MONITOR, CLIENT REPLY).
+/// SWM_E_INVALID_CONFIG for commands whose replies cannot be told apart (CLIENT REPLY, and MONITOR, which
+/// swm_handle_send takes).
 /// After an error the handle may be used again, except for SWM_E_POISONED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_handle_command_argv(
@@ -311,6 +312,9 @@ pub unsafe extern "C" fn swm_handle_exchange(
 /// moves to the next master while nothing is under way on it: every command was sent whole, and every
 /// reply received. Calls for whole commands are refused while something is.
 ///
+/// MONITOR works here alone: what it reports comes from swm_handle_receive until the connection ends, which
+/// a switch does. Whole commands are refused from then on.
+///
 /// Blocks until everything is sent, at most for `command_timeout`, and for `get_timeout` before that
 /// when the handle has to move.
 ///
@@ -341,7 +345,7 @@ pub unsafe extern "C" fn swm_handle_send(
 ///
 /// Blocks for as long as what is under way may take: `command_timeout` from the last part that was sent,
 /// and the timeouts of blocking commands on top; without end where such a one is 0, or the connection is
-/// subscribed and nothing is under way. A switch ends it at once.
+/// subscribed or monitors and nothing is under way. A switch ends it at once.
 ///
 /// Errors: as of swm_handle_send, and SWM_E_INVALID_CONFIG when no reply is to come.
 #[unsafe(no_mangle)]

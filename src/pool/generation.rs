@@ -12,7 +12,7 @@ use crate::{
     address::Address,
     connection::{Connection, Gate},
     error::{Error, ErrorKind},
-    origin::{ORIGIN, Origin},
+    origin::Origin,
     pool::{
         PoolSettings,
         manager::{Manager, Slot, Target},
@@ -118,19 +118,13 @@ impl Candidate {
     }
 
     /// Dials and verifies one connection and lays it in, so that the first command after the
-    /// switch need not wait for a dial; tells where its data come from. Blocks for at most twice the
-    /// dial timeout.
+    /// switch need not wait for a dial; tells where its data come from. Blocks for at most the dial
+    /// timeout.
     pub(crate) fn dial(&self) -> Result<Origin, Error> {
-        let mut live = self.manager.dial()?;
-        let mut packed = Vec::with_capacity(64);
-        for section in ORIGIN {
-            redis::cmd("INFO").arg(section).write_packed_command(&mut packed);
-        }
-        let deadline = Instant::now() + self.manager.settings.dial_timeout;
-        let replies =
-            live.connection.request_many(&packed, 0, ORIGIN.len(), Some(deadline))?.values;
+        let live = self.manager.dial()?;
+        let origin = live.connection.greeting().origin.clone();
         self.manager.lay_in(live);
-        Ok(Origin::read(&replies, true))
+        Ok(origin)
     }
 
     /// The generation of this number. r2d2 takes the connection that was laid in, and dials more
@@ -305,6 +299,14 @@ impl Generation {
     /// out, so that a dead master costs an error for each command in flight and no more.
     pub(crate) fn note_breakage(&self) {
         self.manager.note_breakage();
+    }
+
+    /// The server has begun another history and is the master nevertheless: connections to it are made
+    /// again. Those that lie idle are looked at before they are handed out.
+    pub(crate) fn accept(&self, origin: Origin) {
+        self.manager.accept(origin);
+        self.note_breakage();
+        self.grow();
     }
 
     /// A command of this generation got no reply in time: the next commands wait until a handshake

@@ -129,6 +129,10 @@ impl Handle {
     /// another connection when its own is over and nothing is under way on it: every command was sent
     /// whole, and every reply received.
     ///
+    /// `MONITOR` works here alone: what it reports comes from [`Handle::receive`] until the connection
+    /// ends, which a switch does. Whole commands are refused from then on, and the next user gets another
+    /// connection.
+    ///
     /// # How long it blocks
     /// Until everything is sent, at most for `command_timeout` (on top of the timeout of a blocking
     /// command in it); for `get_timeout` before that when it has to move.
@@ -146,7 +150,7 @@ impl Handle {
     /// # How long it blocks
     /// For as long as what is under way may take: `command_timeout` from the last part that was sent,
     /// the timeouts of blocking commands on top, and without end where such a one is 0, or where the
-    /// connection is subscribed and nothing is under way. A switch ends it at once.
+    /// connection is subscribed or monitors and nothing is under way. A switch ends it at once.
     ///
     /// # Errors
     /// As of [`Handle::send`]; and [`ErrorKind::InvalidConfig`] when no reply is to come.

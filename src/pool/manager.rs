@@ -17,6 +17,7 @@ use crate::{
     connection::{Connection, Distress, Gate, Role, Settings},
     error::{Error, ErrorKind},
     metrics::Counters,
+    origin::Origin,
     pool::{Alarm, moment::Moment},
     trouble::Trouble,
     workers::Workers,
@@ -86,6 +87,8 @@ pub(crate) struct Manager {
     pub(crate) counters: Arc<Counters>,
     /// The number of the generation, once it is published.
     number: AtomicU64,
+    /// The master's process and its history, once it told them; empty where it may not.
+    known: Mutex<Option<Origin>>,
     alarm: Alarm,
     /// Weak: handles that are out keep the manager alive, and must not keep threads alive.
     workers: Weak<Workers>,
@@ -162,6 +165,7 @@ impl Manager {
             gate,
             counters,
             number: AtomicU64::new(0),
+            known: Mutex::default(),
             alarm,
             workers,
             alarms: Mutex::default(),
@@ -178,7 +182,12 @@ impl Manager {
         let seen_breakages = self.breakages();
         let deadline = Instant::now() + self.settings.dial_timeout;
         let dial_to = self.route.now();
-        let connection = Connection::open(&dial_to, &self.settings, &self.gate, deadline)?;
+        let known = self.known.lock().clone();
+        // The answer to a server that may not tell is known.
+        let asks = self.target == Target::Master
+            && (!self.is_published() || known.as_ref().is_none_or(|known| known.replid.is_some()));
+        let connection =
+            Connection::open_asking(&dial_to, &self.settings, &self.gate, asks, deadline)?;
         match (self.target, &connection.greeting().role) {
             (_, None)
             | (Target::Master, Some(Role::Master { .. }))
@@ -200,6 +209,24 @@ impl Manager {
                 ));
             }
         }
+        if asks {
+            let origin = &connection.greeting().origin;
+            if self.is_published()
+                && let Some(known) = known
+                && !origin.continues(&known)
+            {
+                self.raise_alarm(Trouble::OtherHistory);
+                return Err(Error::new(
+                    ErrorKind::WrongRole,
+                    format!(
+                        "{dial_to} has another replication history than the master had: it lost its \
+                         data in a restart, or another server has got its address; waiting for a \
+                         majority of the sentinels to name it, or another"
+                    ),
+                ));
+            }
+            *self.known.lock() = Some(origin.clone());
+        }
         self.counters.connections_created.add(1);
         Ok(Box::new(Live {
             connection,
@@ -208,6 +235,18 @@ impl Manager {
             born_after,
             dead: false,
         }))
+    }
+
+    fn is_published(&self) -> bool {
+        self.number.load(Ordering::Relaxed) != 0
+    }
+
+    /// The master has this origin from now on, and is dialled at once.
+    pub(crate) fn accept(&self, origin: Origin) {
+        *self.known.lock() = Some(origin);
+        if let Some(failure) = &mut self.health.lock().failure {
+            failure.next_probe = Instant::now();
+        }
     }
 
     /// Puts a verified connection where r2d2's next `connect()` finds it.

@@ -95,7 +95,7 @@ impl Machine {
     }
 
     /// One of a majority of the known sentinels that has named the master since then.
-    fn named_by_most_since(&self, since: Instant) -> Option<Address> {
+    pub(super) fn named_by_most_since(&self, since: Instant) -> Option<Address> {
         let voters: Vec<&Sentinel> = self.roster.voters().collect();
         let names_it = |own: &&&Sentinel| {
             own.answered_since(since).is_some_and(|view| self.is_served(&view.address))

@@ -80,6 +80,9 @@ pub(crate) struct Machine {
     /// Until when trouble that was reported counts.
     pub(super) reported: Option<Instant>,
     pub(super) troubled_since: Option<Instant>,
+    /// Since when connections to the master have been refused, because its address has another
+    /// history.
+    pub(super) history_in_doubt: Option<Instant>,
     pub(super) removed: bool,
     pub(super) down: BTreeSet<Address>,
     /// The generation in which the failover that is under way started.
@@ -119,6 +122,7 @@ impl Machine {
             verified_early: None,
             reported: None,
             troubled_since: None,
+            history_in_doubt: None,
             removed: false,
             down: BTreeSet::new(),
             failover: None,
@@ -177,6 +181,7 @@ impl Machine {
         if self.started.is_some() {
             self.review(now, &mut actions);
             self.follow(now, &mut actions);
+            self.verify_again(now, &mut actions);
             self.watch_nodes(now, &mut actions);
             self.settle_doubt(now, &mut actions);
             self.hold(now, &mut actions);
@@ -331,6 +336,9 @@ impl Machine {
                 false => self.rules.trouble_fades,
             };
             self.reported = self.reported.max(Some(now + fades));
+            if what == Trouble::OtherHistory {
+                self.history_in_doubt.get_or_insert(now);
+            }
             self.ask_all(now);
         }
     }
@@ -474,6 +482,7 @@ impl Machine {
         self.take_lists_of(&to);
         self.left = from.clone();
         self.reported = None;
+        self.history_in_doubt = None;
         self.abort = None;
         // Every connection that was made before goes, and every dial under way is given up.
         self.proofs.clear();

@@ -295,6 +295,9 @@ pub(crate) enum Action {
         /// When it became a master, if its link told.
         promoted: Option<Instant>,
     },
+    /// The server at the address that is served has begun another history, and a majority of the
+    /// sentinels names it nevertheless: connect to it again.
+    AcceptHistory { address: Address, origin: Origin },
     /// Keep a promotion link to this node. Said again when what is asked of it changes.
     Watch { node: Address, pace: Pace },
     /// Give the promotion link to a node up.

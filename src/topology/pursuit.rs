@@ -230,6 +230,32 @@ impl Machine {
         actions.push(Action::Verify { address });
     }
 
+    /// Verifies the master that is served, after its address was found to have another history, and
+    /// once a majority of the known sentinels has named it since.
+    pub(super) fn verify_again(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Some(since) = self.history_in_doubt.filter(|_| self.candidate.is_none()) else {
+            return;
+        };
+        let Some(address) = self.master.as_ref().map(|master| master.address.clone()) else {
+            return;
+        };
+        if self.named_by_most_since(since).is_some() && self.is_idle(now, &address) {
+            self.verify(now, address, actions);
+        }
+    }
+
+    /// The master that is served was verified while its history was in doubt.
+    fn accept_history(&mut self, address: &Address, origin: &Origin, actions: &mut Vec<Action>) {
+        if self.master.as_ref().is_none_or(|master| master.address != *address) {
+            return;
+        }
+        let Some(since) = self.history_in_doubt.take() else { return };
+        if self.candidate.is_none() && self.named_by_most_since(since).is_some() {
+            let (address, origin) = (address.clone(), origin.clone());
+            actions.push(Action::AcceptHistory { address, origin });
+        }
+    }
+
     /// Whether no verification is under way, or one that must have been lost.
     fn is_idle(&self, now: Instant, address: &Address) -> bool {
         self.verifying.get(address).is_none_or(|since| now >= *since + self.rules.verify_lost)
@@ -245,17 +271,25 @@ impl Machine {
         self.verifying.remove(&address);
         let reason = match verification {
             Verification::Master { origin } => {
+                self.accept_history(&address, &origin, actions);
                 self.proven(now, &address, origin, actions);
                 return;
             }
             Verification::NotMaster { role } => {
                 if self.master.as_ref().is_some_and(|master| master.address == address) {
+                    self.history_in_doubt = None;
                     self.reported = self.reported.max(Some(now + self.rules.trouble_fades));
                     self.ask_all(now);
                 }
                 format!("it is no master, its role is {role}")
             }
-            Verification::Failed { reason } => reason,
+            Verification::Failed { reason } => {
+                // The next connection that is refused has it verified again.
+                if self.master.as_ref().is_some_and(|master| master.address == address) {
+                    self.history_in_doubt = None;
+                }
+                reason
+            }
         };
         self.proofs.remove(&address);
         self.put_off(now, address, Duration::ZERO, reason, actions);

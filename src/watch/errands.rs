@@ -52,6 +52,9 @@ impl Driver {
                 self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
             }
             Action::Verify { address } => self.verify(id, address),
+            Action::AcceptHistory { address, origin } => {
+                self.with_service(id, |service| service.accept_history(&address, origin));
+            }
             Action::Switch { generation, to, fence, promoted, .. } => {
                 self.switch(id, generation, &to, fence.as_ref(), promoted);
             }

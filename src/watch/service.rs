@@ -11,6 +11,7 @@ use crate::{
     broadcast::Broadcast,
     event::{Event, FenceReason, Source},
     metrics::Counters,
+    origin::Origin,
     pool::{Candidate, Pool, Replicas},
     topology::{Action, Audience, Input, Machine, Report},
     watch::{
@@ -280,6 +281,17 @@ impl Service {
     pub(super) fn is_gone(&self, node: &Address) {
         if let Some(generation) = self.pool.current().filter(|_| self.machine.is_served(node)) {
             generation.note_breakage();
+        }
+    }
+
+    /// The server at the master's address has another history, and is the master nevertheless.
+    pub(super) fn accept_history(&mut self, master: &Address, origin: Origin) {
+        // It was dialled to be verified, and no switch follows.
+        if let Some(candidate) = self.candidates.remove(master) {
+            candidate.abandon();
+        }
+        if let Some(generation) = self.pool.current().filter(|own| own.address() == master) {
+            generation.accept(origin);
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) fn shown(actions: &[Action]) -> Vec<String> {
             },
             Action::ListServices { sentinel } => format!("list services of {sentinel}"),
             Action::Verify { address } => format!("verify {address}"),
+            Action::AcceptHistory { address, .. } => format!("accept the history of {address}"),
             Action::Switch { generation, from, to, epoch, run_id, evidence, fence, .. } => {
                 let from = from.as_ref().map_or("nobody".to_owned(), Address::to_string);
                 let epoch = epoch.map_or("?".to_owned(), |epoch| epoch.to_string());

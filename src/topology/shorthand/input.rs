@@ -76,6 +76,7 @@ fn trouble(trouble: Trouble) -> &'static str {
         Trouble::Loading => "loading",
         Trouble::NoReplicas => "no-replicas",
         Trouble::Misconfigured => "misconfigured",
+        Trouble::OtherHistory => "other-history",
         Trouble::Unblocked => "unblocked",
         Trouble::Disconnected => "disconnected",
         Trouble::TimedOut => "timed-out",

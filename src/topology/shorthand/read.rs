@@ -164,6 +164,7 @@ fn trouble(text: &str) -> Read<Trouble> {
         "loading" => Trouble::Loading,
         "no-replicas" => Trouble::NoReplicas,
         "misconfigured" => Trouble::Misconfigured,
+        "other-history" => Trouble::OtherHistory,
         "unblocked" => Trouble::Unblocked,
         "disconnected" => Trouble::Disconnected,
         "timed-out" => Trouble::TimedOut,

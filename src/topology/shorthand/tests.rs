@@ -150,7 +150,8 @@ fn verification() -> impl Strategy<Value = Verification> {
     ]
 }
 
-const TROUBLES: [Trouble; 9] = [
+const TROUBLES: [Trouble; 10] = [
+    Trouble::OtherHistory,
     Trouble::ReadOnly,
     Trouble::MasterDown,
     Trouble::Loading,
