@@ -340,7 +340,7 @@ typedef struct {
     uint64_t max;
     /// Connections that are to lie idle.
     uint64_t min;
-    /// Handles given out.
+    /// Handles given out, to the master and to replicas.
     uint64_t checkouts;
     /// Handles given out after a wait.
     uint64_t waits;
@@ -377,6 +377,12 @@ typedef struct {
     /// Messages that came on handles between whole commands and were dropped: swm_handle_receive and
     /// swm_factory_subscribe deliver them.
     uint64_t dropped_messages;
+    /// Connections to the replicas that are read from, idle and in use.
+    uint64_t replica_total;
+    /// Connections to the replicas that are read from that lie idle.
+    uint64_t replica_idle;
+    /// Handles to the replicas that are read from.
+    uint64_t replica_in_use;
 } swm_stats;
 
 #ifdef __cplusplus

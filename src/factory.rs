@@ -114,7 +114,7 @@ impl Factory {
             },
             counters.clone(),
         );
-        let replicas = Replicas::of(&pool, &events);
+        let replicas = Replicas::of(&pool);
         pool.watch_leaks(&workers, &events);
         #[cfg(feature = "metrics")]
         crate::metrics::export(&config.service, &pool, &workers);

@@ -79,6 +79,25 @@ fn a_handle_that_is_kept_is_told_once_with_the_place_where_it_was_taken() {
 }
 
 #[test]
+fn a_handle_to_a_replica_that_is_kept_is_told_once_also_after_its_replica_is_gone() {
+    let cluster = cluster();
+    let factory = watched(&cluster);
+    let events = factory.events();
+    let line = line!() + 1;
+    let kept = factory.replica().unwrap();
+    assert_eq!(leak(&events).0.line(), line);
+    let node = cluster.node_at(kept.address().unwrap().port()).unwrap();
+    let line = line!() + 1;
+    let kept_too: Vec<_> = (0..2).map(|_| factory.replica().unwrap()).collect();
+    node.kill().unwrap();
+    assert_eq!([leak(&events).0.line(), leak(&events).0.line()], [line; 2]);
+    let begun = Instant::now();
+    assert!(wait_until(PATIENCE, || begun.elapsed() > 4 * AFTER));
+    assert_eq!(factory.stats().leaks, 3);
+    drop((kept, kept_too));
+}
+
+#[test]
 fn work_that_runs_for_too_long_is_told_by_the_place_of_its_run() {
     let cluster = cluster();
     let factory = watched(&cluster);

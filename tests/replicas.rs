@@ -159,6 +159,41 @@ fn reads_go_to_the_replicas_in_turn_and_writes_are_refused() {
 }
 
 #[test]
+fn handles_to_replicas_are_in_the_stats_also_after_their_replica_is_gone() {
+    let cluster = cluster();
+    let factory = named_factory(&cluster).max_size(4).min_idle(1).build().unwrap();
+    wait_until_calm(&factory, &cluster);
+    let nodes = replicas(&cluster);
+    wait_until_read_from(&factory, ReadFrom::Replica, &[&nodes[0], &nodes[1]]);
+    let before = factory.stats();
+    assert!(before.checkouts > 0, "{before:?}");
+    let kept: Vec<_> = (0..4).map(|_| factory.replica().unwrap()).collect();
+    let now = factory.stats();
+    assert_eq!((now.checkouts, now.used.count()), (before.checkouts + 4, before.used.count()));
+    assert_eq!((now.replica_in_use, now.in_use), (4, 0), "{now:?}");
+    assert!(now.replica_total >= 4, "{now:?}");
+    assert_eq!(now.replica_idle, now.replica_total - 4);
+    assert!(now.total <= now.max, "they do not count as connections to the master: {now:?}");
+    // All connections to replicas are out, and one more is waited for.
+    let more: Vec<_> = (0..4).map(|_| factory.replica().unwrap()).collect();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| factory.replica().map(drop));
+        assert!(wait_until(PATIENCE, || factory.stats().waiting == 1), "{:?}", factory.stats());
+        drop(more);
+        waits.join().unwrap().unwrap();
+    });
+    assert_eq!(factory.stats().waiting, 0);
+    nodes.iter().for_each(|node| node.kill().unwrap());
+    let gone = wait_until(PATIENCE, || factory.stats().replica_total == 0);
+    assert!(gone, "{:?}", factory.stats());
+    drop(kept);
+    let after = factory.stats();
+    assert_eq!(after.checkouts, before.checkouts + 9);
+    assert_eq!(after.used.count(), after.checkouts, "each has come back");
+    assert_eq!(after.replica_in_use, 0);
+}
+
+#[test]
 fn a_planned_failover_keeps_reads_going_and_nothing_stale_is_read() {
     let cluster = cluster();
     let bound = Duration::from_secs(4);

@@ -26,7 +26,7 @@ pub struct swm_stats {
     pub max: u64,
     /// Connections that are to lie idle.
     pub min: u64,
-    /// Handles given out.
+    /// Handles given out, to the master and to replicas.
     pub checkouts: u64,
     /// Handles given out after a wait.
     pub waits: u64,
@@ -63,6 +63,12 @@ pub struct swm_stats {
     /// Messages that came on handles between whole commands and were dropped: swm_handle_receive and
     /// swm_factory_subscribe deliver them.
     pub dropped_messages: u64,
+    /// Connections to the replicas that are read from, idle and in use.
+    pub replica_total: u64,
+    /// Connections to the replicas that are read from that lie idle.
+    pub replica_idle: u64,
+    /// Handles to the replicas that are read from.
+    pub replica_in_use: u64,
 }
 
 /// No later version will have more of it than this, in bytes.
@@ -117,6 +123,9 @@ pub unsafe extern "C" fn swm_factory_stats(
                 watch_faults: now.watch_faults,
                 malformed_messages: now.malformed_messages,
                 dropped_messages: now.dropped_messages,
+                replica_total: now.replica_total.into(),
+                replica_idle: now.replica_idle.into(),
+                replica_in_use: now.replica_in_use.into(),
             };
             // What an older caller does not know of is not written.
             let len = struct_size.min(size_of::<swm_stats>());

@@ -42,13 +42,18 @@ pub const COUNTERS: [(&str, &str, Value); 18] = [
 ];
 
 /// What goes up and down.
-pub const GAUGES: [(&str, &str, Value); 6] = [
+pub const GAUGES: [(&str, &str, Value); 9] = [
     ("switchmaster_connections", "Connections, idle and in use", |s| s.total.into()),
     ("switchmaster_connections_idle", "Connections that lie idle", |s| s.idle.into()),
     ("switchmaster_connections_active", "Handles that are out", |s| s.in_use.into()),
     ("switchmaster_connections_pending", "Threads that wait for a handle", |s| s.waiting.into()),
     ("switchmaster_connections_max", "Connections there may be", |s| s.max.into()),
     ("switchmaster_connections_min", "Connections that are to lie idle", |s| s.min.into()),
+    ("switchmaster_replica_connections", "Connections to replicas", |s| s.replica_total.into()),
+    ("switchmaster_replica_connections_idle", "Idle connections to replicas", |s| {
+        s.replica_idle.into()
+    }),
+    ("switchmaster_replica_connections_active", "Handles to replicas", |s| s.replica_in_use.into()),
 ];
 
 /// Durations, by how long they are.

@@ -50,8 +50,10 @@ pub(crate) struct Counters {
 
 /// What a factory did since it was opened, and the state of its pool. See `Factory::stats()`.
 ///
-/// Totals only grow. Gauges (`total`, `idle`, `in_use`, `waiting`, `max`, `min`) are those of the
-/// moment, and mean what HikariCP's mean (which calls `in_use` active and `waiting` pending).
+/// Totals only grow, and are those of all nodes together. Gauges (`total`, `idle`, `in_use`, `waiting`,
+/// `max`, `min`) are those of the moment and of the master alone, but for `waiting`; they mean what
+/// HikariCP's mean (which calls `in_use` active and `waiting` pending). `replica_total`, `replica_idle`
+/// and `replica_in_use` are the same of the replicas together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -61,13 +63,20 @@ pub struct Stats {
     pub idle: u32,
     /// Handles of the current generation that are out.
     pub in_use: u32,
-    /// Threads that wait for a handle now.
+    /// Connections to the replicas that are read from, idle and in use. There may be
+    /// [`Builder::max_size`](crate::Builder::max_size) to each.
+    pub replica_total: u32,
+    /// Connections to the replicas that are read from that lie idle.
+    pub replica_idle: u32,
+    /// Handles to the replicas that are read from.
+    pub replica_in_use: u32,
+    /// Threads that wait for a handle now, to the master or to replicas.
     pub waiting: u32,
-    /// Connections that there may be at most ([`Builder::max_size`](crate::Builder::max_size)).
+    /// Connections to the master that there may be at most ([`Builder::max_size`](crate::Builder::max_size)).
     pub max: u32,
     /// Connections that are to lie idle ([`Builder::min_idle`](crate::Builder::min_idle)).
     pub min: u32,
-    /// Handles given out.
+    /// Handles given out, to the master and to replicas.
     pub checkouts: u64,
     /// Handles given out after a wait.
     pub waits: u64,

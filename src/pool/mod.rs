@@ -83,7 +83,8 @@ pub(crate) struct Pool {
     published: (Mutex<()>, Condvar),
     /// What lies there holds the pool, until it is closed.
     shelf: &'static Shelf<Leased>,
-    tallies: Tallies,
+    /// Of all pools of the factory.
+    tallies: Arc<Tallies>,
     /// The factory is closed: the pools of its replicas share it.
     closed: Arc<AtomicBool>,
     /// The replica is no longer read from.
@@ -98,13 +99,15 @@ pub(crate) struct Pool {
 impl Pool {
     /// A pool for the masters of a factory.
     pub(crate) fn new(settings: PoolSettings, counters: Arc<Counters>) -> Arc<Pool> {
-        Arc::new(Pool::of(Target::Master, settings, counters, Arc::default()))
+        let (tallies, closed) = (Arc::default(), Arc::default());
+        Arc::new(Pool::of(Target::Master, settings, counters, tallies, closed))
     }
 
     /// A pool for a replica of the same factory.
     fn beside(&self, replicas: Weak<Replicas>) -> Arc<Pool> {
         let (settings, counters) = (self.settings.clone(), self.counters.clone());
-        let pool = Pool::of(Target::Replica, settings, counters, self.closed.clone());
+        let (tallies, closed) = (self.tallies.clone(), self.closed.clone());
+        let pool = Pool::of(Target::Replica, settings, counters, tallies, closed);
         let _ = pool.replicas.set(replicas);
         Arc::new(pool)
     }
@@ -113,12 +116,13 @@ impl Pool {
         target: Target,
         settings: PoolSettings,
         counters: Arc<Counters>,
+        tallies: Arc<Tallies>,
         closed: Arc<AtomicBool>,
     ) -> Pool {
         Pool {
             target,
             shelf: shelf(settings.max_size as usize),
-            tallies: Tallies::default(),
+            tallies,
             settings,
             current: RwLock::new(None),
             number: AtomicU64::new(0),
@@ -546,20 +550,31 @@ impl Pool {
         self.shelf.sweep();
     }
 
+    /// The stats of the factory, asked of the pool for its masters.
     pub(crate) fn stats(&self) -> Stats {
-        let (total, idle) = self.current().map_or((0, 0), |generation| self.size(&generation));
+        let (total, idle) = self.present_size();
+        let replicas = self.replicas.get().and_then(Weak::upgrade);
+        let replicas = replicas.map(|replicas| replicas.size()).unwrap_or_default();
         let totals = self.tallies.totals();
         Stats {
             total,
             idle,
             in_use: total - idle,
-            waiting: self.shelf.room().len() as u32,
+            replica_total: replicas.total,
+            replica_idle: replicas.idle,
+            replica_in_use: replicas.total - replicas.idle,
+            waiting: self.shelf.room().len() as u32 + replicas.waiting,
             max: self.settings.max_size,
             min: self.settings.min_idle,
             checkouts: totals.checkouts,
             used: totals.used,
             ..self.counters.totals()
         }
+    }
+
+    /// How many connections of the current generation there are, and how many of them lie idle.
+    fn present_size(&self) -> (u32, u32) {
+        self.current().map_or((0, 0), |generation| self.size(&generation))
     }
 
     /// How many connections of this generation there are, and how many of them lie idle.

@@ -9,7 +9,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,7 +20,6 @@ use super::{Alarm, Generation, Lease, Place, Pool};
 use crate::{
     address::Address,
     address_map::AddressMap,
-    broadcast::Broadcast,
     error::{Error, ErrorKind},
     policy::ReadFrom,
 };
@@ -37,13 +36,12 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// Round trips that differ by so little, or by a quarter, count as equal.
 const ALIKE: Duration = Duration::from_micros(500);
 
-/// Of so many nodes round trips are remembered.
+/// Round trips are remembered of so many nodes, beside those that are read from.
 const MOST: usize = 256;
 
 /// The pools of a factory's replicas.
 pub(crate) struct Replicas {
     master: Arc<Pool>,
-    events: Arc<Broadcast>,
     view: RwLock<Arc<View>>,
     changed: (Mutex<()>, Condvar),
     /// When somebody first wanted to read from replicas.
@@ -51,8 +49,10 @@ pub(crate) struct Replicas {
     turn: AtomicUsize,
     /// How often a replica was taken in.
     stays: AtomicU64,
-    latencies: Mutex<BTreeMap<Address, Arc<Latency>>>,
+    latencies: Latencies,
     master_latency: Latency,
+    /// Threads that wait for a replica to read from.
+    waiting: AtomicU32,
 }
 
 /// Which replicas there are to read from, and why the others are none of them.
@@ -94,19 +94,42 @@ impl Latency {
     }
 }
 
+/// The round trips of nodes.
+#[derive(Default)]
+struct Latencies(Mutex<BTreeMap<Address, Arc<Latency>>>);
+
+impl Latencies {
+    /// The round trip of this node. While somebody holds it, it stays the one that is measured.
+    fn of(&self, address: &Address) -> Arc<Latency> {
+        let mut all = self.0.lock();
+        if all.len() >= MOST && !all.contains_key(address) {
+            all.retain(|_, latency| Arc::strong_count(latency) > 1);
+        }
+        all.entry(address.clone()).or_default().clone()
+    }
+}
+
+/// The connections to the replicas that are read from, and who waits for one.
+#[derive(Default)]
+pub(super) struct Size {
+    pub(super) total: u32,
+    pub(super) idle: u32,
+    pub(super) waiting: u32,
+}
+
 impl Replicas {
     /// No replicas yet, of the masters that this pool is for.
-    pub(crate) fn of(master: &Arc<Pool>, events: &Arc<Broadcast>) -> Arc<Replicas> {
+    pub(crate) fn of(master: &Arc<Pool>) -> Arc<Replicas> {
         let replicas = Arc::new(Replicas {
             master: master.clone(),
-            events: events.clone(),
             view: RwLock::default(),
             changed: (Mutex::new(()), Condvar::new()),
             begun: OnceLock::new(),
             turn: AtomicUsize::new(0),
             stays: AtomicU64::new(0),
-            latencies: Mutex::default(),
+            latencies: Latencies::default(),
             master_latency: Latency::default(),
+            waiting: AtomicU32::new(0),
         });
         // It is the first and only one.
         let _ = master.replicas.set(Arc::downgrade(&replicas));
@@ -151,23 +174,12 @@ impl Replicas {
         let candidate = pool.candidate(address.clone(), map, alarm);
         let stay = self.stays.fetch_add(1, Ordering::Relaxed) + 1;
         pool.publish(stay, candidate, None, None);
-        if let Some(workers) = pool.settings.workers.upgrade() {
-            pool.watch_leaks(&workers, &self.events);
-        }
-        Arc::new(Member { address: address.clone(), pool, latency: self.latency(address) })
-    }
-
-    fn latency(&self, address: &Address) -> Arc<Latency> {
-        let mut latencies = self.latencies.lock();
-        if latencies.len() >= MOST && !latencies.contains_key(address) {
-            latencies.clear();
-        }
-        latencies.entry(address.clone()).or_default().clone()
+        Arc::new(Member { address: address.clone(), pool, latency: self.latencies.of(address) })
     }
 
     /// A node, perhaps the master, answered after so long.
     pub(crate) fn measured(&self, node: &Address, took: Duration, is_master: bool) {
-        let latency = self.latency(node);
+        let latency = self.latencies.of(node);
         latency.add(took);
         if is_master {
             self.master_latency.0.store(latency.0.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -185,6 +197,18 @@ impl Replicas {
         self.view.read().clone()
     }
 
+    pub(super) fn size(&self) -> Size {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let mut size = Size { waiting, ..Size::default() };
+        for own in &self.view().members {
+            let (total, idle) = own.pool.present_size();
+            size.total += total;
+            size.idle += idle;
+            size.waiting += own.pool.shelf.room().len() as u32;
+        }
+        size
+    }
+
     fn call(&self) {
         drop(self.changed.0.lock());
         self.changed.1.notify_all();
@@ -192,11 +216,13 @@ impl Replicas {
 
     /// Waits for another view than this one.
     fn wait_for_change(&self, view: &Arc<View>, until: Instant) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let mut lock = self.changed.0.lock();
         while Arc::ptr_eq(view, &self.view())
             && self.master.check_open().is_ok()
             && !self.changed.1.wait_until(&mut lock, until).timed_out()
         {}
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A connection to read with. Waits for at most until `deadline`.
@@ -337,4 +363,25 @@ fn answers(pool: &Arc<Pool>) -> bool {
         return false;
     }
     generation.gate().is_open()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_of_a_node_that_is_read_from_is_measured_on_whatever_else_comes() {
+        let latencies = Latencies::default();
+        let address = |port: usize| Address::new("10.0.0.1", port as u16).unwrap();
+        let held: Vec<_> = (1..4).map(|port| latencies.of(&address(port))).collect();
+        held.iter().for_each(|own| own.add(Duration::from_millis(1)));
+        for port in 1000..1000 + 3 * MOST {
+            latencies.of(&address(port)).add(Duration::from_millis(2));
+        }
+        for (port, own) in (1..4).zip(&held) {
+            latencies.of(&address(port)).add(Duration::from_millis(9));
+            assert_eq!(own.get(), Duration::from_millis(3));
+        }
+        assert!(latencies.0.lock().len() <= MOST, "no more are remembered");
+    }
 }
