@@ -11,7 +11,7 @@ use std::{
 use switchmaster_sandbox::{Cluster, FakeSentinel, Sentinel, frame::Frame, valkey_server};
 
 use crate::{
-    failovers::{Failover, assert_writable, cluster, held, replicas, waiting},
+    failovers::{Failover, assert_writable, cluster, waiting},
     program::{PATIENCE, output, text},
 };
 
@@ -116,14 +116,19 @@ fn an_order_that_is_not_answered_is_followed() {
     let cluster = Cluster::builder()
         .down_after(Duration::from_secs(10))
         .failover_timeout(Duration::from_secs(3))
+        .proxied(true)
         .start()
         .unwrap();
     cluster.wait_replicated(PATIENCE).unwrap();
-    let mut failover = held(&cluster);
+    // The order is on its way for so long, and finds a sentinel that stands still.
+    let proxies = || cluster.sentinels().iter().filter_map(|sentinel| sentinel.proxy());
+    proxies().for_each(|proxy| proxy.delay(Duration::from_millis(150)));
+    let mut failover = Failover::of(&cluster.proxied_url(), &["--now"], Stdio::piped());
+    failover.wait_for("promotion");
     cluster.sentinels().iter().for_each(|sentinel| sentinel.freeze().unwrap());
-    replicas(&cluster)[0].resume().unwrap();
     failover.wait_for_line("does not answer the order");
     cluster.sentinels().iter().for_each(|sentinel| sentinel.resume().unwrap());
+    proxies().for_each(|proxy| proxy.pass());
     let (status, told) = failover.end();
     assert_eq!(status.code(), Some(0), "{told}");
     cluster.wait_settled(PATIENCE).expect("all is in its place");

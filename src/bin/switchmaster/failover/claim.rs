@@ -10,28 +10,37 @@ const NAME: &str = "switchmaster-failover";
 /// Two of these commands on one master would each let writes go on that the other has paused. It is a
 /// connection to the master, so it ends with this command, whatever becomes of it.
 pub(super) struct Claim {
-    _node: Node,
+    node: Node,
 }
 
 impl Claim {
     /// Says why not where another command is at work on this master, or has begun just now.
     pub(super) fn stake(dialer: &Dialer, master: &Address) -> Result<Claim, String> {
-        let mut node = Node::new(dialer, master);
+        let mut claim = Claim { node: Node::new(dialer, master) };
+        claim.hold()?;
+        Ok(claim)
+    }
+
+    /// Makes sure of it once more: the server may have ended the connection meanwhile (`timeout`, `CLIENT
+    /// KILL`), and another command may have begun since.
+    pub(super) fn hold(&mut self) -> Result<(), String> {
+        let node = &mut self.node;
         let mut clients = || -> redis::RedisResult<(u64, String)> {
-            let own = node.ask(&["CLIENT", "ID"])?;
+            let own = node.insist(&["CLIENT", "ID"])?;
             node.ask::<()>(&["CLIENT", "SETNAME", NAME])?;
             Ok((own, node.ask(&["CLIENT", "LIST", "TYPE", "normal"])?))
         };
-        match clients() {
-            Ok((own, clients)) => match another(&clients, own) {
-                None => Ok(Claim { _node: node }),
-                Some(place) => Err(format!(
-                    "another `switchmaster failover` is at work on {master}, from {place}; let it end, \
-                     or if its machine is gone: CLIENT KILL ADDR {place} there"
-                )),
-            },
+        let Ok((own, clients)) = clients() else {
             // Whoever may not ask that has to know, and a master that is lost is found out by what follows.
-            Err(_) => Ok(Claim { _node: node }),
+            return Ok(());
+        };
+        match another(&clients, own) {
+            None => Ok(()),
+            Some(place) => Err(format!(
+                "another `switchmaster failover` is at work on {}, from {place}; let it end, or if its \
+                 machine is gone: CLIENT KILL ADDR {place} there",
+                node.address
+            )),
         }
     }
 }

@@ -10,14 +10,17 @@ use redis::{RedisError, RedisResult};
 use switchmaster::{Address, Outcome as Fate};
 
 use super::{
-    Manner,
+    Manner, UNSETTLED,
+    account::Account,
     claim::Claim,
-    demotion::{demote, release},
+    demotion::{Rewritten, demote, disconnect, release, rewrite},
     outcome::Outcome,
     pause::{Pause, undo},
     phases::Phases,
-    replica::{Node, Role},
-    scene::{PATIENCE, Scene},
+    progress::{Growth, Progress},
+    promotion::{Sign, Signs},
+    replica::{Node, Role, field},
+    scene::{PATIENCE, Scene, not_rewritten},
     window::Window,
 };
 use crate::failure::{Failure, complaint};
@@ -52,24 +55,43 @@ enum Promotion {
     Late,
 }
 
+/// What is known of an order.
+struct Ordered {
+    leader: usize,
+    at: Instant,
+    /// Otherwise it may still be on its way.
+    answered: bool,
+    /// The replica that a sentinel has chosen.
+    chosen: Option<Address>,
+    signs: Signs,
+}
+
+/// Where writes stood still.
+struct Still {
+    pause: Pause,
+    progress: Progress,
+}
+
 impl Course {
     pub(super) fn run(mut self, phases: &mut Phases, now: bool) -> Result<Outcome, Failure> {
         let nothing = |why| Failure::new(format!("nothing was done, for {why}"));
-        let _claim = Claim::stake(&self.scene.dialer, &self.scene.master).map_err(nothing)?;
+        let mut claim = Claim::stake(&self.scene.dialer, &self.scene.master).map_err(nothing)?;
         if self.manner == Manner::Paused {
             // One that does not answer is not waited for as long as writes are paused.
             let hasty = self.scene.dialer.clone().patience(self.patience());
             self.scene.voices.iter_mut().for_each(|voice| voice.redial(&hasty));
         }
         let leader = self.leader(phases, now)?;
-        self.scene.is_still_so().map_err(nothing)?;
+        self.scene.is_still_so(self.manner).map_err(nothing)?;
+        claim.hold().map_err(nothing)?;
         let mut master = self.node(&self.scene.master);
-        let candidates = self.scene.candidates.iter();
-        let mut candidates: Vec<Node> = candidates.map(|replica| self.node(replica)).collect();
-        let pause = match self.manner {
-            Manner::Paused => Some(self.prepare(phases, &mut master, &mut candidates)?),
+        let mut candidates = self.scene.selection.candidates.clone();
+        let signs = self.signs(&candidates, leader).map_err(nothing)?;
+        let still = match self.manner {
+            Manner::Paused => Some(self.prepare(phases, &mut master, leader)?),
             Manner::Plain | Manner::Coordinated => None,
         };
+        let pause = still.as_ref().map(|still| still.pause);
 
         if self.stop.try_recv().is_ok() {
             let undone = undo(pause.as_ref(), &mut master);
@@ -78,23 +100,28 @@ impl Course {
             )));
         }
         phases.enter("promotion", &format!("ordered from {}", self.scene.voices[leader].address));
-        let ordered = Instant::now();
+        let at = Instant::now();
+        let mut ordered = Ordered { leader, at, answered: true, chosen: None, signs };
         let words: &[&str] =
             if self.manner == Manner::Coordinated { &["COORDINATED"] } else { &[] };
         let service = self.scene.service.clone();
         if let Err(error) = self.scene.voices[leader].failover(&service, words) {
             match Fate::of(&error) {
-                Fate::Unknown => phases.note(&format!(
-                    "{} does not answer the order, and may carry it out, so that is waited for",
-                    self.scene.voices[leader].address
-                )),
+                Fate::Unknown => {
+                    ordered.answered = false;
+                    phases.note(&format!(
+                        "{} does not answer the order, and may carry it out, so that is waited for",
+                        self.scene.voices[leader].address
+                    ));
+                }
                 _ => return Err(self.refused(leader, &error, pause.as_ref(), &mut master)),
             }
         }
         let mut wrong = Vec::new();
         let mut paused = None;
-        let (to, pause) = match self.promotion(leader, &mut candidates, pause.as_ref(), ordered) {
-            Promotion::Of(to) => (to, pause),
+        let deadline = pause.map_or(at + self.timeout, |pause| pause.until() - RESERVE);
+        let (to, still) = match self.promotion(phases, &mut ordered, deadline) {
+            Promotion::Of(to) => (to, still),
             Promotion::GivenUp(why) => {
                 let undone = undo(pause.as_ref(), &mut master);
                 return Err(Failure::new(format!("the failover was given up: {why}; {undone}")));
@@ -103,15 +130,11 @@ impl Course {
                 paused = pause.as_ref().map(Pause::lasted);
                 let undone = undo(pause.as_ref(), &mut master);
                 phases.note(&format!("no replica was promoted in time; {undone}"));
-                let to = self.late(leader, &mut candidates, ordered, &undone)?;
-                wrong.push(format!(
-                    "the promotion came after writes had been let go on {}, so what it acknowledged \
-                     until its demotion is lost",
-                    master.address
-                ));
-                (to, None)
+                self.late(phases, &mut ordered, &mut master, &undone)?
             }
         };
+        let pause = still.as_ref().map(|still| still.pause);
+        drop(ordered.signs);
         if self.stop.try_recv().is_ok() {
             phases.note("there is a new master already, so this is brought to its end");
         }
@@ -119,31 +142,44 @@ impl Course {
         // Where writes go on at the old master, every moment costs some.
         if self.manner != Manner::Paused || pause.is_some() {
             phases.enter("announcement", &format!("{to} is a master"));
-            self.announcement(&to, pause.as_ref(), ordered);
+            self.announcement(&to, pause.as_ref(), at);
         }
+        let (mut notes, mut slipped) = (Vec::new(), None);
         if self.manner == Manner::Paused {
             phases.enter("demotion", &format!("{} becomes a replica", master.address));
             match demote(&mut master, &to, pause.as_ref().map(Pause::until)) {
-                Err(why) => wrong.push(why),
-                Ok(()) if pause.is_some_and(|pause| Instant::now() > pause.until()) => {
-                    wrong.push(format!(
-                        "{} became a replica only after the pause had ended, and what it \
-                         acknowledged in between is lost",
-                        master.address
-                    ));
+                Err(why) => {
+                    wrong.push(why);
+                    paused = pause.as_ref().map(Pause::lasted).or(paused);
+                    // A client that has come back to it meanwhile stays there until it is sent away.
+                    self.announcement(&to, None, at);
+                    let _ = disconnect(&mut master);
                 }
-                Ok(()) => {}
+                Ok(end) => {
+                    phases.enter("release", "its clients are let go, to find the new master");
+                    if let Err(why) = release(&mut master, pause.as_ref()) {
+                        wrong.push(why);
+                    }
+                    paused = pause.as_ref().map(Pause::lasted).or(paused);
+                    let cut = self.cut(&to);
+                    let progress = still.as_ref().map(|still| &still.progress);
+                    let account = Account { old: &master.address, to: &to, cut };
+                    slipped = account.settle(progress, end.as_ref(), &mut wrong, &mut notes);
+                    match rewrite(&mut master) {
+                        Rewritten::Yes => {}
+                        Rewritten::NoFile => notes.push(not_rewritten("it has none")),
+                        Rewritten::No(why) => wrong.push(not_rewritten(&why)),
+                    }
+                }
             }
-            phases.enter("release", "its clients are let go, to find the new master");
-            if let Err(why) = release(&mut master, pause.as_ref()) {
-                wrong.push(why);
-            }
-            paused = pause.as_ref().map(Pause::lasted).or(paused);
         }
 
+        if !candidates.contains(&to) {
+            candidates.push(to.clone());
+        }
         phases.enter("settling", "the others follow");
-        let settled = self.settle(&mut master, &mut candidates, &to, ordered + self.timeout);
-        wrong.extend(settled);
+        let mut nodes: Vec<Node> = candidates.iter().map(|address| self.node(address)).collect();
+        wrong.extend(self.settle(&mut master, &mut nodes, &to, at + self.timeout));
         Ok(Outcome {
             service,
             manner: self.manner,
@@ -151,8 +187,25 @@ impl Course {
             to,
             leader: self.scene.voices[leader].address.clone(),
             paused,
+            slipped,
+            notes,
             wrong,
         })
+    }
+
+    /// Begins to watch for the promotion.
+    fn signs(&self, candidates: &[Address], leader: usize) -> Result<Signs, String> {
+        let dialer = self.scene.dialer.clone().patience(self.patience());
+        Signs::watch(&dialer, candidates, &self.scene.voices, leader, &self.scene.master)
+            .map_err(|error| format!("no thread can be had: {error}"))
+    }
+
+    /// The offset up to which the new master has the data of the old one; `None` where it does not tell.
+    fn cut(&self, to: &Address) -> Option<u64> {
+        let info: String = self.node(to).ask(&["INFO", "replication"]).ok()?;
+        let same = field(&info, "master_replid2") == Some(self.scene.selection.history.as_deref()?);
+        let offset: u64 = field(&info, "second_repl_offset")?.parse().ok()?;
+        same.then_some(offset.saturating_sub(1))
     }
 
     /// How long a server is waited for; while it is, writes may wait.
@@ -176,11 +229,9 @@ impl Course {
         }
         loop {
             let window = Window::next(&mut self.scene.voices, &self.scene.service);
-            let Some(window) = window else {
-                return Err(Failure::new(
-                    "nothing was done, for no sentinel tells of a replica that it would promote",
-                ));
-            };
+            // The moment is not known where no sentinel lists one that it would promote, which may be one
+            // that it does not list.
+            let Some(window) = window else { return Ok(0) };
             if !wait || window.is_now() || Instant::now() >= deadline {
                 return Ok(window.voice);
             }
@@ -192,15 +243,21 @@ impl Course {
 
     /// Pauses the master, and waits until the replicas have all that it has.
     fn prepare(
-        &self,
+        &mut self,
         phases: &mut Phases,
         master: &mut Node,
-        candidates: &mut [Node],
-    ) -> Result<Pause, Failure> {
+        leader: usize,
+    ) -> Result<Still, Failure> {
         phases.enter("catching up", &format!("writes are paused on {}", master.address));
         let pause = Pause::begin(master, self.max_pause).map_err(Failure::new)?;
-        match self.catch_up(master, candidates) {
-            Ok(()) => Ok(pause),
+        let prepared = self.catch_up(master).and_then(|progress| {
+            let Scene { selection, voices, service, .. } = &mut self.scene;
+            selection.still_holds(voices, leader, service, master)?;
+            pause_held(master, &progress)?;
+            Ok(progress)
+        });
+        match prepared {
+            Ok(progress) => Ok(Still { pause, progress }),
             Err(why) => {
                 let undone = undo(Some(&pause), master);
                 Err(Failure::new(format!("{why}; no failover was ordered; {undone}")))
@@ -208,17 +265,13 @@ impl Course {
         }
     }
 
-    fn catch_up(&self, master: &mut Node, candidates: &mut [Node]) -> Result<(), String> {
-        let goal = match master.role() {
-            Ok(Role::Master { offset }) => offset,
-            Ok(Role::Replica { of, .. }) => {
-                return Err(format!("{} has become a replica of {of}", master.address));
-            }
-            Err(error) => return Err(format!("the master was lost while it was paused: {error}")),
-        };
+    fn catch_up(&self, master: &mut Node) -> Result<Progress, String> {
+        let progress = Progress::of(master)?;
+        let goal = progress.offset;
         // What is left of the pause is for the failover.
         let deadline = Instant::now() + self.max_pause / 2;
-        for replica in candidates {
+        for address in &self.scene.selection.candidates {
+            let mut replica = self.node(address);
             loop {
                 let behind = match replica.role() {
                     Ok(Role::Replica { offset: Some(offset), .. }) if offset >= goal => break,
@@ -240,7 +293,7 @@ impl Course {
                 }
             }
         }
-        Ok(())
+        Ok(progress)
     }
 
     fn refused(
@@ -266,66 +319,100 @@ impl Course {
         Failure::new(format!("{sentinel} {what}: {text}; {undone}"))
     }
 
-    /// Waits until one of them is a master.
-    fn promotion(
-        &mut self,
-        leader: usize,
-        candidates: &mut [Node],
-        pause: Option<&Pause>,
-        ordered: Instant,
-    ) -> Promotion {
-        let deadline = pause.map_or(ordered + self.timeout, |pause| pause.until() - RESERVE);
-        let mut glance = ordered + BEGUN;
+    /// Waits until a replica is a master: one of the candidates, or whichever a sentinel has chosen.
+    fn promotion(&self, phases: &Phases, ordered: &mut Ordered, deadline: Instant) -> Promotion {
         loop {
-            for replica in &mut *candidates {
-                if let Ok(Role::Master { .. }) = replica.role() {
-                    return Promotion::Of(replica.address.clone());
+            match ordered.signs.next(deadline) {
+                None => return Promotion::Late,
+                Some(sign) => {
+                    if let Some(promotion) = self.judge(phases, ordered, sign) {
+                        return promotion;
+                    }
                 }
             }
-            let now = Instant::now();
-            if now >= deadline {
-                return Promotion::Late;
-            }
-            if now >= glance {
-                glance = now + GLANCE;
-                if let Some(why) = self.given_up(leader) {
-                    return Promotion::GivenUp(why);
-                }
-            }
-            thread::sleep(STEP);
         }
     }
 
-    /// Whether the leader does nothing any longer although it named no other master.
-    fn given_up(&mut self, leader: usize) -> Option<String> {
-        let (service, old) = (self.scene.service.clone(), self.scene.master.clone());
-        let voice = &mut self.scene.voices[leader];
-        let row = voice.master(&service).ok()?;
-        let idle = row.get("failover-state").is_none_or(|state| state == "none")
-            && !row.get("flags").is_some_and(|flags| flags.contains("failover_in_progress"));
-        let names = voice.names(&service).ok()??;
-        (idle && names == old).then(|| format!("{} names {old} and does nothing", voice.address))
+    fn judge(&self, phases: &Phases, ordered: &mut Ordered, sign: Sign) -> Option<Promotion> {
+        match sign {
+            Sign::Promoted(to) => return Some(Promotion::Of(to)),
+            Sign::Named(to) => {
+                if !ordered.signs.is_watched(&to) {
+                    phases
+                        .note(&format!("the sentinels have promoted {to}, which was not expected"));
+                }
+                return Some(Promotion::Of(to));
+            }
+            Sign::Chosen(address) => {
+                if !ordered.signs.is_watched(&address) {
+                    phases
+                        .note(&format!("a sentinel has chosen {address}, which was not expected"));
+                    // Without a thread for it, the sentinels tell of its promotion.
+                    let _ = ordered.signs.replica(&address);
+                }
+                ordered.chosen = Some(address);
+            }
+            Sign::Idle(asked) => {
+                // An order that was not answered may still be on its way.
+                if ordered.answered && asked >= ordered.at + BEGUN {
+                    let sentinel = &self.scene.voices[ordered.leader].address;
+                    let old = &self.scene.master;
+                    return Some(Promotion::GivenUp(format!(
+                        "{sentinel} names {old} and does nothing"
+                    )));
+                }
+            }
+        }
+        None
     }
 
-    /// The pause is over, and the failover may go on all the same.
+    /// The pause is over, and the failover may go on all the same. When a sentinel chooses a replica only
+    /// now, writes are paused again.
     fn late(
-        &mut self,
-        leader: usize,
-        candidates: &mut [Node],
-        ordered: Instant,
+        &self,
+        phases: &mut Phases,
+        ordered: &mut Ordered,
+        master: &mut Node,
         undone: &str,
-    ) -> Result<Address, Failure> {
-        match self.promotion(leader, candidates, None, ordered) {
-            Promotion::Of(to) => Ok(to),
-            Promotion::GivenUp(why) => Err(Failure::new(format!(
-                "no replica was promoted within {:?}, and the failover was given up: {why}; {undone}",
-                self.max_pause
-            ))),
-            Promotion::Late => Err(Failure::new(format!(
-                "no replica was promoted within {:?}; {undone}; the sentinels may still do it, and \
-                 then what {} acknowledges is lost, so look at the topology",
-                self.timeout, self.scene.master
-            ))),
+    ) -> Result<(Address, Option<Still>), Failure> {
+        let deadline = ordered.at + self.timeout;
+        let mut still: Option<Still> = None;
+        let mut may_pause = self.manner == Manner::Paused && ordered.chosen.is_none();
+        loop {
+            let Some(sign) = ordered.signs.next(deadline) else {
+                let undone = match &still {
+                    Some(still) => undo(Some(&still.pause), master),
+                    None => undone.to_owned(),
+                };
+                return Err(Failure::new(format!(
+                    "no replica was promoted within {:?}; {undone}; the sentinels may still do it, and \
+                     then what {} acknowledges is lost, so look at the topology",
+                    self.timeout, self.scene.master
+                ))
+                .with_code(UNSETTLED));
+            };
+            match self.judge(phases, ordered, sign) {
+                Some(Promotion::Of(to)) => return Ok((to, still)),
+                Some(Promotion::GivenUp(why)) => {
+                    let undone = match &still {
+                        Some(still) => undo(Some(&still.pause), master),
+                        None => undone.to_owned(),
+                    };
+                    return Err(Failure::new(format!(
+                        "no replica was promoted within {:?}, and the failover was given up: {why}; \
+                         {undone}",
+                        self.max_pause
+                    )));
+                }
+                Some(Promotion::Late) | None => {}
+            }
+            if may_pause && ordered.chosen.is_some() {
+                may_pause = false;
+                still = Pause::begin(master, self.max_pause)
+                    .ok()
+                    .and_then(|pause| Some(Still { pause, progress: Progress::of(master).ok()? }));
+                phases.note("a sentinel promotes a replica after all, so writes are paused again");
+            }
         }
     }
 
@@ -362,13 +449,13 @@ impl Course {
     fn settle(
         &mut self,
         master: &mut Node,
-        candidates: &mut [Node],
+        nodes: &mut [Node],
         to: &Address,
         deadline: Instant,
     ) -> Vec<String> {
         loop {
             let mut wrong: Vec<String> = Vec::new();
-            for node in candidates.iter_mut().chain([&mut *master]) {
+            for node in nodes.iter_mut().chain([&mut *master]) {
                 wrong.extend(misplaced(node, to, &self.scene.master));
             }
             let service = self.scene.service.clone();
@@ -394,6 +481,22 @@ impl Course {
             }
         }
     }
+}
+
+/// Fails when anything has run on a paused master since then.
+fn pause_held(master: &mut Node, since: &Progress) -> Result<(), String> {
+    let what = match Progress::of(master)?.since(since) {
+        Growth::Nothing => return Ok(()),
+        Growth::Messages { bytes } | Growth::Writes { bytes, changes: None } => {
+            format!("{bytes} bytes went to the replicas")
+        }
+        Growth::Writes { changes: Some(changes), .. } => format!("{changes} changes were made"),
+        Growth::Replaced => "it has other data, so it has started again".to_owned(),
+    };
+    Err(format!(
+        "the pause of {} did not hold ({what}): another client has ended it, or its clock was set",
+        master.address
+    ))
 }
 
 /// What is wrong with a node, if the first address is to be the master in the place of the second.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use redis::{ConnectionLike, FromRedisValue, RedisResult};
+use redis::{ConnectionLike, FromRedisValue, RedisResult, Value};
 use switchmaster::{
     Address, Error,
     direct::{Dialer, Direct},
@@ -58,6 +58,25 @@ impl Line {
             self.link = Some(link);
         }
         reply
+    }
+
+    /// Sends these commands in one write, so that a Redis server runs them one after the other without a
+    /// command of another client in between. Returns one reply or error reply for each.
+    pub(super) fn ask_all(&mut self, commands: &[&[&str]]) -> RedisResult<Vec<RedisResult<Value>>> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => self.dialled()?,
+        };
+        let mut pipeline = redis::pipe();
+        for words in commands {
+            pipeline.add_command(redis::Cmd::new().arg(*words).clone());
+        }
+        let replies =
+            link.req_packed_commands(&pipeline.get_packed_pipeline(), 0, commands.len())?;
+        if ConnectionLike::is_open(&link) {
+            self.link = Some(link);
+        }
+        Ok(replies.into_iter().map(Value::extract_error).collect())
     }
 
     /// Sends a command that may as well run twice: again, on a new connection, where the one there

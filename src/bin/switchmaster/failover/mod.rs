@@ -5,6 +5,7 @@
 //! a sentinel is ordered to fail over, and once the sentinels name the new master the old one is made its
 //! replica before writes are let go ([`course`]).
 
+mod account;
 mod claim;
 mod course;
 mod demotion;
@@ -12,8 +13,12 @@ mod line;
 mod outcome;
 mod pause;
 mod phases;
+mod progress;
+mod promotion;
 mod replica;
+mod rights;
 mod scene;
+mod selection;
 mod voice;
 mod window;
 
@@ -31,11 +36,13 @@ use crate::{deployment::Deployment, failure::Failure, stop, target::Target, time
 ///
 /// Writes wait on the old master (CLIENT PAUSE) from just before the failover until the sentinels name
 /// the new one, usually for half a second; then the old master is a replica, and its clients are
-/// disconnected. If anything fails before a replica is promoted, or this command is killed, writes go
-/// on where they were, after --max-pause at the latest.
+/// disconnected. If anything fails before a replica is promoted, or this command is killed before then,
+/// writes go on where they were, after --max-pause at the latest. If it is killed between the promotion
+/// and the demotion, the old master acknowledges writes again when the pause ends, and these are lost
+/// when the sentinels demote it, some ten seconds later.
 ///
-/// Exit codes: 0 it is done; 1 it failed, and the master is as before; 2 the arguments make no sense;
-/// 3 there is a new master, and something afterwards is not as it should be.
+/// Exit codes: 0 success; 1 failure, and the master is as before; 2 usage error; 3 there is a new master
+/// and something afterwards is not as it should be, or the failover was ordered and its end is not known.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     switchmaster failover --url redis+sentinel://10.0.0.1/mymaster --dry-run\n  \
@@ -64,6 +71,9 @@ pub(crate) struct Arguments {
     /// within 10 s and makes the pause shorter by most of a second.
     #[arg(long)]
     now: bool,
+    /// Proceed although the master does not tell whether its user may do all that it takes.
+    #[arg(long, conflicts_with_all = ["plain", "coordinated"])]
+    trust_rights: bool,
     /// How long to follow what happens after the order.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     timeout: Duration,
@@ -100,13 +110,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = Deployment::of(&arguments.target.url)?;
     let mut phases = Phases::begin(arguments.json);
     phases.enter("checks", "looking at the deployment");
-    let scene = Scene::look(deployment.dialer())?;
+    let mut scene = Scene::look(deployment.dialer())?;
     let manner = match (arguments.plain, arguments.coordinated) {
         (true, _) => Manner::Plain,
         (_, true) => Manner::Coordinated,
         _ => Manner::Paused,
     };
-    scene.check(manner)?;
+    scene.check(manner, arguments.trust_rights)?;
     let max_pause = match manner {
         Manner::Paused => max_pause(arguments.max_pause, scene.down_after)?,
         Manner::Plain | Manner::Coordinated => Duration::ZERO,

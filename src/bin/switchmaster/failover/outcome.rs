@@ -6,7 +6,19 @@ use serde_json::{Value, json};
 use switchmaster::Address;
 
 use super::{Manner, UNSETTLED, phases::millis};
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    wrap::{WIDTH, wrapped},
+};
+
+/// Writes that the old master acknowledged although they were paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slipped {
+    /// The changes of data, where the server tells.
+    pub(super) changes: Option<u64>,
+    /// The bytes in the replication stream.
+    pub(super) bytes: u64,
+}
 
 /// There is a new master.
 pub(super) struct Outcome {
@@ -17,6 +29,10 @@ pub(super) struct Outcome {
     pub(super) leader: Address,
     /// How long writes were paused.
     pub(super) paused: Option<Duration>,
+    /// What ran on the old master although its writes were paused.
+    pub(super) slipped: Option<Slipped>,
+    /// What is worth knowing and needs nothing to be done.
+    pub(super) notes: Vec<String>,
     /// What is not as it should be.
     pub(super) wrong: Vec<String>,
 }
@@ -30,6 +46,11 @@ impl Outcome {
             "to": self.to.to_string(),
             "leader": self.leader.to_string(),
             "paused_ms": self.paused.map(millis),
+            "slipped": self.slipped.map(|slipped| json!({
+                "changes": slipped.changes,
+                "bytes": slipped.bytes,
+            })),
+            "notes": self.notes,
             "wrong": self.wrong,
         })
     }
@@ -52,9 +73,14 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} took the place of {}", self.service, self.to, self.from)?;
-        match self.paused {
-            Some(paused) => writeln!(f, "  writes were paused for {:.0} ms", millis(paused)),
-            None => Ok(()),
+        if let Some(paused) = self.paused {
+            writeln!(f, "  writes were paused for {:.0} ms", millis(paused))?;
         }
+        for note in &self.notes {
+            for (index, line) in wrapped(note, WIDTH - 9).iter().enumerate() {
+                writeln!(f, "  {}{line}", if index == 0 { "note: " } else { "      " })?;
+            }
+        }
+        Ok(())
     }
 }

@@ -40,15 +40,35 @@ impl Node {
         self.line.insist(words)
     }
 
-    pub(super) fn role(&mut self) -> RedisResult<Role> {
-        let reply: Vec<Value> = self.ask(&["ROLE"])?;
-        read(&reply).ok_or_else(|| {
-            redis::RedisError::from((
-                redis::ErrorKind::Parse,
-                "the reply to ROLE is neither a master's nor a replica's",
-            ))
-        })
+    /// Sends these commands in one write; see [`Line::ask_all`].
+    pub(super) fn ask_all(&mut self, commands: &[&[&str]]) -> RedisResult<Vec<RedisResult<Value>>> {
+        self.line.ask_all(commands)
     }
+
+    pub(super) fn role(&mut self) -> RedisResult<Role> {
+        role_of(self.ask::<Value>(&["ROLE"])?)
+    }
+}
+
+/// Reads the reply to `ROLE`.
+pub(super) fn role_of(reply: Value) -> RedisResult<Role> {
+    let reply: Vec<Value> = redis::from_redis_value(reply)?;
+    read(&reply).ok_or_else(|| {
+        redis::RedisError::from((
+            redis::ErrorKind::Parse,
+            "the reply to ROLE is neither a master's nor a replica's",
+        ))
+    })
+}
+
+/// A field in the text of `INFO`.
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// The text of a reply to `INFO`; empty when it was refused.
+pub(super) fn info_of(reply: RedisResult<Value>) -> String {
+    reply.and_then(|reply| Ok(redis::from_redis_value(reply)?)).unwrap_or_default()
 }
 
 fn read(reply: &[Value]) -> Option<Role> {

@@ -1,19 +1,19 @@
 //! What there is before anything is done: [`Scene`].
 
 use std::{
-    collections::HashMap,
     fmt::{self, Write},
     time::Duration,
 };
 
-use redis::RedisResult;
 use serde_json::{Value, json};
 use switchmaster::{Address, direct::Dialer};
 
 use super::{
     Manner,
     replica::{Node, Role},
-    voice::{Row, Voice, address, number},
+    rights::Rights,
+    selection::Selection,
+    voice::{Row, View, Voice, number},
 };
 use crate::{
     crew,
@@ -36,10 +36,10 @@ pub(super) struct Scene {
     pub(super) silent: Vec<Silent>,
     pub(super) master: Address,
     pub(super) down_after: Duration,
-    /// Those that a sentinel may promote.
-    pub(super) candidates: Vec<Address>,
-    /// The other replicas, and why not them.
-    unfit: Vec<String>,
+    /// The replicas, and which of them a sentinel may promote.
+    pub(super) selection: Selection,
+    /// Why the demotion cannot be written to the old master's configuration file.
+    pub(super) no_rewrite: Option<String>,
     /// Why it cannot be done, or should not.
     obstacles: Vec<String>,
 }
@@ -87,8 +87,8 @@ impl Scene {
             silent,
             master,
             down_after,
-            candidates: Vec::new(),
-            unfit: Vec::new(),
+            selection: Selection::default(),
+            no_rewrite: None,
             obstacles: Vec::new(),
         };
         scene.look_at_sentinels(&views);
@@ -96,7 +96,7 @@ impl Scene {
         Ok(scene)
     }
 
-    fn look_at_sentinels(&mut self, views: &[View]) {
+    fn look_at_sentinels(&mut self, views: &[Said]) {
         let service = self.service.clone();
         for view in views {
             let flags = view.row.get("flags").map_or("", String::as_str);
@@ -145,59 +145,30 @@ impl Scene {
                 self.master
             ));
         }
-        let mut rows: HashMap<Address, Row> = HashMap::new();
-        for voice in &mut self.voices {
-            for row in voice.replicas(&self.service).unwrap_or_default() {
-                if let Some(address) = address(&row) {
-                    rows.entry(address).or_insert(row);
-                }
-            }
-        }
-        let mut all: Vec<(Address, Row)> = rows.into_iter().collect();
-        all.sort_by_key(|(address, _)| address.to_string());
-        for (address, row) in all {
-            match self.why_unfit(&address, &row) {
-                None => self.candidates.push(address),
-                Some(why) => self.unfit.push(format!("{address} {why}")),
-            }
-        }
-        if self.candidates.is_empty() {
-            let why = match &self.unfit[..] {
-                [] => "there is none".to_owned(),
-                unfit => unfit.join("; "),
-            };
-            self.obstacle(format!("no replica can be promoted: {why}"));
-        }
-    }
-
-    /// Why a replica cannot be promoted, or had better not.
-    fn why_unfit(&self, address: &Address, row: &Row) -> Option<String> {
-        let flags = row.get("flags").map_or("", String::as_str);
-        if flags != "slave" {
-            return Some(format!("is {flags}"));
-        }
-        if number(row, "slave-priority") == Some(0) {
-            return Some("has replica-priority 0".to_owned());
-        }
-        match Node::new(&self.dialer, address).role() {
-            Ok(Role::Replica { connected: true, .. }) => None,
-            Ok(Role::Replica { .. }) => Some("is not connected to its master".to_owned()),
-            Ok(Role::Master { .. }) => Some("says that it is a master".to_owned()),
-            Err(error) => Some(format!("cannot be asked: {error}")),
-        }
+        self.selection =
+            Selection::look(&mut self.voices, &self.service, &self.dialer, &mut master);
+        self.obstacles.extend(self.selection.nobody.clone());
     }
 
     fn obstacle(&mut self, what: String) {
         self.obstacles.push(what);
     }
 
-    /// Fails with every reason for which it had better not be done.
-    pub(super) fn check(&self, manner: Manner) -> Result<(), Failure> {
+    /// Fails with every reason for which it had better not be done. Rights that the server does not tell
+    /// are one, unless they are trusted.
+    pub(super) fn check(&mut self, manner: Manner, trust_rights: bool) -> Result<(), Failure> {
         let mut obstacles = self.obstacles.clone();
-        if manner == Manner::Paused
-            && let Some(refusal) = self.refuses_a_pause()
-        {
-            obstacles.push(refusal);
+        if manner == Manner::Paused {
+            obstacles.extend(self.selection.unchecked.iter().cloned());
+            let rights = Rights::of(&mut Node::new(&self.dialer, &self.master));
+            obstacles.extend(rights.refused);
+            self.no_rewrite = rights.no_rewrite;
+            if let Some(why) = rights.unknown.filter(|_| !trust_rights) {
+                obstacles.push(format!(
+                    "{} does not tell whether its user may do all that it takes ({why}); permit ACL                      WHOAMI and ACL DRYRUN, or say --trust-rights",
+                    self.master
+                ));
+            }
         }
         if obstacles.is_empty() {
             return Ok(());
@@ -209,14 +180,13 @@ impl Scene {
         )))
     }
 
-    /// Says why not where somebody has begun a failover since, or ended one.
-    pub(super) fn is_still_so(&mut self) -> Result<(), String> {
+    /// Looks again, just before something is done. Says why not where somebody has begun a failover since,
+    /// or ended one, or the servers are in another state.
+    pub(super) fn is_still_so(&mut self, manner: Manner) -> Result<(), String> {
+        let mut views = Vec::new();
         for voice in &mut self.voices {
-            let view = voice
-                .names(&self.service)
-                .and_then(|names| Ok((names, voice.master(&self.service)?)));
             // Who is the majority was looked at before.
-            let Ok((names, row)) = view else { continue };
+            let Ok(View { names, master: row, .. }) = voice.view(&self.service) else { continue };
             if is_failing_over(&row) {
                 return Err(format!("{} is failing over meanwhile", voice.address));
             }
@@ -224,31 +194,19 @@ impl Scene {
                 let names = names.map_or("nobody".to_owned(), |names| names.to_string());
                 return Err(format!("{} names {names} as the master meanwhile", voice.address));
             }
+            views.push(Said { sentinel: voice.address.clone(), names, row });
         }
-        Ok(())
-    }
-
-    /// Whether the user that the URL names may do what has to be done: asked of the server, not tried.
-    fn refuses_a_pause(&self) -> Option<String> {
-        const NEEDED: [&[&str]; 4] = [
-            &["CLIENT", "PAUSE", "1", "WRITE"],
-            &["CLIENT", "UNPAUSE"],
-            &["CLIENT", "KILL", "TYPE", "normal"],
-            &["REPLICAOF", "NO", "ONE"],
-        ];
-        let mut master = Node::new(&self.dialer, &self.master);
-        // Before Redis 7 nobody can be asked that.
-        let user: String = master.ask(&["ACL", "WHOAMI"]).ok()?;
-        for words in NEEDED {
-            let question = [&["ACL", "DRYRUN", &user], words].concat();
-            let answer: RedisResult<String> = master.ask(&question);
-            if let Ok(answer) = answer
-                && answer != "OK"
-            {
-                return Some(format!("{} at {}: {answer}", words.join(" "), self.master));
-            }
+        self.obstacles.clear();
+        self.look_at_sentinels(&views);
+        self.look_at_nodes();
+        let mut obstacles = std::mem::take(&mut self.obstacles);
+        if manner == Manner::Paused {
+            obstacles.append(&mut self.selection.unchecked);
         }
-        None
+        match obstacles.is_empty() {
+            true => Ok(()),
+            false => Err(format!("things have changed meanwhile: {}", obstacles.join("; "))),
+        }
     }
 
     pub(super) fn to_json(&self, manner: Manner) -> Value {
@@ -261,10 +219,11 @@ impl Scene {
             "service": self.service,
             "manner": manner.as_str(),
             "master": self.master.to_string(),
-            "candidates": texts(&self.candidates),
-            "unfit": self.unfit,
+            "candidates": texts(&self.selection.candidates),
+            "unfit": self.selection.unfit,
             "sentinels": sentinels,
             "silent": self.silent.iter().map(|(sentinel, _)| sentinel.to_string()).collect::<Vec<_>>(),
+            "notes": self.no_rewrite.iter().map(|why| not_rewritten(why)).collect::<Vec<_>>(),
             "down_after_ms": self.down_after.as_millis() as u64,
         })
     }
@@ -272,12 +231,18 @@ impl Scene {
 
 impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let candidates: Vec<String> = self.candidates.iter().map(Address::to_string).collect();
+        let candidates: Vec<String> =
+            self.selection.candidates.iter().map(Address::to_string).collect();
         writeln!(f, "{}: master {}", self.service, self.master)?;
         writeln!(f, "  may be promoted: {}", candidates.join(", "))?;
-        for why in &self.unfit {
+        for why in &self.selection.unfit {
             for (index, line) in wrapped(why, WIDTH - 8).iter().enumerate() {
                 writeln!(f, "  {}{line}", if index == 0 { "not: " } else { "     " })?;
+            }
+        }
+        if let Some(why) = &self.no_rewrite {
+            for (index, line) in wrapped(&not_rewritten(why), WIDTH - 9).iter().enumerate() {
+                writeln!(f, "  {}{line}", if index == 0 { "note: " } else { "      " })?;
             }
         }
         let (voices, all) = (self.voices.len(), self.voices.len() + self.silent.len());
@@ -285,26 +250,34 @@ impl fmt::Display for Scene {
     }
 }
 
-fn is_failing_over(row: &Row) -> bool {
+/// What it means that the demotion is not in the configuration file.
+pub(super) fn not_rewritten(why: &str) -> String {
+    format!(
+        "a restart makes the old master a master again, since its configuration file does not say that it \
+         is a replica ({why})"
+    )
+}
+
+pub(super) fn is_failing_over(row: &Row) -> bool {
     row.get("flags").is_some_and(|flags| flags.contains("failover_in_progress"))
         || row.get("failover-state").is_some_and(|state| state != "none")
 }
 
 /// What a sentinel says of the master.
-struct View {
+struct Said {
     sentinel: Address,
     names: Option<Address>,
     row: Row,
 }
 
 /// What each says, and who refuses to say anything.
-fn views(voices: &mut [Voice], service: &str) -> Result<(Vec<View>, Vec<Silent>), Failure> {
+fn views(voices: &mut [Voice], service: &str) -> Result<(Vec<Said>, Vec<Silent>), Failure> {
     let mut views = Vec::new();
     let mut refusals = Vec::new();
     for voice in voices {
         let view = voice.names(service).and_then(|names| Ok((names, voice.master(service)?)));
         match view {
-            Ok((names, row)) => views.push(View { sentinel: voice.address.clone(), names, row }),
+            Ok((names, row)) => views.push(Said { sentinel: voice.address.clone(), names, row }),
             Err(error) => refusals.push((voice.address.clone(), error.to_string())),
         }
     }
@@ -318,13 +291,13 @@ fn views(voices: &mut [Voice], service: &str) -> Result<(Vec<View>, Vec<Silent>)
 }
 
 /// The master that a majority of all sentinels names in one epoch.
-fn agreed(views: &[View], silent: &[Silent], service: &str) -> Result<Address, Failure> {
+fn agreed(views: &[Said], silent: &[Silent], service: &str) -> Result<Address, Failure> {
     let sentinels = views.len() + silent.len();
     let majority = sentinels / 2 + 1;
     for view in views {
         let Some(master) = &view.names else { continue };
         let epoch = view.row.get("config-epoch");
-        let alike = |other: &&View| {
+        let alike = |other: &&Said| {
             other.names.as_ref() == Some(master) && other.row.get("config-epoch") == epoch
         };
         if views.iter().filter(alike).count() >= majority {
@@ -332,7 +305,7 @@ fn agreed(views: &[View], silent: &[Silent], service: &str) -> Result<Address, F
         }
     }
     let mut said = String::new();
-    for View { sentinel, names, row } in views {
+    for Said { sentinel, names, row } in views {
         let names = names.as_ref().map_or("nobody".to_owned(), Address::to_string);
         let epoch = row.get("config-epoch").map_or("?", String::as_str);
         let _ = write!(said, "\n  {sentinel} names {names}, epoch {epoch}");

@@ -2,13 +2,20 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use redis::RedisResult;
+use redis::{RedisResult, Value};
 use switchmaster::{Address, direct::Dialer};
 
 use super::line::Line;
 
 /// A row of what a sentinel tells: fields by name.
 pub(super) type Row = HashMap<String, String>;
+
+/// What a sentinel tells of a service at one moment.
+pub(super) struct View {
+    pub(super) master: Row,
+    pub(super) names: Option<Address>,
+    pub(super) replicas: Vec<Row>,
+}
 
 /// A sentinel that answers.
 pub(super) struct Voice {
@@ -22,6 +29,15 @@ impl Voice {
         let mut line = Line::to_sentinel(dialer, address);
         let run_id = line.ask(&["SENTINEL", "MYID"])?;
         Ok(Voice { address: address.clone(), run_id, line })
+    }
+
+    /// The same sentinel on a connection of its own.
+    pub(super) fn again(&self, dialer: &Dialer) -> Voice {
+        Voice {
+            address: self.address.clone(),
+            run_id: self.run_id.clone(),
+            line: Line::to_sentinel(dialer, &self.address),
+        }
     }
 
     fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
@@ -49,8 +65,38 @@ impl Voice {
         self.ask(&["MASTER", service])
     }
 
+    /// The replicas as it lists them: not those with `replica-announced no`.
     pub(super) fn replicas(&mut self, service: &str) -> RedisResult<Vec<Row>> {
         self.ask(&["REPLICAS", service])
+    }
+
+    /// The master and its replicas as it sees them at one moment, and the master that it names.
+    pub(super) fn view(&mut self, service: &str) -> RedisResult<View> {
+        let mut replies = self
+            .line
+            .ask_all(&[
+                &["SENTINEL", "MASTER", service],
+                &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service],
+                &["SENTINEL", "REPLICAS", service],
+            ])?
+            .into_iter();
+        let mut next = || replies.next().unwrap_or(Ok(Value::Nil));
+        let (master, named, replicas) = (next()?, next()?, next()?);
+        let named: Option<(String, u16)> = redis::from_redis_value(named)?;
+        Ok(View {
+            master: redis::from_redis_value(master)?,
+            names: named.and_then(|(host, port)| Address::new(&host, port).ok()),
+            replicas: redis::from_redis_value(replicas)?,
+        })
+    }
+
+    /// The answers to INFO that it keeps (`SENTINEL INFO-CACHE`): of the master and of every replica,
+    /// those included that it does not list, each with its age in milliseconds.
+    pub(super) fn cached_infos(&mut self, service: &str) -> RedisResult<Vec<(u64, String)>> {
+        let reply: HashMap<String, Vec<(u64, Option<String>)>> =
+            self.ask(&["INFO-CACHE", service])?;
+        let infos = reply.into_values().flatten();
+        Ok(infos.filter_map(|(age, info)| Some((age, info?))).collect())
     }
 
     /// The other sentinels that it knows.
