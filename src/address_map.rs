@@ -56,6 +56,11 @@ impl AddressMap {
         self.function = Some(Arc::new(function));
     }
 
+    /// Whether an address may lead to another place later: only a function can change its mind.
+    pub(crate) fn may_change(&self) -> bool {
+        self.function.is_some()
+    }
+
     /// The rows of the table, in the order of the announced addresses.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&Address, &Address)> {
         self.table.iter()

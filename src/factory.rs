@@ -118,13 +118,11 @@ impl Factory {
         pool.watch_leaks(&workers, &events);
         #[cfg(feature = "metrics")]
         crate::metrics::export(&config.service, &pool, &workers);
-        let set = SentinelSet {
-            seeds: config.sentinels.clone(),
-            settings: Arc::new(config.sentinel_settings(sentinel)),
-            map: config.address_map.clone(),
-        };
+        let set = SentinelSet::new(config.sentinels.clone(), config.sentinel_settings(sentinel));
         let order = Order {
             rules: config.rules(),
+            map: config.address_map.clone(),
+            client_name: config.client_name.clone(),
             pool: pool.clone(),
             replicas: replicas.clone(),
             events: events.clone(),

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    many::{Many, name},
+    many::{Many, name, own_settings},
     *,
 };
 use switchmaster::{Event, Factory, SentinelLink};
@@ -24,8 +24,11 @@ fn two_hundred_services_share_six_threads_and_three_links_and_all_switch_at_the_
     let many = Many::serving(SERVICES).unwrap();
     let addresses: Vec<_> = many.sentinels.iter().map(FakeSentinel::address).collect();
     let open = |service| {
-        let builder = Factory::builder().sentinels(addresses.iter()).service(name(service));
-        builder.build().unwrap()
+        own_settings(Factory::builder(), service)
+            .sentinels(addresses.iter())
+            .service(name(service))
+            .build()
+            .unwrap()
     };
     let factories: Vec<Factory> = (0..SERVICES).map(open).collect();
     assert!(wait_until(PATIENCE, || factories.iter().all(is_calm)));

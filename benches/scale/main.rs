@@ -22,7 +22,7 @@ use std::{
 use crossbeam_channel::Receiver;
 use switchmaster::{Event, Factory, SentinelLink};
 
-use many::name;
+use many::{name, own_settings};
 use process::Usage;
 use stage::Stage;
 
@@ -64,7 +64,8 @@ fn measure() -> Result<(), Fault> {
 }
 
 fn open(sentinels: &[String], service: usize) -> Result<Factory, Fault> {
-    Ok(Factory::builder().sentinels(sentinels).service(name(service)).build()?)
+    let builder = own_settings(Factory::builder(), service);
+    Ok(builder.sentinels(sentinels).service(name(service)).build()?)
 }
 
 fn is_calm(factory: &Factory) -> bool {

@@ -22,7 +22,7 @@ use crate::{
     watch::{
         Inbox, SentinelSet,
         promotion::{self, Crowd, PromotionLink},
-        service::Service,
+        service::{Service, Way},
         subscriber::{Link, News, TOKENS},
     },
     workers::Workers,
@@ -50,7 +50,7 @@ pub(super) enum Command {
     Topology { id: u64, reply: Sender<Topology> },
     Trouble { id: u64, generation: u64, trouble: Trouble },
     Verified { id: u64, candidate: Arc<Candidate>, result: Result<Origin, Error> },
-    Resolved { sentinel: Address, addresses: Result<Vec<SocketAddr>, String> },
+    Resolved { way: Way, addresses: Result<Vec<SocketAddr>, String> },
     NodeResolved { id: u64, node: Address, addresses: Result<Vec<SocketAddr>, String> },
     End,
 }
@@ -58,7 +58,7 @@ pub(super) enum Command {
 /// Whose socket a token stands for.
 #[derive(Clone)]
 pub(super) enum Owner {
-    Sentinel(Address),
+    Sentinel(Way),
     Node { id: u64, node: Address },
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Driver {
     pub(super) inbox: Inbox,
     pub(super) set: SentinelSet,
     pub(super) workers: std::sync::Weak<Workers>,
-    pub(super) links: BTreeMap<Address, Link>,
+    pub(super) links: BTreeMap<Way, Link>,
     pub(super) tokens: HashMap<usize, Owner>,
     pub(super) next_token: usize,
     pub(super) crowd: Crowd,
@@ -149,9 +149,9 @@ impl Driver {
     /// one system call for many questions, and one answer in one piece.
     fn flush(&mut self) {
         let unsent = self.links.iter().filter(|(_, link)| link.has_unsent());
-        let unsent: Vec<Address> = unsent.map(|(sentinel, _)| sentinel.clone()).collect();
-        for sentinel in unsent {
-            self.with_link(&sentinel, |link, now, _, news| link.flush(now, news));
+        let unsent: Vec<Way> = unsent.map(|(way, _)| way.clone()).collect();
+        for way in unsent {
+            self.with_link(&way, |link, now, _, news| link.flush(now, news));
         }
     }
 
@@ -213,15 +213,15 @@ impl Driver {
         let seeds = self.set.seeds.clone();
         let Some(service) = self.services.get_mut(&id) else { return };
         let inputs = service.rebuild(&seeds, Instant::now());
-        let wanted = service.wanted.clone();
+        let ways: Vec<Way> = seeds.iter().map(|seed| service.want(seed)).collect();
         self.tokens.retain(|_, owner| !matches!(owner, Owner::Node { id: own, .. } if *own == id));
         self.drop_unwanted_links();
-        seeds.iter().for_each(|seed| self.link_to(seed));
+        ways.iter().for_each(|way| self.link_to(way));
         self.agree(id);
         for input in inputs {
             self.push(id, input);
         }
-        for (sentinel, news) in self.ups(&wanted) {
+        for (sentinel, news) in self.ups(&ways) {
             self.tell(id, &sentinel, &news);
         }
     }
@@ -250,12 +250,11 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Join { id, mut service } => {
-                for seed in self.set.seeds.clone() {
-                    service.wanted.insert(seed.clone());
-                    self.link_to(&seed);
-                }
-                let ups = self.ups(&service.wanted);
+                let ways: Vec<Way> = self.set.seeds.iter().map(|seed| service.want(seed)).collect();
+                ways.iter().for_each(|way| self.link_to(way));
+                let ups = self.ups(&ways);
                 self.services.insert(id, *service);
+                self.name_links();
                 self.push(id, Input::Start { seeds: self.set.seeds.clone() });
                 for (sentinel, news) in ups {
                     self.guard(id, |driver| driver.tell(id, &sentinel, &news));
@@ -270,6 +269,7 @@ impl Driver {
                     );
                 }
                 self.drop_unwanted_links();
+                self.name_links();
                 let _ = left.send(());
             }
             Command::Refresh { id } => self.push(id, Input::Refresh),
@@ -288,7 +288,7 @@ impl Driver {
                 self.push(id, Input::Trouble { generation, what: trouble });
             }
             Command::Verified { id, candidate, result } => self.verified(id, &candidate, result),
-            Command::Resolved { sentinel, addresses } => self.resolved(&sentinel, addresses),
+            Command::Resolved { way, addresses } => self.resolved(&way, addresses),
             Command::NodeResolved { id, node, addresses } => {
                 if let Ok(addresses) = &addresses {
                     let to = addresses.iter().map(|address| (*address).into()).collect();
@@ -327,25 +327,26 @@ impl Driver {
         self.push(id, Input::Verified { address, verification });
     }
 
-    fn resolved(&mut self, sentinel: &Address, addresses: Result<Vec<SocketAddr>, String>) {
+    fn resolved(&mut self, way: &Way, addresses: Result<Vec<SocketAddr>, String>) {
         if let Ok(addresses) = &addresses {
             let to: Vec<Address> = addresses.iter().map(|address| (*address).into()).collect();
-            for id in self.listeners_of(sentinel, &Audience::All) {
-                self.push(id, Input::Resolved { address: sentinel.clone(), to: to.clone() });
+            for id in self.listeners_of(way, &Audience::All) {
+                let address = way.announced.clone();
+                self.push(id, Input::Resolved { address, to: to.clone() });
             }
         }
-        self.with_link(sentinel, |link, now, registry, news| {
+        self.with_link(way, |link, now, registry, news| {
             link.resolved(addresses, now, registry, news);
         });
     }
 
     fn ready(&mut self, token: Token) {
         match self.tokens.get(&(token.0 / TOKENS * TOKENS)).cloned() {
-            Some(Owner::Sentinel(sentinel)) => {
-                self.with_link(&sentinel, |link, now, registry, news| {
+            Some(Owner::Sentinel(way)) => {
+                self.with_link(&way, |link, now, registry, news| {
                     link.ready(token, now, registry, news);
                 });
-                if self.links.get(&sentinel).is_some_and(|link| link.is_unfinished(token)) {
+                if self.links.get(&way).is_some_and(|link| link.is_unfinished(token)) {
                     self.unfinished.insert(token);
                 }
             }
@@ -364,14 +365,17 @@ impl Driver {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        let due: Vec<Address> = self
+        let due: Vec<Way> = self
             .links
             .iter()
             .filter(|(_, link)| link.next_wake() <= now)
-            .map(|(sentinel, _)| sentinel.clone())
+            .map(|(way, _)| way.clone())
             .collect();
-        for sentinel in due {
-            self.with_link(&sentinel, |link, now, registry, news| link.tick(now, registry, news));
+        for way in due {
+            if self.links.get(&way).is_some_and(Link::is_paused) {
+                self.look_up_ways(&way);
+            }
+            self.with_link(&way, |link, now, registry, news| link.tick(now, registry, news));
         }
         let due = |link: &PromotionLink| link.next_wake() <= now;
         let nodes: Vec<(u64, Address)> = self
@@ -420,45 +424,82 @@ impl Driver {
     /// Does something with a link and hands on what it tells.
     pub(super) fn with_link(
         &mut self,
-        sentinel: &Address,
+        way: &Way,
         work: impl FnOnce(&mut Link, Instant, &mio::Registry, &mut Vec<News>),
     ) {
-        let Some(link) = self.links.get_mut(sentinel) else { return };
+        let Some(link) = self.links.get_mut(way) else { return };
         let mut news = Vec::new();
         let registry = self.poll.registry();
         let working = AssertUnwindSafe(|| work(link, Instant::now(), registry, &mut news));
         if catch_unwind(working).is_err() {
-            return self.replace_link(sentinel);
+            return self.replace_link(way);
         }
         for news in news {
             if matches!(news, News::Resolve) {
-                self.resolve(sentinel);
+                self.resolve(way);
             }
             let audience = match &news {
                 News::Message { channel, payload } => Audience::of(channel, payload),
                 News::Answer { service, .. } => Audience::Service(service.clone()),
                 _ => Audience::All,
             };
-            for id in self.listeners_of(sentinel, &audience) {
-                self.guard(id, |driver| driver.tell(id, sentinel, &news));
+            for id in self.listeners_of(way, &audience) {
+                self.guard(id, |driver| driver.tell(id, &way.announced, &news));
             }
         }
     }
 
     /// Puts a new link in the place of one that failed, and has it rest first.
-    fn replace_link(&mut self, sentinel: &Address) {
-        error!("a fault in the link to sentinel {sentinel}; it is made again");
-        self.links.remove(sentinel);
-        let is_its = |owner: &Owner| matches!(owner, Owner::Sentinel(own) if own == sentinel);
+    fn replace_link(&mut self, way: &Way) {
+        error!("a fault in the link to sentinel {}; it is made again", way.announced);
+        self.links.remove(way);
+        let is_its = |owner: &Owner| matches!(owner, Owner::Sentinel(own) if own == way);
         self.tokens.retain(|_, owner| !is_its(owner));
-        self.link_to(sentinel);
-        if let Some(link) = self.links.get_mut(sentinel) {
+        self.link_to(way);
+        self.name_links();
+        if let Some(link) = self.links.get_mut(way) {
             link.rest(Instant::now() + LINK_FAULT_REST);
         }
         let down = News::Down { reason: "a fault in its link".to_owned() };
-        for id in self.listeners_of(sentinel, &Audience::All) {
+        for id in self.listeners_of(way, &Audience::All) {
             self.with_service(id, |service| service.counters.watch_faults.add(1));
-            self.guard(id, |driver| driver.tell(id, sentinel, &down));
+            self.guard(id, |driver| driver.tell(id, &way.announced, &down));
+        }
+    }
+
+    /// Before a link is made again: services whose address maps lead elsewhere by now get another.
+    fn look_up_ways(&mut self, way: &Way) {
+        let listens = |own: &Service| own.wants(way) && own.map.may_change();
+        let asked: Vec<u64> =
+            self.services.iter().filter(|(_, own)| listens(own)).map(|(id, _)| *id).collect();
+        let mut moved = false;
+        for id in asked {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            let now = service.want(&way.announced);
+            if now == *way {
+                continue;
+            }
+            moved = true;
+            self.link_to(&now);
+            for (sentinel, news) in self.ups(&[now]) {
+                self.guard(id, |driver| driver.tell(id, &sentinel, &news));
+            }
+        }
+        if moved {
+            self.drop_unwanted_links();
+            self.name_links();
+        }
+    }
+
+    /// Has each link bear the one name that its services have, or none if they have several.
+    pub(super) fn name_links(&mut self) {
+        let ways: Vec<Way> = self.links.keys().cloned().collect();
+        for way in ways {
+            let listeners = self.services.values().filter(|service| service.wants(&way));
+            let mut names = listeners.filter_map(|service| service.client_name.as_ref());
+            let first = names.next().cloned();
+            let name = first.filter(|first| names.all(|name| name == first));
+            self.with_link(&way, |link, now, _, news| link.name(name, now, news));
         }
     }
 
@@ -531,10 +572,9 @@ impl Driver {
         }
     }
 
-    fn listeners_of(&self, sentinel: &Address, audience: &Audience) -> Vec<u64> {
-        let listens = |(_, service): &(&u64, &Service)| {
-            service.is_among(audience) && service.wanted.contains(sentinel)
-        };
+    fn listeners_of(&self, way: &Way, audience: &Audience) -> Vec<u64> {
+        let listens =
+            |(_, service): &(&u64, &Service)| service.is_among(audience) && service.wants(way);
         self.services.iter().filter(listens).map(|(id, _)| *id).collect()
     }
 

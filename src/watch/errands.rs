@@ -1,7 +1,6 @@
 //! What the driver does for a machine: links, queries, dials, the switch and the fence.
 
 use std::{
-    collections::HashSet,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -12,7 +11,7 @@ use mio::Token;
 
 use crate::{
     address::Address,
-    address_map::Route,
+    address_map::{AddressMap, Route},
     connection::look_up,
     error::{Error, ErrorKind},
     event::FenceReason,
@@ -21,7 +20,7 @@ use crate::{
     watch::{
         driver::{Command, Driver, Owner},
         promotion::PromotionLink,
-        service::Service,
+        service::{Service, Way},
         subscriber::{Link, News, TOKENS},
     },
 };
@@ -30,11 +29,14 @@ impl Driver {
     pub(super) fn act(&mut self, id: u64, action: Action) {
         match action {
             Action::Link { sentinel } => {
-                self.with_service(id, |service| {
-                    service.wanted.insert(sentinel.clone());
-                });
-                self.link_to(&sentinel);
-                for (sentinel, news) in self.ups(&HashSet::from([sentinel])) {
+                let Some(service) = self.services.get_mut(&id) else { return };
+                let way = match service.way(&sentinel) {
+                    Some(way) => way,
+                    None => service.want(&sentinel),
+                };
+                self.link_to(&way);
+                self.name_links();
+                for (sentinel, news) in self.ups(&[way]) {
                     self.tell(id, &sentinel, &news);
                 }
             }
@@ -45,11 +47,14 @@ impl Driver {
             Action::Query { sentinel } => {
                 let Some(service) = self.services.get_mut(&id) else { return };
                 let name = service.name.clone();
+                let Some(way) = service.way(&sentinel) else { return };
                 service.asks(&sentinel, Instant::now());
-                self.with_link(&sentinel, |link, now, _, news| link.ask_about(&name, now, news));
+                self.with_link(&way, |link, now, _, news| link.ask_about(&name, now, news));
             }
             Action::ListServices { sentinel } => {
-                self.with_link(&sentinel, |link, now, _, news| link.ask_for_services(now, news));
+                let way = self.services.get(&id).and_then(|service| service.way(&sentinel));
+                let Some(way) = way else { return };
+                self.with_link(&way, |link, now, _, news| link.ask_for_services(now, news));
             }
             Action::Verify { address } => self.verify(id, address),
             Action::AcceptHistory { address, origin } => {
@@ -99,8 +104,9 @@ impl Driver {
         }
     }
 
-    fn route(&self, announced: &Address) -> Route {
-        Route { announced: announced.clone(), map: self.set.map.clone() }
+    /// The address map of a service.
+    fn map(&self, id: u64) -> AddressMap {
+        self.services.get(&id).map(|service| service.map.clone()).unwrap_or_default()
     }
 
     /// A generation-to-be.
@@ -109,7 +115,7 @@ impl Driver {
         let alarm: Alarm = Arc::new(move |generation, trouble| {
             inbox.send(Command::Trouble { id, generation, trouble });
         });
-        pool.candidate(address.clone(), self.set.map.clone(), alarm)
+        pool.candidate(address.clone(), self.map(id), alarm)
     }
 
     pub(super) fn switch(
@@ -136,12 +142,12 @@ impl Driver {
             let alarm: Alarm = Arc::new(move |_, trouble| {
                 inbox.send(Command::Refused { id, replica: replica.clone(), trouble });
             });
-            (self.set.map.clone(), alarm)
+            (service.map.clone(), alarm)
         });
     }
 
     pub(super) fn watch(&mut self, id: u64, node: Address, pace: Pace) {
-        let route = self.route(&node);
+        let route = Route { announced: node.clone(), map: self.map(id) };
         let Some(service) = self.services.get_mut(&id) else { return };
         if !service.nodes.contains_key(&node) {
             let token = self.next_token;
@@ -175,43 +181,38 @@ impl Driver {
     }
 
     /// Resolves a sentinel's name; the answer is [`Command::Resolved`].
-    pub(super) fn resolve(&mut self, sentinel: &Address) {
-        let Some(name) = self.links.get(sentinel).map(Link::dial_to) else { return };
-        let (sentinel, inbox) = (sentinel.clone(), self.inbox.clone());
-        look_up(name, move |addresses| {
-            inbox.send(Command::Resolved { sentinel, addresses: explained(addresses) });
+    pub(super) fn resolve(&mut self, way: &Way) {
+        let (way, inbox) = (way.clone(), self.inbox.clone());
+        look_up(&way.reached.clone(), move |addresses| {
+            inbox.send(Command::Resolved { way, addresses: explained(addresses) });
         });
     }
 
-    pub(super) fn link_to(&mut self, sentinel: &Address) {
-        if self.links.contains_key(sentinel) {
+    pub(super) fn link_to(&mut self, way: &Way) {
+        if self.links.contains_key(way) {
             return;
         }
         let token = self.next_token;
         self.next_token += TOKENS;
-        let link =
-            Link::new(self.route(sentinel), self.set.settings.clone(), token, Instant::now());
-        self.tokens.insert(token, Owner::Sentinel(sentinel.clone()));
-        self.links.insert(sentinel.clone(), link);
+        let link = Link::new(way.route(), self.set.settings.clone(), token, Instant::now());
+        self.tokens.insert(token, Owner::Sentinel(way.clone()));
+        self.links.insert(way.clone(), link);
     }
 
     pub(super) fn drop_unwanted_links(&mut self) {
         let services = &self.services;
-        let seeds = &self.set.seeds;
-        self.links.retain(|sentinel, _| {
-            seeds.contains(sentinel) || services.values().any(|s| s.wanted.contains(sentinel))
-        });
+        self.links.retain(|way, _| services.values().any(|service| service.wants(way)));
         let links = &self.links;
         self.tokens.retain(|_, owner| match owner {
-            Owner::Sentinel(sentinel) => links.contains_key(sentinel),
+            Owner::Sentinel(way) => links.contains_key(way),
             Owner::Node { .. } => true,
         });
     }
 
     /// What the established ones among these links would say to a newcomer.
-    pub(super) fn ups(&self, sentinels: &HashSet<Address>) -> Vec<(Address, News)> {
-        let of = |sentinel: &Address| Some((sentinel.clone(), self.links.get(sentinel)?.up()?));
-        sentinels.iter().filter_map(of).collect()
+    pub(super) fn ups(&self, ways: &[Way]) -> Vec<(Address, News)> {
+        let of = |way: &Way| Some((way.announced.clone(), self.links.get(way)?.up()?));
+        ways.iter().filter_map(of).collect()
     }
 }
 

@@ -1,6 +1,10 @@
 //! The watch: one thread for each set of sentinels, shared by every factory of the process that
 //! uses the same set. It feeds the topology machines and carries out what they decide.
 //!
+//! Factories share a watch when their sentinels, and the credentials, TLS and dial timeout for them,
+//! are equal. Settings for nodes, names and address maps do not split it: each service has its own,
+//! and a link to a sentinel is shared by the services whose maps lead to the same place.
+//!
 //! The thread never blocks but in its poll: links to sentinels are non-blocking, names are resolved
 //! and masters are dialled on the shared workers.
 
@@ -51,14 +55,26 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, PartialEq)]
 pub(crate) struct SentinelSet {
     /// Sorted, so that the order in which they are configured makes no difference.
-    pub(crate) seeds: Vec<Address>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) map: AddressMap,
+    seeds: Vec<Address>,
+    settings: Arc<Settings>,
+}
+
+impl SentinelSet {
+    /// Leaves out of the settings what does not concern the links to sentinels.
+    pub(crate) fn new(mut seeds: Vec<Address>, settings: Settings) -> SentinelSet {
+        seeds.sort();
+        // A link has the name that all its services agree on, and deadlines of its own.
+        let shared = Settings { client_name: None, command_timeout: Duration::ZERO, ..settings };
+        SentinelSet { seeds, settings: Arc::new(shared) }
+    }
 }
 
 /// What a factory wants to be followed.
 pub(crate) struct Order {
     pub(crate) rules: Rules,
+    pub(crate) map: AddressMap,
+    /// The name of the connections, for `CLIENT LIST`.
+    pub(crate) client_name: Option<String>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) events: Arc<Broadcast>,
@@ -108,11 +124,10 @@ pub(crate) struct Membership {
 /// # Errors
 /// [`ErrorKind::Internal`] when the system refuses a thread or a descriptor.
 pub(crate) fn follow(
-    mut set: SentinelSet,
+    set: SentinelSet,
     order: Order,
     workers: &Arc<Workers>,
 ) -> Result<Membership, Error> {
-    set.seeds.sort();
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let mut watches = WATCHES.lock();
     let index = match watches.iter().position(|watch| watch.set == set) {

@@ -94,6 +94,21 @@ impl Reach {
         &self.settings
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused { .. })
+    }
+
+    /// The name that the next connections introduce themselves by; returns whether it is another
+    /// one than before.
+    pub(crate) fn name(&mut self, name: &Option<String>) -> bool {
+        if self.settings.client_name == *name {
+            return false;
+        }
+        let named = Settings { client_name: name.clone(), ..Settings::clone(&self.settings) };
+        self.settings = Arc::new(named);
+        true
+    }
+
     pub(crate) fn is_dialling(&self) -> bool {
         matches!(self.state, State::Dialling { .. })
     }

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     address::Address,
+    address_map::{AddressMap, Route},
     broadcast::Broadcast,
     event::{Event, FenceReason, Source},
     metrics::Counters,
@@ -27,6 +28,24 @@ const CALL_BACK_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// The pause between the first two times that all nodes are asked how far their data go.
 const FIRST_PULSE: Duration = Duration::from_millis(10);
 
+/// The way to a sentinel: its announced address, and where the address map of the service leads. The
+/// services whose maps lead to the same place share a link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    pub(super) announced: Address,
+    pub(super) reached: Address,
+}
+
+impl Way {
+    /// This way and no other.
+    pub(super) fn route(&self) -> Route {
+        let mut map = AddressMap::default();
+        // The table is empty, so no row contradicts this one.
+        let _ = map.insert(self.announced.clone(), self.reached.clone());
+        Route { announced: self.announced.clone(), map }
+    }
+}
+
 pub(super) struct Service {
     pub(super) name: String,
     pub(super) machine: Machine,
@@ -39,8 +58,12 @@ pub(super) struct Service {
     pub(super) candidates: HashMap<Address, Arc<Candidate>>,
     /// Candidates whose dial is under way: one at a time for each.
     pub(super) dialling: HashSet<Address>,
-    /// The sentinels that this service listens to.
-    pub(super) wanted: HashSet<Address>,
+    /// Where the sentinels and the nodes of this service are reached.
+    pub(super) map: AddressMap,
+    pub(super) client_name: Option<String>,
+    /// The sentinels that this service listens to, and where they were reached when their link was
+    /// last made.
+    pub(super) wanted: HashMap<Address, Address>,
     /// The promotion links.
     pub(super) nodes: BTreeMap<Address, PromotionLink>,
     /// When each sentinel was asked the question that is open.
@@ -81,7 +104,9 @@ impl Service {
             counters: order.counters,
             candidates: HashMap::new(),
             dialling: HashSet::new(),
-            wanted: HashSet::new(),
+            map: order.map,
+            client_name: order.client_name,
+            wanted: HashMap::new(),
             nodes: BTreeMap::new(),
             asked: HashMap::new(),
             calls: None,
@@ -131,7 +156,7 @@ impl Service {
         let served = current.as_ref().map(|own| (own.number(), own.address()));
         self.machine = self.machine.rebuilt(now, served);
         self.wake = None;
-        self.wanted = seeds.iter().cloned().collect();
+        self.wanted.clear();
         self.asked.clear();
         self.nodes.clear();
         self.pulse = None;
@@ -140,6 +165,23 @@ impl Service {
         self.dialling.clear();
         let start = Input::Start { seeds: seeds.to_vec() };
         [start].into_iter().chain(self.reads.then_some(Input::ReadReplicas)).collect()
+    }
+
+    /// Listens to a sentinel from now on; returns the way to it.
+    pub(super) fn want(&mut self, sentinel: &Address) -> Way {
+        let reached = self.map.map(sentinel);
+        self.wanted.insert(sentinel.clone(), reached.clone());
+        Way { announced: sentinel.clone(), reached }
+    }
+
+    /// The way to a sentinel that it listens to.
+    pub(super) fn way(&self, sentinel: &Address) -> Option<Way> {
+        let reached = self.wanted.get(sentinel)?.clone();
+        Some(Way { announced: sentinel.clone(), reached })
+    }
+
+    pub(super) fn wants(&self, way: &Way) -> bool {
+        self.wanted.get(&way.announced) == Some(&way.reached)
     }
 
     /// Whether this is of interest to it.

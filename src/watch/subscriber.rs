@@ -115,6 +115,7 @@ enum Question {
     RunId,
     Service { name: String, replies: Vec<Value> },
     Services,
+    Name,
     Ping,
 }
 
@@ -142,8 +143,21 @@ impl Link {
         self.reach.rest(until);
     }
 
-    pub(crate) fn dial_to(&self) -> &Address {
-        self.reach.dial_to()
+    /// Whether it waits to be dialled again.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.reach.is_paused()
+    }
+
+    /// Bears another name in the sentinel's `CLIENT LIST`, or none. The second connection to a
+    /// sentinel that knows only RESP2 bears it from its next dial, for it takes no such command.
+    pub(crate) fn name(&mut self, name: Option<String>, now: Instant, news: &mut Vec<News>) {
+        if !self.reach.name(&name) || matches!(self.state, State::Away) {
+            return;
+        }
+        let mut rename = cmd("CLIENT");
+        rename.arg("SETNAME").arg(name.unwrap_or_default());
+        let packed = rename.get_packed_command();
+        self.put(Question::Name, &packed, now, news);
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -405,7 +419,7 @@ impl Link {
                 }
             }
             Question::Services => news.push(News::Services { names: names(&value) }),
-            Question::Ping => {}
+            Question::Name | Question::Ping => {}
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! Many services on three scripted sentinels, all with one master and one replica.
 
+use std::time::Duration;
+
+use switchmaster::{Address, Builder};
 use switchmaster_sandbox::{FailoverKind, FakeNode, FakeSentinel, FakeService};
 
 /// The epoch of the failover.
@@ -10,6 +13,16 @@ pub struct Many {
     pub sentinels: Vec<FakeSentinel>,
     pub nodes: [FakeNode; 2],
     services: usize,
+}
+
+/// Settings that differ from service to service and do not concern the links to sentinels.
+pub fn own_settings(builder: Builder, service: usize) -> Builder {
+    let more = Duration::from_millis(service as u64);
+    builder
+        .client_name(format!("app-{service}"))
+        .command_timeout(Duration::from_secs(2) + more)
+        .db(i64::try_from(service % 16).unwrap_or(0))
+        .address_mapper(Address::clone)
 }
 
 /// The name of a service.
