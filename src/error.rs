@@ -93,6 +93,9 @@ pub enum ErrorKind {
     Poisoned,
     /// The factory is closed.
     Closed,
+    /// This process was forked while its parent had a factory open: it has none of the threads. Open
+    /// factories after the fork.
+    Forked,
     /// A fault inside this crate that was caught (a panic in the watch or in a user's callback).
     Internal,
 }
@@ -118,6 +121,7 @@ impl ErrorKind {
             ErrorKind::WrongRole => "wrong-role",
             ErrorKind::Poisoned => "poisoned",
             ErrorKind::Closed => "closed",
+            ErrorKind::Forked => "forked",
             ErrorKind::Internal => "internal",
         }
     }

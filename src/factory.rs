@@ -26,7 +26,7 @@ use crate::{
     tls::{self, Reloading, TlsConfig},
     topology::{Rules, Topology},
     watch::{self, Membership, Order, Recorder, SentinelSet},
-    workers::Workers,
+    workers::{Workers, are_of_another_process},
 };
 
 /// How long `close()` waits for threads to end.
@@ -96,7 +96,7 @@ impl Factory {
     }
 
     fn begin(config: Config, recording: Option<Sender<String>>) -> Result<Factory, Error> {
-        let workers = Workers::shared();
+        let workers = Workers::shared()?;
         let counters = Arc::new(Counters::default());
         let events = Arc::new(Broadcast::of(&config.service));
         let (node, node_files) = reloading(config.tls, &config.tls_config, tls::NODES)?;
@@ -472,6 +472,12 @@ fn unusable(message: String) -> Error {
 
 impl Inner {
     fn close(&self) {
+        if are_of_another_process() {
+            // The threads are the parent's, and so are the connections. The system closes this
+            // process's descriptors of them with the process, which ends none of them.
+            std::mem::forget(self.running.lock().take());
+            return;
+        }
         let Some(Running { membership, workers, files }) = self.running.lock().take() else {
             return;
         };

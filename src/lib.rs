@@ -90,7 +90,11 @@
 //! # Threads
 //! [`Factory`] is `Send + Sync` and cheap to clone. A [`Handle`] and a [`Subscription`] are `Send`; one
 //! thread at a time uses each. In the background there is one watch thread for each set of sentinels
-//! and five workers for the whole process; [`Factory::close`] of the last factory ends them.
+//! and four workers for the whole process, with up to sixteen more while servers do not answer; [`Factory::close`] of the last factory ends them.
+//!
+//! Threads and connections do not survive `fork`. In a child of a process that had a factory open,
+//! opening another one fails with [`ErrorKind::Forked`], and closing the inherited one leaves the
+//! parent's connections alone; its handles must not be used. Open factories after the fork.
 
 mod address;
 mod address_map;

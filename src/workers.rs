@@ -1,37 +1,57 @@
 //! The few threads that everything in the process shares: r2d2 dials on some, the watch verifies
-//! masters and resolves names on others, and one looks after servers that do not answer.
+//! answering masters on others, and [`patient`] ones wait for servers that may not answer.
 //!
-//! They are apart because a master that is frozen or gone keeps whoever dials it busy for a dial
-//! timeout at a time, and the one that is to replace it, or that another factory uses, must not
+//! They are apart because a master that is frozen or gone keeps a thread that dials it busy for a
+//! dial timeout at a time, and the one that is to replace it, or that another factory uses, must not
 //! wait behind that.
 
+mod patient;
+
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use crate::error::{Error, ErrorKind};
 use parking_lot::{Condvar, Mutex};
+use patient::Patient;
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-/// How many threads dial for the pools, work for the watches, and probe. Every job is bounded by a
-/// dial timeout, and retirement ends the dials of a generation, so a few suffice for many services.
+/// How many threads dial for the pools, and work for the watches. Every job is bounded by a dial
+/// timeout, and retirement ends the dials of a generation, so a few suffice for many services.
 const DIALLING: usize = 2;
 const WATCHING: usize = 2;
-const PROBING: usize = 1;
 
 /// How long the end of the workers waits for their start, if it comes so soon.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
+/// The turn of the probes among the services, whose numbers begin at 1.
+const PROBES: u64 = 0;
+
 /// The pool of the process, while anybody uses it.
 static SHARED: Mutex<Weak<Workers>> = Mutex::new(Weak::new());
+
+/// The process that started the shared workers last, and how many workers are in use.
+static OWNER: AtomicU32 = AtomicU32::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this is the child of a process that had workers, and thus a factory, when it forked. The
+/// child has a copy of their memory, their sockets, and none of their threads.
+pub(crate) fn are_of_another_process() -> bool {
+    let owner = OWNER.load(Ordering::SeqCst);
+    owner != 0 && LIVE.load(Ordering::SeqCst) > 0 && owner != std::process::id()
+}
 
 /// A share in the worker threads. The threads end with the last share.
 pub(crate) struct Workers {
     dialling: Arc<ScheduledThreadPool>,
     watching: Arc<ScheduledThreadPool>,
-    probing: Arc<ScheduledThreadPool>,
+    patient: Arc<Patient>,
     alive: Arc<Alive>,
-    roll_calls: [Arc<RollCall>; 3],
+    roll_calls: [Arc<RollCall>; 2],
 }
 
 /// Each thread of a pool signs in once; nobody leaves the call before all have come.
@@ -61,6 +81,8 @@ impl Drop for Workers {
     /// A pool throws away what it has not begun when it is dropped. A part of the roll call among
     /// that would leave those who came waiting for ever.
     fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::SeqCst);
+        self.patient.end();
         let until = Instant::now() + START_PATIENCE;
         self.roll_calls.iter().for_each(|call| call.wait(until));
     }
@@ -75,6 +97,13 @@ struct Alive {
 
 struct Presence(Arc<Alive>);
 
+impl Presence {
+    fn begin(alive: &Arc<Alive>) -> Presence {
+        *alive.count.lock() += 1;
+        Presence(alive.clone())
+    }
+}
+
 impl Drop for Presence {
     fn drop(&mut self) {
         *self.0.count.lock() -= 1;
@@ -88,27 +117,39 @@ thread_local! {
 
 impl Workers {
     /// The shared workers; the first caller starts them.
-    pub(crate) fn shared() -> Arc<Workers> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forked`] in the child of a process that had them when it forked.
+    pub(crate) fn shared() -> Result<Arc<Workers>, Error> {
+        // Before the lock, which a thread that the child does not have may have held at the fork.
+        if are_of_another_process() {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "this process was forked while its parent had a factory open, and has none of the \
+                 factory's threads; open factories after the fork, or exec",
+            ));
+        }
         let mut shared = SHARED.lock();
         if let Some(workers) = shared.upgrade() {
-            return workers;
+            return Ok(workers);
         }
         let workers = Arc::new(Workers::start());
+        OWNER.store(std::process::id(), Ordering::SeqCst);
         *shared = Arc::downgrade(&workers);
-        workers
+        Ok(workers)
     }
 
     fn start() -> Workers {
+        LIVE.fetch_add(1, Ordering::SeqCst);
         let alive = Arc::new(Alive { count: Mutex::new(0), changed: Condvar::new() });
         let (dialling, first) = threads(DIALLING, "switchmaster-dial-{}", &alive);
         let (watching, second) = threads(WATCHING, "switchmaster-worker-{}", &alive);
-        let (probing, third) = threads(PROBING, "switchmaster-probe-{}", &alive);
         Workers {
             dialling: Arc::new(dialling),
             watching: Arc::new(watching),
-            probing: Arc::new(probing),
+            patient: Patient::new(alive.clone()),
             alive,
-            roll_calls: [first, second, third],
+            roll_calls: [first, second],
         }
     }
 
@@ -117,9 +158,18 @@ impl Workers {
         self.dialling.clone()
     }
 
-    /// Runs a job of a watch soon. A job that panics is the end of that job only.
+    /// Runs a job of a watch that is expected to be short, soon. A job that panics is the end of that
+    /// job only.
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
         self.watching.execute(job);
+    }
+
+    /// Runs a job that may have to wait for a server: never before a short one, and in turn with
+    /// those of other services.
+    pub(crate) fn run_patiently(&self, service: u64, job: impl FnOnce() + Send + 'static) {
+        if self.patient.put(service, Box::new(job)) {
+            grow_later(&self.watching, Arc::downgrade(&self.watching), self.patient.clone());
+        }
     }
 
     /// Runs a job of a watch after `pause`, and again after each pause that it asks for. One that
@@ -134,14 +184,14 @@ impl Workers {
 
     /// Runs a job that looks whether a server that did not answer does so again.
     pub(crate) fn probe(&self, job: impl FnOnce() + Send + 'static) {
-        self.probing.execute(job);
+        self.run_patiently(PROBES, job);
     }
 
     /// Gives a share back. Whoever gives the last one waits for the threads to end, at most for
     /// `patience`; `false` when some had not ended by then.
     pub(crate) fn leave(self: Arc<Self>, patience: Duration) -> bool {
         let until = Instant::now() + patience;
-        let pools = [&self.dialling, &self.watching, &self.probing].map(Arc::downgrade);
+        let pools = [&self.dialling, &self.watching].map(Arc::downgrade);
         let alive = self.alive.clone();
         drop(self);
         if pools.iter().any(|pool| pool.strong_count() > 0) {
@@ -157,6 +207,18 @@ impl Workers {
     }
 }
 
+/// Has a patient thread more started unless one is free by then. It is weak: the timer is not to keep
+/// its own threads alive.
+fn grow_later(timer: &ScheduledThreadPool, weak: Weak<ScheduledThreadPool>, patient: Arc<Patient>) {
+    timer.execute_after(patient::STEP, move || {
+        if patient.grow()
+            && let Some(timer) = weak.upgrade()
+        {
+            grow_later(&timer, weak, patient);
+        }
+    });
+}
+
 /// Starts threads and waits for none of them.
 fn threads(count: usize, names: &str, alive: &Arc<Alive>) -> (ScheduledThreadPool, Arc<RollCall>) {
     let pool = ScheduledThreadPool::builder()
@@ -169,8 +231,7 @@ fn threads(count: usize, names: &str, alive: &Arc<Alive>) -> (ScheduledThreadPoo
         let (alive, call) = (alive.clone(), call.clone());
         pool.execute(move || {
             // The thread-local value signs out when the thread ends.
-            *alive.count.lock() += 1;
-            PRESENCE.set(Some(Presence(alive)));
+            PRESENCE.set(Some(Presence::begin(&alive)));
             call.come();
         });
     }
@@ -200,6 +261,56 @@ mod tests {
         for _ in 0..50 {
             assert!(Arc::new(Workers::start()).leave(Duration::from_secs(5)));
         }
+    }
+
+    #[test]
+    fn jobs_that_wait_for_dead_servers_delay_no_short_job_and_no_other_service() {
+        const SERVICES: u64 = 20;
+        let workers = Arc::new(Workers::start());
+        let (release, held) = crossbeam_channel::bounded::<()>(0);
+        // Each of these services dials its master and two replicas in vain.
+        for service in 1..=SERVICES {
+            for _ in 0..3 {
+                let held = held.clone();
+                workers.run_patiently(service, move || {
+                    let _ = held.recv();
+                });
+            }
+        }
+        let (done, finished) = crossbeam_channel::bounded(1);
+        let short = done.clone();
+        workers.run(move || short.send("short").unwrap());
+        assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("short"));
+        // They have grown to their bound, and not beyond it.
+        let until = Instant::now() + Duration::from_secs(5);
+        while workers.patient.threads() < patient::THREADS && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(workers.patient.threads(), patient::THREADS);
+        assert!(*workers.alive.count.lock() <= DIALLING + WATCHING + patient::THREADS);
+        // One that has to wait as well has its turn before the others' second ones.
+        workers.run_patiently(SERVICES + 1, move || done.send("in turn").unwrap());
+        for _ in 0..SERVICES {
+            release.send(()).unwrap();
+        }
+        assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("in turn"));
+        drop(release);
+        assert!(workers.leave(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn patient_threads_end_when_there_is_nothing_to_wait_for() {
+        let workers = Arc::new(Workers::start());
+        let (done, finished) = crossbeam_channel::bounded(1);
+        workers.run_patiently(1, || panic!("a job's own fault"));
+        workers.run_patiently(1, move || done.send(()).unwrap());
+        finished.recv_timeout(Duration::from_secs(5)).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while workers.patient.threads() > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(workers.patient.threads(), 0);
+        assert!(workers.leave(Duration::from_secs(5)));
     }
 
     #[test]

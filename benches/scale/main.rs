@@ -3,8 +3,8 @@
 //!
 //! `cargo bench --bench scale` lets a second process play three sentinels and two nodes
 //! ([`stage`]), so that threads, memory and processor time are those of the factories alone. It
-//! prints figures and judges nothing. `cargo bench --bench scale -- services` is one part of it alone:
-//! `starts`, `idle` or `services`.
+//! prints figures, and fails where the last of them misses its target. `cargo bench --bench scale -- services` is one part of it alone:
+//! `starts`, `idle`, `services` or `holes`.
 
 #[path = "../../tests/common/many.rs"]
 #[allow(dead_code, reason = "a test uses the rest")]
@@ -32,6 +32,11 @@ const SERVICES: usize = 200;
 const IDLE: Duration = Duration::from_secs(30);
 /// Starts of each kind.
 const STARTS: usize = 20;
+/// How many services lose their nodes into a black hole, how often that is measured, and by how many
+/// milliseconds the switch of another service may be later then.
+const LOST: usize = 20;
+const HOLE_ROUNDS: usize = 7;
+const HOLE_TARGET: f64 = 5.0;
 /// How long anything may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         ["starts"] => starts(),
         ["idle"] => idle(),
         ["services"] => services(),
+        ["holes"] => holes(),
         ["stage", services] => services.parse().map_err(Fault::from).and_then(stage::play),
         _ => Err("it takes the name of a part, or nothing".into()),
     };
@@ -60,7 +66,8 @@ fn main() -> ExitCode {
 fn measure() -> Result<(), Fault> {
     starts()?;
     idle()?;
-    services()
+    services()?;
+    holes()
 }
 
 fn open(sentinels: &[String], service: usize) -> Result<Factory, Fault> {
@@ -175,6 +182,64 @@ fn services() -> Result<(), Fault> {
     );
     println!("… for which this process computed    {computed:8.1} ms");
     Ok(())
+}
+
+/// A switch of one service, alone and while others have lost all their nodes into a black hole.
+fn holes() -> Result<(), Fault> {
+    let mut times = [Vec::new(), Vec::new()];
+    let mut threads = 0;
+    for round in 0..HOLE_ROUNDS {
+        for turn in 0..2 {
+            let beside = (round + turn) % 2;
+            let lost = if beside == 1 { LOST } else { 0 };
+            let mut hole = Stage::begin(lost.max(1))?;
+            let factories: Vec<Factory> = (0..lost)
+                .map(|service| open(&hole.sentinels, service))
+                .collect::<Result<_, _>>()?;
+            let stories: Vec<Receiver<Event>> = factories.iter().map(Factory::events).collect();
+            if lost > 0 {
+                wait_until("all are calm", || factories.iter().all(is_calm))?;
+                hole.order("vanish")?;
+                factories.iter().for_each(Factory::refresh);
+                // The dials into the hole are under way, and the first has been given up.
+                await_event(&stories[0], |event| matches!(event, Event::NotVerified { .. }))?;
+            }
+            times[beside].push(switch()?);
+            threads = threads.max(Usage::now()?.threads);
+            factories.iter().for_each(Factory::close);
+        }
+    }
+    let [alone, beside] = times.map(median);
+    println!("a switch, and a command on the new master      {alone:8.2} ms");
+    println!(
+        "… while {LOST} services dial into a black hole     {beside:8.2} ms, {threads} threads at most"
+    );
+    if beside > alone + HOLE_TARGET {
+        return Err(format!("the target is at most {HOLE_TARGET} ms more than alone").into());
+    }
+    Ok(())
+}
+
+/// Milliseconds from the first evidence to the reply of the new master.
+fn switch() -> Result<f64, Fault> {
+    let mut stage = Stage::begin(1)?;
+    let factory = open(&stage.sentinels, 0)?;
+    wait_until("all sentinels are up", || is_calm(&factory))?;
+    let story = factory.events();
+    stage.order("choose")?;
+    await_event(&story, |event| matches!(event, Event::Chosen { .. }))?;
+    let waiting = factory.clone();
+    let first = thread::spawn(move || {
+        waiting.wait_for_generation(1, PATIENCE).ok_or("there was no switch")?;
+        let mut handle = waiting.get().map_err(|error| error.to_string())?;
+        redis::cmd("ECHO").arg(1).exec(&mut handle).map_err(|error| error.to_string())?;
+        Ok::<Instant, String>(Instant::now())
+    });
+    stage.order("promote")?;
+    let promoted = await_event(&story, |event| matches!(event, Event::Promoted { .. }))?;
+    let answered = first.join().map_err(|_| "the thread panicked")??;
+    factory.close();
+    Ok(answered.saturating_duration_since(promoted.at()).as_secs_f64() * 1e3)
 }
 
 fn await_event(story: &Receiver<Event>, is_it: impl Fn(&Event) -> bool) -> Result<Event, Fault> {

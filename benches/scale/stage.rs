@@ -77,6 +77,7 @@ pub fn play(services: usize) -> Result<(), Fault> {
         match order?.as_str() {
             "choose" => many.choose(),
             "promote" => many.promote(),
+            "vanish" => many.vanish(),
             "links" => {
                 let links: usize = many.sentinels.iter().map(FakeSentinel::connections).sum();
                 say(&links.to_string())?;

@@ -178,6 +178,7 @@ impl From<ErrorKind> for swm_status {
             ErrorKind::WrongRole => swm_status::SWM_E_WRONG_ROLE,
             ErrorKind::Poisoned => swm_status::SWM_E_POISONED,
             ErrorKind::Closed => swm_status::SWM_E_CLOSED,
+            ErrorKind::Forked => swm_status::SWM_E_FORKED,
             ErrorKind::Internal => swm_status::SWM_E_INTERNAL,
         }
     }

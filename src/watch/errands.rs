@@ -83,7 +83,8 @@ impl Driver {
         }
     }
 
-    /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`].
+    /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`]. A
+    /// node that is not known to answer is waited for apart from the others.
     fn verify(&mut self, id: u64, address: Address) {
         let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
         let new = self.candidate(id, &address, &pool);
@@ -93,14 +94,21 @@ impl Driver {
         }
         let candidate = service.candidates.entry(address.clone()).or_insert(new).clone();
         let inbox = self.inbox.clone();
+        let now = Instant::now();
+        let lively = service.nodes.get(&address).is_some_and(|link| link.is_lively(now));
         if let Some(workers) = self.workers.upgrade() {
-            workers.run(move || {
+            let job = move || {
                 let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
                 let result = result.unwrap_or_else(|_| {
                     Err(Error::new(ErrorKind::Internal, format!("dialling {address} panicked")))
                 });
                 inbox.send(Command::Verified { id, candidate, result });
-            });
+            };
+            if lively {
+                workers.run(job);
+            } else {
+                workers.run_patiently(id, job);
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -110,6 +111,8 @@ pub(crate) struct PromotionLink {
     since: Instant,
     /// When ROLE was last asked to be told in any case.
     told: Instant,
+    /// When the node ended a link that stood.
+    hung_up: Option<Instant>,
     /// Replicas are read from: each reply to ROLE is told for what it says of the node's data.
     measures: bool,
 }
@@ -134,6 +137,7 @@ impl PromotionLink {
             standing: None,
             since: now,
             told: now,
+            hung_up: None,
             measures: false,
         }
     }
@@ -154,6 +158,38 @@ impl PromotionLink {
             (true, false) => drop(self.crowd.0.fetch_sub(1, Ordering::Relaxed)),
             _ => {}
         }
+    }
+
+    /// A link that is being made over this channel.
+    #[cfg(fuzzing)]
+    pub(super) fn scripted(
+        channel: Channel,
+        route: Route,
+        settings: Arc<Settings>,
+    ) -> PromotionLink {
+        let now = Instant::now();
+        let mut link = PromotionLink::new(route, settings, Token(0), Crowd::default(), now);
+        link.reach.dials_a_script(now);
+        link.channel = Some(channel);
+        link
+    }
+
+    /// Whether what it keeps is bounded, whatever came.
+    #[cfg(fuzzing)]
+    pub(super) fn check_bounds(&self) {
+        self.channel.iter().for_each(Channel::check_bounds);
+        assert!(self.awaited.len() < 64, "{} replies awaited", self.awaited.len());
+    }
+
+    #[cfg(fuzzing)]
+    pub(super) fn is_connected(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    /// Whether the node is expected to answer a dial at once: the link stands, or the node itself
+    /// ended it just now, as a promotion does. One that fell silent is not.
+    pub(crate) fn is_lively(&self, now: Instant) -> bool {
+        self.is_up() || self.hung_up.is_some_and(|at| now < at + SILENCE)
     }
 
     pub(crate) fn pace(&self) -> Pace {
@@ -281,6 +317,8 @@ impl PromotionLink {
             }
             Err(error) => {
                 log::debug!("the link to node {} ended: {error}", self.node);
+                let hung_up = self.is_up() && is_ended_by_the_node(&error);
+                self.hung_up = hung_up.then_some(now);
                 let flooded = self.channel.as_ref().is_some_and(Channel::is_flooded);
                 self.down(now, news);
                 if flooded {
@@ -425,6 +463,17 @@ impl Drop for PromotionLink {
             self.crowd.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether the node closed or reset the connection, which takes a node that is there. The kernel's
+/// own timeout, or no way to the host, says the contrary.
+fn is_ended_by_the_node(error: &Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    let source = std::error::Error::source(error);
+    let broke = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    error.kind() == ErrorKind::Disconnected
+        && !broke
+            .is_some_and(|kind| matches!(kind, TimedOut | HostUnreachable | NetworkUnreachable))
 }
 
 /// What a reply to ROLE tells of the node's data.

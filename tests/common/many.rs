@@ -81,6 +81,17 @@ impl Many {
         self.nodes[1].promote();
     }
 
+    /// Both nodes are gone as hosts without power are: nothing comes back, also not a refusal. The
+    /// sentinels have replaced the master by the other one all the same.
+    pub fn vanish(&self) {
+        for node in &self.nodes {
+            node.silence(true);
+            node.hang_connects();
+        }
+        self.sentinels.iter().for_each(|own| self.change(own, |service| service.find_down(true)));
+        self.confirm();
+    }
+
     /// Every sentinel names the new master.
     pub fn confirm(&self) {
         let new = self.nodes[1].address();
