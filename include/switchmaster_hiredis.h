@@ -24,8 +24,12 @@
  * otherwise. With `protocol=2` they have the types that redisConnect's have. In RESP3 what is published
  * comes as a push, which hiredis keeps from redisGetReply until redisSetPushCallback(c, NULL).
  *
- * The time that commands may take is the factory's `command_timeout`. redisSetTimeout, redisReconnect
- * and hiredis's asynchronous interface are not for such a context; nor are MONITOR and CLIENT REPLY.
+ * The time that commands may take is the factory's `command_timeout`; redisSetTimeout does not change it.
+ * What redisSetTimeout, redisEnableKeepAlive and redisSetTcpUserTimeout set on the socket lasts until the
+ * handle is released. redisReconnect fails with REDIS_ERR_OTHER, and the context can then only be freed:
+ * take another with swm_hiredis_context. redisFreeKeepFd returns a duplicate of the socket's descriptor,
+ * for you to close. hiredis's asynchronous interface takes no such context, and MONITOR and
+ * CLIENT REPLY are not for it.
  *
  * It is as thread-safe as hiredis: one thread at a time. It needs hiredis 1.0 or later, whose contexts
  * can be given other ways to read and write, and is C99 and C++11 like hiredis.
@@ -56,6 +60,9 @@ typedef struct {
     swm_handle *handle;
     swm_error error;
     redisContextFuncs functions;
+    /* The context, and the functions that hiredis gave it. */
+    redisContext *context;
+    const redisContextFuncs *before;
 } swm_hiredis;
 
 /* Makes the context's error of ours. */
@@ -87,6 +94,17 @@ static inline ssize_t swm_hiredis_read(redisContext *c, char *buffer, size_t cap
 }
 
 /*
+ * What hiredis calls from redisFree, and from redisReconnect, which goes on to use the context. So the
+ * context gets back the functions of hiredis; `functions` is freed here.
+ */
+static inline void swm_hiredis_end(void *privctx) {
+    swm_hiredis *self = (swm_hiredis *)privctx;
+    if (self == NULL) return;
+    self->context->funcs = self->before;
+    free(self);
+}
+
+/*
  * swm_hiredis_context makes a context over a handle. Free it with redisFree, and before the handle is
  * released. NULL when `handle` is none, no connection can be had, or memory is short.
  *
@@ -112,15 +130,19 @@ static inline redisContext *swm_hiredis_context(swm_handle *handle) {
     self->functions = *c->funcs;
     self->functions.read = swm_hiredis_read;
     self->functions.write = swm_hiredis_write;
-    self->functions.free_privctx = free;
+    self->functions.free_privctx = swm_hiredis_end;
+    self->context = c;
+    self->before = c->funcs;
     c->funcs = &self->functions;
+    /* redisReconnect would take it for one of TCP, to a host that has no name. */
+    c->connection_type = REDIS_CONN_USERFD;
     c->privctx = self;
     return c;
 }
 
 /*
  * swm_hiredis_error gives what made `c->err`, with its outcome. It is the context's, and means nothing
- * while `c->err` is 0. NULL of a context that was not made here.
+ * while `c->err` is 0. NULL of a context that was not made here, and after redisReconnect.
  */
 static inline const swm_error *swm_hiredis_error(const redisContext *c) {
     const swm_hiredis *self = c == NULL ? NULL : (const swm_hiredis *)c->privctx;

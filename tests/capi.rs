@@ -87,6 +87,8 @@ mod on_hiredis {
         Servers::Shared => [
             commands_pipelines_and_transactions_work_on_a_context
             what_a_context_sets_on_the_socket_ends_with_its_handle
+            a_context_cannot_reconnect_and_fails_cleanly_from_then_on
+            options_that_a_context_sets_work_and_end_with_its_handle
             no_context_is_made_of_what_is_no_handle
         ]
         Servers::own() => [

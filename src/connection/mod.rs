@@ -80,6 +80,8 @@ pub(crate) struct Connection {
     greeting: Greeting,
     state: State,
     command_timeout: Duration,
+    #[cfg(feature = "capi")]
+    user_timeout: Option<Duration>,
     told: Told,
     limits: Limits,
     /// Where commands are encoded.
@@ -189,6 +191,8 @@ impl Connection {
             state: State::new(settings.db, greeting.protocol),
             greeting,
             command_timeout: settings.command_timeout,
+            #[cfg(feature = "capi")]
+            user_timeout: settings.user_timeout,
             told: Told::default(),
             limits: settings.limits,
             packed: Vec::new(),
@@ -217,7 +221,8 @@ impl Connection {
     /// Sets anew what a duplicate of the descriptor shares; a connection that refuses is over.
     #[cfg(feature = "capi")]
     pub(crate) fn reclaim(&mut self) {
-        if self.link.stream.socket().set_up_again(self.command_timeout).is_err() {
+        let socket = self.link.stream.socket();
+        if socket.set_up_again(self.command_timeout, self.user_timeout).is_err() {
             self.clean = false;
         }
     }

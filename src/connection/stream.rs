@@ -94,8 +94,13 @@ impl Socket {
 
     /// As it was when it was connected.
     #[cfg(feature = "capi")]
-    pub(crate) fn set_up_again(&self, recv_timeout: Duration) -> io::Result<()> {
+    pub(crate) fn set_up_again(
+        &self,
+        recv_timeout: Duration,
+        user_timeout: Option<Duration>,
+    ) -> io::Result<()> {
         self.inner.set_nonblocking(false)?;
+        self.configure(user_timeout)?;
         self.set_recv_timeout(Some(recv_timeout))
     }
 

@@ -2,7 +2,10 @@
 
 #include "check.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include <switchmaster_hiredis.h>
 
@@ -190,6 +193,79 @@ static void what_a_context_sets_on_the_socket_ends_with_its_handle(const char *u
     swm_factory_close(factory);
 }
 
+static void a_context_cannot_reconnect_and_fails_cleanly_from_then_on(const char *url)
+{
+    swm_factory *factory = open_with(url, "max_size=1");
+    swm_handle *handle = get(factory);
+    redisContext *c = context(handle);
+    expect_text(c, redisCommand(c, "PING"), REDIS_REPLY_STATUS, "PONG");
+    NUMBER(redisAppendCommand(c, "PING"), REDIS_OK);
+    NUMBER(redisReconnect(c), REDIS_ERR);
+    NUMBER(c->err, REDIS_ERR_OTHER);
+    CHECK(c->errstr[0] != 0);
+    CHECK(swm_hiredis_error(c) == NULL);
+    CHECK(redisCommand(c, "PING") == NULL);
+    NUMBER(redisReconnect(c), REDIS_ERR);
+    redisFree(c);
+    /* After an error, which is when programs reconnect. */
+    c = context(handle);
+    swm_handle_release(handle);
+    CHECK(redisCommand(c, "PING") == NULL);
+    CHECK(swm_hiredis_error(c) != NULL);
+    NUMBER(redisReconnect(c), REDIS_ERR);
+    CHECK(swm_hiredis_error(c) == NULL);
+    redisFree(c);
+    handle = get(factory);
+    c = context(handle);
+    expect_text(c, redisCommand(c, "PING"), REDIS_REPLY_STATUS, "PONG");
+    redisFree(c);
+    swm_handle_release(handle);
+    swm_factory_close(factory);
+}
+
+/* An option of TCP on the handle's connection. */
+static int option_of(swm_handle *handle, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    NUMBER(getsockopt(swm_handle_fd(handle), IPPROTO_TCP, name, &value, &len), 0);
+    return value;
+}
+
+static void options_that_a_context_sets_work_and_end_with_its_handle(const char *url)
+{
+    swm_factory *factory = open_with(url, "max_size=1");
+    swm_handle *handle = get(factory);
+    redisContext *c = context(handle);
+    const int idle = option_of(handle, TCP_KEEPIDLE), patience = option_of(handle, TCP_USER_TIMEOUT);
+    const int interval = option_of(handle, TCP_KEEPINTVL);
+    int fd;
+    CHECK(idle > 1 && patience > 1);
+    NUMBER(redisEnableKeepAlive(c), REDIS_OK);
+#if HIREDIS_MAJOR > 1 || HIREDIS_MINOR >= 1
+    NUMBER(redisEnableKeepAliveWithInterval(c, 1), REDIS_OK);
+    NUMBER(redisSetTcpUserTimeout(c, 1), REDIS_OK);
+    NUMBER(option_of(handle, TCP_KEEPIDLE), 1);
+    NUMBER(option_of(handle, TCP_USER_TIMEOUT), 1);
+#endif
+    expect_text(c, redisCommand(c, "PING"), REDIS_REPLY_STATUS, "PONG");
+    /* The descriptor is a duplicate, and the caller's from here on. */
+    fd = redisFreeKeepFd(c);
+    CHECK(fd >= 0 && fd != swm_handle_fd(handle));
+    NUMBER(close(fd), 0);
+    c = context(handle);
+    expect_text(c, redisCommand(c, "PING"), REDIS_REPLY_STATUS, "PONG");
+    redisFree(c);
+    swm_handle_release(handle);
+    handle = get(factory);
+    NUMBER(stats(factory).connections_created, 1);
+    NUMBER(option_of(handle, TCP_KEEPIDLE), idle);
+    NUMBER(option_of(handle, TCP_KEEPINTVL), interval);
+    NUMBER(option_of(handle, TCP_USER_TIMEOUT), patience);
+    swm_handle_release(handle);
+    swm_factory_close(factory);
+}
+
 static void no_context_is_made_of_what_is_no_handle(const char *url)
 {
     swm_factory *factory = open_factory(url);
@@ -218,6 +294,10 @@ const struct test hiredis_tests[] = {
      a_subscribed_context_gets_pushes_until_the_switch},
     {"what_a_context_sets_on_the_socket_ends_with_its_handle",
      what_a_context_sets_on_the_socket_ends_with_its_handle},
+    {"a_context_cannot_reconnect_and_fails_cleanly_from_then_on",
+     a_context_cannot_reconnect_and_fails_cleanly_from_then_on},
+    {"options_that_a_context_sets_work_and_end_with_its_handle",
+     options_that_a_context_sets_work_and_end_with_its_handle},
     {"no_context_is_made_of_what_is_no_handle", no_context_is_made_of_what_is_no_handle},
     {NULL, NULL},
 };
