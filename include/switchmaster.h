@@ -666,6 +666,12 @@ uint64_t swm_handle_generation(const swm_handle *handle);
 /// handle moves.
 int swm_handle_fd(const swm_handle *handle);
 
+/// swm_handle_protocol returns the version of the protocol that the handle's connection speaks: 2 or 3. It
+/// is 2 where the server refused RESP3, whatever the option `protocol` says, and may change when the handle
+/// moves. Returns 0 when the handle has no connection at the moment, is in use by another thread, or
+/// `handle` is none. Never blocks.
+int swm_handle_protocol(const swm_handle *handle);
+
 /// swm_handle_is_clean tells whether whoever uses the handle next finds nothing of what was done on it: 1
 /// when its connection holds no state (a transaction, another database, a subscription), nothing is under
 /// way, and every reply of a pipeline was taken; 0 when not, and when `handle` is none or in use. For a

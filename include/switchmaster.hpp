@@ -354,6 +354,9 @@ public:
 
     /// The generation that its connection belongs to; 0 when it has none at the moment.
     std::uint64_t generation() const noexcept { return swm_handle_generation(handle_.get()); }
+
+    /// The version of the protocol that its connection speaks, 2 or 3; 0 when it has none at the moment.
+    int protocol() const noexcept { return swm_handle_protocol(handle_.get()); }
     /// The descriptor of its connection; -1 when it has none at the moment.
     int fd() const noexcept { return swm_handle_fd(handle_.get()); }
 

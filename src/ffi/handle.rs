@@ -17,6 +17,7 @@ use super::{
     status::{swm_error, swm_status},
 };
 use crate::{
+    config::Protocol,
     connection::{RawReplies, Readiness, encode},
     pool::Handle,
 };
@@ -475,6 +476,21 @@ pub extern "C" fn swm_handle_generation(handle: *const swm_handle) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
     guard::peek(-1, || Ok(ALL.get(handle)?.get().handle()?.descriptor().unwrap_or(-1)))
+}
+
+/// swm_handle_protocol returns the version of the protocol that the handle's connection speaks: 2 or 3. It
+/// is 2 where the server refused RESP3, whatever the option `protocol` says, and may change when the handle
+/// moves. Returns 0 when the handle has no connection at the moment, is in use by another thread, or
+/// `handle` is none. Never blocks.
+#[unsafe(no_mangle)]
+pub extern "C" fn swm_handle_protocol(handle: *const swm_handle) -> c_int {
+    guard::peek(0, || {
+        Ok(match ALL.get(handle)?.get().handle()?.protocol() {
+            Some(Protocol::Resp2) => 2,
+            Some(Protocol::Resp3) => 3,
+            None => 0,
+        })
+    })
 }
 
 /// swm_handle_is_clean tells whether whoever uses the handle next finds nothing of what was done on it: 1

@@ -8,6 +8,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, Value};
 
 use crate::{
     address::Address,
+    config::Protocol,
     connection::{Connection, Distress, RawReplies, Readiness},
     error::{Error, ErrorKind, Outcome},
     policy::ReadFrom,
@@ -206,6 +207,13 @@ impl Handle {
     /// [`Handle::address`] is.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.lease().and_then(|lease| lease.descriptor())
+    }
+
+    /// The version of the protocol that this handle's connection speaks: RESP2 where the server refused
+    /// RESP3, whatever [`Builder::protocol`](crate::Builder::protocol) asks for. `None` where
+    /// [`Handle::address`] is. It may change when the handle moves.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.lease().and_then(|lease| lease.protocol())
     }
 
     /// A descriptor of its own for this handle's connection, good for waiting on it. The handle takes

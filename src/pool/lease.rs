@@ -21,7 +21,10 @@ use super::{
 };
 use crossbeam_utils::CachePadded;
 
-use crate::connection::{Distress, Gate};
+use crate::{
+    config::Protocol,
+    connection::{Distress, Gate},
+};
 
 /// A connection that lay idle for longer is looked at (one `recv` with MSG_PEEK, 0.4 µs) before it
 /// is handed out: firewalls and servers with a `timeout` close idle connections without a word.
@@ -86,6 +89,14 @@ impl Leased {
     pub(crate) fn descriptor(&self) -> Option<RawFd> {
         match &*self.slot {
             Slot::Live(live) => Some(live.connection.descriptor()),
+            Slot::Tombstone => None,
+        }
+    }
+
+    /// The protocol that the handshake agreed on.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        match &*self.slot {
+            Slot::Live(live) => Some(live.connection.greeting().protocol),
             Slot::Tombstone => None,
         }
     }

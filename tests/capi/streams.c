@@ -47,6 +47,8 @@ static void a_stream_passes_in_pieces_of_any_size(const char *url)
     receives(handle, "$5\r\nhel");
     receives(handle, "lo\r\n+PONG\r\n");
     NUMBER(swm_handle_is_clean(handle), 1);
+    NUMBER(swm_handle_protocol(handle), 3);
+    NUMBER(swm_handle_protocol(NULL), 0);
     run(handle, "PING");
     swm_handle_release(handle);
     swm_factory_close(factory);

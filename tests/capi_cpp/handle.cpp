@@ -100,6 +100,7 @@ BEHAVIOUR(a_handle_goes_back_when_it_ends) {
         const Handle handle = factory.get(5s);
         CHECK_EQ(factory.stats().in_use, 1u);
         CHECK_EQ(handle.generation(), 1u);
+        CHECK_EQ(handle.protocol(), 3);
         CHECK(handle.fd() >= 0);
     }
     CHECK_EQ(factory.stats().in_use, 0u);
