@@ -5,8 +5,8 @@ use std::{ffi::c_int, ptr};
 use jni_sys::{JNIEnv, jbyteArray, jclass, jint, jlong, jobject};
 use switchmaster::ffi::{
     swm_handle, swm_handle_exchange, swm_handle_fd, swm_handle_generation, swm_handle_is_clean,
-    swm_handle_receive, swm_handle_receive_readiness, swm_handle_release, swm_handle_send,
-    swm_handle_send_readiness, swm_readiness, swm_status,
+    swm_handle_protocol, swm_handle_receive, swm_handle_receive_readiness, swm_handle_release,
+    swm_handle_send, swm_handle_send_readiness, swm_readiness, swm_status,
 };
 
 use crate::{
@@ -228,6 +228,15 @@ extern "system" fn Java_io_switchmaster_Native_handleGeneration(
     handle: jlong,
 ) -> jlong {
     guard(0, 0, || swm_handle_generation(number::<swm_handle>(handle)) as jlong)
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_switchmaster_Native_handleProtocol(
+    _: *mut JNIEnv,
+    _: jclass,
+    handle: jlong,
+) -> jint {
+    guard(0, 0, || swm_handle_protocol(number::<swm_handle>(handle)))
 }
 
 /// 1 when whoever uses the handle next finds nothing of what was done on it.

@@ -4,8 +4,8 @@ import java.time.Duration;
 import java.util.Objects;
 
 /**
- * The settings of a {@link Factory}. Names, defaults and meaning are those of the options of a URL: see the
- * documentation of the library. A setting that is not allowed is a {@link SwitchmasterException} of kind
+ * The settings of a {@link Factory}. Names, defaults and meaning are those of the options of a URL, but for the
+ * default of {@link #protocol}: see the documentation of the library. A setting that is not allowed is a {@link SwitchmasterException} of kind
  * {@link ErrorKind#INVALID_CONFIG} that names it and quotes the value, unless that is secret. One thread at
  * a time.
  */
@@ -125,9 +125,10 @@ public final class Builder {
     }
 
     /**
-     * The version of the protocol with the nodes.
+     * The version of the protocol with the nodes. RESP3 is asked for, and RESP2 is spoken where a server refuses it.
      *
-     * @param resp 2 or 3; 3 unless set
+     * @param resp 2 or 3; 2 unless set here or by {@code protocol} in the URL, also where the default of the
+     *     library is 3: client libraries over these connections expect it
      * @return this builder
      */
     public Builder protocol(int resp) {

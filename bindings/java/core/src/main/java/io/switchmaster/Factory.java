@@ -459,7 +459,8 @@ public final class Factory implements AutoCloseable {
     }
 
     /**
-     * The version of the protocol with the nodes.
+     * The version of the protocol that the factory asks the nodes for. One that refuses RESP3 is spoken to in
+     * RESP2; {@link Lease#protocol()} returns what a connection speaks.
      *
      * @return 2 or 3
      */

@@ -306,6 +306,27 @@ public final class Lease {
     }
 
     /**
+     * Whether the connection leads to the master that is served now: not when there is none at the moment, or
+     * when it moves with the next command that is sent. Never blocks.
+     *
+     * @return true while it does
+     */
+    public boolean isCurrent() {
+        long generation = Native.handleGeneration(handle);
+        return generation != 0 && generation == factory.latestGeneration();
+    }
+
+    /**
+     * The version of the protocol that the connection speaks: 2 where the server refused RESP3, although the
+     * factory was opened with it. It may change when the lease moves to another master. Never blocks.
+     *
+     * @return 2 or 3; 0 when there is no connection at the moment
+     */
+    public int protocol() {
+        return Native.handleProtocol(handle);
+    }
+
+    /**
      * Sends a part of a stream of commands (RESP), in pieces of any size.
      *
      * <p>Blocks until everything is sent, at most for {@code command_timeout}, the wait behind the fence

@@ -78,6 +78,8 @@ final class Native {
 
     static native long handleGeneration(long handle);
 
+    static native int handleProtocol(long handle);
+
     static native int handleIsClean(long handle);
 
     static native void handleRelease(long handle);

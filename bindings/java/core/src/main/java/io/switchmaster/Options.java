@@ -16,6 +16,24 @@ final class Options {
     Options(String url) {
         this.url = url == null ? null : text("the URL", url);
         with(options -> null);
+        if (!names(url, "protocol")) {
+            // Other libraries over these connections expect it; a later setting takes its place.
+            set("protocol", "2");
+        }
+    }
+
+    /** Whether the query of a URL, which could be read, sets an option. */
+    private static boolean names(String url, String option) {
+        int query = url == null ? -1 : url.indexOf('?');
+        if (query < 0) {
+            return false;
+        }
+        for (String pair : url.substring(query + 1).split("#", 2)[0].split("&")) {
+            if (pair.split("=", 2)[0].equals(option)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** Sets one, when all of them together can be read. */

@@ -84,7 +84,11 @@ abstract class LeasePool extends Pool<Jedis> {
                     + " connections are in use, and blockWhenExhausted is false", null));
         }
         try {
-            return LeasedConnection.of(lease).jedis();
+            return Link.protocol(lease) == 3 ? new LeasedJedis(Link.single(lease)) : LeasedConnection.of(lease).jedis();
+        } catch (SwitchmasterException failed) {
+            lease.attach(null);
+            lease.release();
+            throw none(failed);
         } catch (RuntimeException | Error failed) {
             lease.attach(null);
             lease.release();
@@ -116,18 +120,14 @@ abstract class LeasePool extends Pool<Jedis> {
     @Override
     public void returnBrokenResource(Jedis resource) {
         if (resource != null) {
-            LeasedConnection connection = ours(resource).leased();
-            if (connection.isOpen()) {
-                connection.setBroken();
-                connection.close();
-            }
+            ours(resource).closeBroken();
         }
     }
 
     private LeasedJedis ours(Jedis resource) {
         if (resource instanceof LeasedJedis) {
             LeasedJedis leased = (LeasedJedis) resource;
-            if (leased.leased().isOf(factory)) {
+            if (leased.link().factory() == factory) {
                 return leased;
             }
         }

@@ -13,6 +13,7 @@ import java.net.SocketException;
 import java.net.SocketImpl;
 import java.net.SocketOption;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.Set;
 
@@ -20,10 +21,13 @@ import java.util.Set;
  * A socket whose bytes pass through a lease. It has no descriptor: everything that a Socket would ask one for
  * is answered here.
  *
- * <p>After its first failure it is closed for good. Jedis keeps bytes that were refused in a buffer and would
+ * <p>After its first failure it takes and gives no more. Jedis keeps bytes that were refused in a buffer and would
  * send them with its next flush; here they meet a socket that takes no more.
  */
 final class LeaseSocket extends Socket {
+    /** No name of a command lies further behind. */
+    private static final int COMMAND = 32;
+
     private final Lease lease;
     private final Link link;
     private final InputStream input = new Input();
@@ -52,14 +56,16 @@ final class LeaseSocket extends Socket {
 
         @Override
         public int read(byte[] into, int from, int length) throws IOException {
-            if (closed) {
+            if (isOver()) {
                 throw over();
             }
             if (length == 0) {
                 return 0;
             }
             try {
-                return lease.receive(into, from, length);
+                int received = lease.receive(into, from, length);
+                link.checkProtocol();
+                return received;
             } catch (SwitchmasterException failed) {
                 throw end(failed);
             }
@@ -74,8 +80,11 @@ final class LeaseSocket extends Socket {
 
         @Override
         public void write(byte[] bytes, int from, int length) throws IOException {
-            if (closed) {
+            if (isOver()) {
                 throw over();
+            }
+            if (link.isSingle() && subscribes(bytes, from, length)) {
+                lease.share();
             }
             try {
                 lease.send(bytes, from, length);
@@ -85,16 +94,41 @@ final class LeaseSocket extends Socket {
         }
     }
 
+    /** Whether a command is one whose replies are waited for while other commands are sent. */
+    private static boolean subscribes(byte[] bytes, int from, int length) {
+        return new String(bytes, from, Math.min(length, COMMAND), StandardCharsets.ISO_8859_1)
+                .contains("SUBSCRIBE\r\n");
+    }
+
     private IOException end(SwitchmasterException failed) {
         failure = failed;
-        closed = true;
         link.failed(failed);
         return Failures.ofSocket(failed);
     }
 
+    /** Whether it takes no more. After the return of its lease, that is somebody else's. */
+    private boolean isOver() {
+        return closed || failure != null || !link.isOpen();
+    }
+
     private IOException over() {
         SwitchmasterException failed = failure;
-        return failed == null ? new SocketException("this socket was closed") : Failures.ofSocket(failed);
+        if (failed != null) {
+            return Failures.ofSocket(failed);
+        }
+        if (!link.isOpen()) {
+            return Failures.ofSocket(SwitchmasterException.in(Failures.givenBack()));
+        }
+        return new SocketException("this socket was closed");
+    }
+
+    boolean hasFailed() {
+        return failure != null;
+    }
+
+    /** Whether nobody has closed it; it may have failed. */
+    boolean isUp() {
+        return !closed;
     }
 
     /** It takes no more. */
@@ -121,9 +155,13 @@ final class LeaseSocket extends Socket {
         return output;
     }
 
+    /**
+     * After a failure, too, only where its Connection asks for the next one by itself: for its user it stays
+     * connected until it is closed, as any socket that has failed.
+     */
     @Override
     public boolean isClosed() {
-        return closed;
+        return closed || (link.isSingle() && failure != null);
     }
 
     @Override

@@ -1,6 +1,5 @@
 package io.switchmaster.jedis;
 
-import io.switchmaster.Factory;
 import io.switchmaster.Lease;
 import redis.clients.jedis.CommandArguments;
 import redis.clients.jedis.Connection;
@@ -18,40 +17,42 @@ final class LeasedConnection extends Connection {
     private static final ProtocolCommand SSUBSCRIBE = find("SSUBSCRIBE");
 
     private final Link link;
-    private final int database;
-    private final int resp;
 
     /** Made with the first use as one. */
     private LeasedJedis jedis;
 
-    private LeasedConnection(Link link, Lease lease) {
+    private LeasedConnection(Link link) {
         super(link);
         this.link = link;
-        this.database = lease.factory().database();
-        this.resp = lease.factory().protocol();
-        if (Versions.KNOW_PROTOCOLS) {
-            speak();
-        }
     }
 
-    /** The connection of a lease that was taken just now. */
+    /** The connection of a lease that was taken just now; connected, as those of every pool of Jedis. */
     static LeasedConnection of(Lease lease) {
         Object attached = lease.attachment();
         LeasedConnection connection =
                 attached instanceof LeasedConnection ? (LeasedConnection) attached : make(lease);
         connection.link.open();
+        if (Versions.KNOW_PROTOCOLS) {
+            connection.speak();
+        }
+        connection.connect();
         return connection;
     }
 
     private static LeasedConnection make(Lease lease) {
-        LeasedConnection connection = new LeasedConnection(new Link(lease), lease);
+        LeasedConnection connection = new LeasedConnection(Link.of(lease));
         lease.attach(connection);
         return connection;
     }
 
     /** Linked only where it runs. */
     private void speak() {
-        protocol = resp == 3 ? RedisProtocol.RESP3 : RedisProtocol.RESP2;
+        protocol = link.agree() == 3 ? RedisProtocol.RESP3 : RedisProtocol.RESP2;
+    }
+
+    /** The protocol that its replies are decoded as, 2 or 3. */
+    int resp() {
+        return link.agreed();
     }
 
     private static ProtocolCommand find(String name) {
@@ -65,17 +66,34 @@ final class LeasedConnection extends Connection {
 
     LeasedJedis jedis() {
         if (jedis == null) {
-            jedis = new LeasedJedis(this, database, resp);
+            jedis = new LeasedJedis(this, link);
         }
         return jedis;
     }
 
-    boolean isOpen() {
-        return link.isOpen();
+    /** Begins with a new socket where the last one has failed. */
+    @Override
+    public void connect() {
+        link.retireFailed();
+        super.connect();
     }
 
-    boolean isOf(Factory factory) {
-        return link.factory() == factory;
+    /** True also after a failure, until it is closed or disconnected, as of every Connection. */
+    @Override
+    public boolean isConnected() {
+        return super.isConnected() && (link.isOpen() || !link.factory().isClosed());
+    }
+
+    /**
+     * Ends its socket; the next command begins with another connection. What a socket has refused is not offered
+     * to it again. Does nothing after the close.
+     */
+    @Override
+    public void disconnect() {
+        if (link.isOpen()) {
+            link.retireFailed();
+            super.disconnect();
+        }
     }
 
     @Override
@@ -86,7 +104,7 @@ final class LeasedConnection extends Connection {
                 || command == SSUBSCRIBE) {
             link.share();
         }
-        // A new socket begins to count anew. Before the command goes, as that may fail in its midst.
+        // A new socket begins to count again. Before the command goes, as that may fail in its midst.
         connect();
         link.sent();
         super.sendCommand(arguments);

@@ -4,28 +4,50 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import redis.clients.jedis.Jedis;
 
-/** A Jedis that is given back by its close. */
+/** A Jedis whose close returns its lease. */
 final class LeasedJedis extends Jedis {
     private static final Logger LOG = LoggerFactory.getLogger(SwitchmasterPool.class);
 
-    private final LeasedConnection leased;
+    private final Link link;
 
-    /** What the core selected, unless somebody selected another one since. */
+    /** The database that the core selected; another one is in use after a select. */
     private final int database;
 
     private boolean selected;
 
-    LeasedJedis(LeasedConnection leased, int database, int resp) {
+    /** A Jedis over RESP2, which it speaks unless told otherwise. It stays with its connection. */
+    LeasedJedis(LeasedConnection leased, Link link) {
         super(leased);
-        this.leased = leased;
-        this.database = database;
-        if (resp == 3) {
-            Versions.speakResp3(this);
-        }
+        this.link = link;
+        this.database = link.factory().database();
     }
 
-    LeasedConnection leased() {
-        return leased;
+    /**
+     * A Jedis over RESP3, for one use. It learns its protocol only from a handshake with a configuration, which
+     * makes a Connection of its own: one that cannot refuse what comes after its close, so it is not used again.
+     */
+    LeasedJedis(Link link) {
+        super(link, Greeting.config());
+        this.link = link;
+        this.database = link.factory().database();
+        connection.disconnect();
+        connection.connect();
+    }
+
+    Link link() {
+        return link;
+    }
+
+    /** True also after a failure, until it is closed or disconnected, as of every Jedis. */
+    @Override
+    public boolean isConnected() {
+        return link.isConnected();
+    }
+
+    @Override
+    public void disconnect() {
+        super.disconnect();
+        link.retireFailed();
     }
 
     @Override
@@ -40,18 +62,31 @@ final class LeasedJedis extends Jedis {
         return selected ? super.getDB() : database;
     }
 
-    /** Gives it back; a second time does nothing. */
+    /** Returns the lease; a second call does nothing. */
     @Override
     public void close() {
-        if (!leased.isOpen()) {
+        if (!link.isOpen()) {
             return;
         }
-        try {
-            resetState();
-        } catch (RuntimeException failed) {
-            LOG.debug("{} is given back broken", this, failed);
-            leased.setBroken();
+        if (!isBroken()) {
+            try {
+                resetState();
+            } catch (RuntimeException failed) {
+                LOG.debug("{} is returned broken", this, failed);
+                connection.setBroken();
+            }
         }
-        leased.close();
+        if (link.factory().isClosed()) {
+            connection.setBroken();
+        }
+        link.giveBack(isBroken());
+    }
+
+    /** Returns the lease of a Jedis that must not be used again. */
+    void closeBroken() {
+        if (link.isOpen()) {
+            connection.setBroken();
+            link.giveBack(true);
+        }
     }
 }

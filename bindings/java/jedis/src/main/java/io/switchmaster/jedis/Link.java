@@ -3,60 +3,97 @@ package io.switchmaster.jedis;
 import io.switchmaster.ErrorKind;
 import io.switchmaster.Factory;
 import io.switchmaster.Lease;
+import io.switchmaster.Outcome;
 import io.switchmaster.SwitchmasterException;
 import java.net.Socket;
 import java.net.SocketException;
 import java.util.concurrent.atomic.AtomicBoolean;
-import redis.clients.jedis.JedisSocketFactory;
+import redis.clients.jedis.DefaultJedisSocketFactory;
+import redis.clients.jedis.HostAndPort;
 import redis.clients.jedis.exceptions.JedisConnectionException;
 
 /**
- * Where a Connection gets its sockets: all of them pass through one lease, one at a time. A Connection asks for
+ * The sockets of a Connection: all of them pass through one lease, one at a time. A Connection asks for
  * another one when its own has failed; what was sent on that is over then, says the core.
+ *
+ * <p>A DefaultJedisSocketFactory, because Connection.getHostAndPort casts to it.
  */
-final class Link implements JedisSocketFactory {
+final class Link extends DefaultJedisSocketFactory {
     private final Lease lease;
 
-    /** Whether somebody has it. Written before the lease is given back, and read after it is taken. */
+    /** Whether it serves one use, and then no other. */
+    private final boolean single;
+
+    /** Whether somebody has it. Written before the lease is returned, and read after it is taken. */
     private final AtomicBoolean open = new AtomicBoolean();
+
+    /** Whether the handshake of a Jedis is to be answered. */
+    private boolean greets;
 
     /** Whether the next socket needs another connection, with nothing of the last one's under way. */
     private boolean anew;
 
-    /** Whether two threads used it at once. The other one may still do. */
-    private boolean confused;
+    /** The reason why this use of the connection cannot go on; null while it can. */
+    private volatile String refusal;
+
+    /** The protocol that replies are decoded as. */
+    private int agreed = 2;
 
     private LeaseSocket socket;
 
     /** Commands that were sent or are about to be, less the replies that were read. */
     private int owed;
 
-    Link(Lease lease) {
+    private Link(Lease lease, boolean single) {
         this.lease = lease;
+        this.single = single;
+    }
+
+    /** The link of a Connection that stays with its lease. */
+    static Link of(Lease lease) {
+        return new Link(lease, false);
+    }
+
+    /** An open link for one use, whose first socket answers the handshake of a Jedis. */
+    static Link single(Lease lease) {
+        Link link = new Link(lease, true);
+        link.greets = true;
+        link.agreed = 3;
+        link.open();
+        return link;
     }
 
     @Override
     public Socket createSocket() {
         checkOpen();
-        if (confused) {
-            throw new JedisConnectionException("two threads used this connection at once; close it, and take one"
-                    + " for each thread");
-        }
-        if (anew) {
-            try {
+        try {
+            if (greets) {
+                greets = false;
+                return new Greeting();
+            }
+            if (refusal != null) {
+                throw new JedisConnectionException(refusal);
+            }
+            if (anew) {
                 lease.renew();
                 anew = false;
-            } catch (SwitchmasterException failed) {
-                throw new JedisConnectionException(failed.getMessage(), failed);
             }
-        }
-        owed = 0;
-        try {
+            owed = 0;
             socket = new LeaseSocket(lease, this);
+            return socket;
+        } catch (SwitchmasterException failed) {
+            throw new JedisConnectionException(failed.getMessage(), failed);
         } catch (SocketException impossible) {
             throw new JedisConnectionException(impossible);
         }
-        return socket;
+    }
+
+    /** Ends a socket that has failed, so that its Connection asks for another one. */
+    void retireFailed() {
+        LeaseSocket last = socket;
+        if (last != null && last.hasFailed()) {
+            last.end();
+        }
     }
 
     void checkOpen() {
@@ -73,6 +110,17 @@ final class Link implements JedisSocketFactory {
         open.set(true);
     }
 
+    /** Whether a Connection is to be told that it is connected: from its first socket to its end. */
+    boolean isConnected() {
+        LeaseSocket last = socket;
+        return last != null && last.isUp() && (open.get() || !lease.factory().isClosed());
+    }
+
+    /** Whether its Connection asks for another socket only when this one is closed. */
+    boolean isSingle() {
+        return single;
+    }
+
     void sent() {
         owed++;
     }
@@ -86,8 +134,53 @@ final class Link implements JedisSocketFactory {
         lease.share();
     }
 
+    /**
+     * Has replies decoded as the server and the core have agreed, and fixes that until the end of this use.
+     *
+     * @return 2 or 3
+     */
+    int agree() {
+        refusal = null;
+        agreed = protocol(lease);
+        return agreed;
+    }
+
+    int agreed() {
+        return agreed;
+    }
+
+    /**
+     * The protocol that the connection of a lease speaks, which may be another one than the factory asks for.
+     * Blocks for a connection where there is none at the moment, or it would move with the next command.
+     */
+    static int protocol(Lease lease) {
+        if (lease.factory().protocol() == 2) {
+            return 2;
+        }
+        if (!lease.isCurrent()) {
+            lease.renew();
+        }
+        return lease.protocol();
+    }
+
+    /** Fails when what came is to be decoded in another way than what was agreed on. */
+    void checkProtocol() {
+        if (lease.factory().protocol() == 2) {
+            return;
+        }
+        int spoken = lease.protocol();
+        if (spoken != 0 && spoken != agreed) {
+            refusal = "the master was replaced by one that speaks RESP" + spoken + ", and replies are expected as RESP"
+                    + agreed + "; close this connection and take another one, or open the factory with protocol(2)";
+            throw new SwitchmasterException(ErrorKind.PROTOCOL, Outcome.UNKNOWN, refusal, null);
+        }
+    }
+
     void failed(SwitchmasterException failure) {
-        confused |= failure.kind() == ErrorKind.BUSY;
+        if (failure.kind() == ErrorKind.BUSY) {
+            // The other thread may still use it.
+            refusal = "two threads used this connection at once; close it, and take one for each thread";
+        }
     }
 
     void disconnected() {
@@ -106,17 +199,33 @@ final class Link implements JedisSocketFactory {
         }
     }
 
-    /** Gives the lease back; with what is on it for the next user, or without when it is not fit for that. */
+    /** The address of the master, as the sentinels announce it; null when none is known. */
+    @Override
+    public HostAndPort getHostAndPort() {
+        String master = master();
+        return master == null ? null : SwitchmasterPool.address(master);
+    }
+
+    /** Refuses: the factory decides where its connections lead. */
+    @Override
+    public void updateHostAndPort(HostAndPort address) {
+        throw new UnsupportedOperationException("the factory follows the master, wherever that is");
+    }
+
+    /** Returns the lease; with what is on it for the next user, or without when it is not fit for that. */
     void giveBack(boolean broken) {
         if (!open.compareAndSet(true, false)) {
             // Another thread is just doing it.
             return;
         }
         if (broken || owed != 0) {
-            if (socket != null) {
-                socket.end();
+            LeaseSocket last = socket;
+            if (last != null) {
+                last.end();
             }
-            lease.attach(null);
+            if (!single) {
+                lease.attach(null);
+            }
         }
         lease.release();
     }

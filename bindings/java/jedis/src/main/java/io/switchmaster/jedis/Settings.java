@@ -28,19 +28,9 @@ final class Settings {
     /** What a factory takes from its start to a master by default; it is longer where one dial may be. */
     private static final Duration CONNECT = Duration.ofSeconds(5);
 
-    private static final String[][] UNMAPPED = {
-        {"getSslSocketFactory", "sslSocketFactory", "TLS is the native library's: say ssl(true), and name"
-            + " certificates by Factory.builder().option(\"tls_ca\", ...), \"tls_cert\" and \"tls_key\""},
-        {"getSslParameters", "sslParameters", "TLS is the native library's: say ssl(true), and see the tls_ options"
-            + " of Factory.builder()"},
-        {"getSslOptions", "sslOptions", "TLS is the native library's: say ssl(true), and name certificates by"
-            + " Factory.builder().option(\"tls_ca\", ...), \"tls_cert\" and \"tls_key\""},
-        {"getHostnameVerifier", "hostnameVerifier", "TLS is the native library's, which checks the name: see the"
-            + " tls_ options of Factory.builder()"},
-        {"getHostAndPortMapper", "hostAndPortMapper", "say Factory.builder().addressMap(from, to) for each address"},
-        {"getAuthXManager", "authXManager", "credentials are those that the factory was opened with: use user and"
-            + " password"},
-    };
+    private static final String CERTIFICATES = "TLS is the native library's, and its certificates cannot be read: say"
+            + " ssl(true) for those of javax.net.ssl.trustStore and javax.net.ssl.keyStore, or name them by"
+            + " Factory.builder().option(\"tls_ca\", ...), \"tls_cert\" and \"tls_key\"";
 
     private Settings() {}
 
@@ -95,9 +85,8 @@ final class Settings {
         if (config.getClientName() != null) {
             builder.clientName(config.getClientName());
         }
-        builder.tls(config.isSsl());
-        Object protocol = Versions.get(config, "getRedisProtocol");
-        builder.protocol(protocol != null && protocol.toString().equals("RESP3") ? 3 : 2);
+        tls(builder, "", config);
+        builder.protocol(Versions.asksForResp3(config) ? 3 : 2);
         builder.dialTimeout(dialTimeout(config));
         int reply = config.getSocketTimeoutMillis();
         builder.commandTimeout(reply == 0 ? FOR_EVER : Duration.ofMillis(reply));
@@ -122,19 +111,43 @@ final class Settings {
             }
             builder.sentinelPassword(new String(credentials.getPassword()));
         }
-        builder.sentinelTls(config.isSsl());
+        tls(builder, "sentinel_", config);
         if (config.getClientName() != null) {
             LOG.info("the client name {} on the sentinels is not used: the links to them have a name of their own",
                     config.getClientName());
         }
     }
 
-    private static void refuseWhatCannotBe(String where, JedisClientConfig config) {
-        for (String[] option : UNMAPPED) {
-            if (Versions.get(config, option[0]) != null) {
-                throw new IllegalArgumentException(
-                        option[1] + " for " + where + " cannot be used with SwitchmasterPool: " + option[2]);
+    /** The certificates of the virtual machine, as a socket of Java would use them. */
+    private static void tls(Builder builder, String prefix, JedisClientConfig config) {
+        builder.option(prefix + "tls", Boolean.toString(config.isSsl()));
+        if (config.isSsl()) {
+            JvmCertificates found = JvmCertificates.read();
+            builder.option(prefix + "tls_ca", found.authorities);
+            if (found.key != null) {
+                builder.option(prefix + "tls_cert", found.certificate).option(prefix + "tls_key", found.key);
             }
+        }
+    }
+
+    @SuppressWarnings("deprecation") // The older ways to say it.
+    private static void refuseWhatCannotBe(String where, JedisClientConfig config) {
+        refuse("sslSocketFactory", config.getSslSocketFactory(), where, CERTIFICATES);
+        refuse("sslParameters", config.getSslParameters(), where,
+                "TLS is the native library's: say ssl(true), and see the tls_ options of Factory.builder()");
+        refuse("sslOptions", Versions.sslOptions(config), where, CERTIFICATES);
+        refuse("hostnameVerifier", config.getHostnameVerifier(), where, "TLS is the native library's, which checks the"
+                + " name: see the tls_ options of Factory.builder()");
+        refuse("hostAndPortMapper", config.getHostAndPortMapper(), where,
+                "say Factory.builder().addressMap(from, to) for each address");
+        refuse("authXManager", Versions.authXManager(config), where,
+                "credentials are those that the factory was opened with: use user and password");
+    }
+
+    private static void refuse(String option, Object value, String where, String instead) {
+        if (value != null) {
+            throw new IllegalArgumentException(
+                    option + " for " + where + " cannot be used with SwitchmasterPool: " + instead);
         }
     }
 

@@ -1,9 +1,13 @@
 package io.switchmaster.jedis;
 
+import io.switchmaster.ErrorKind;
 import io.switchmaster.Factory;
+import io.switchmaster.Lease;
+import io.switchmaster.Outcome;
 import io.switchmaster.SwitchmasterException;
 import java.util.Collections;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import redis.clients.jedis.CommandArguments;
 import redis.clients.jedis.Connection;
 import redis.clients.jedis.exceptions.JedisException;
@@ -18,13 +22,17 @@ import redis.clients.jedis.providers.ConnectionProvider;
  *
  * <p>Waits and errors are those of {@link SwitchmasterPool}. All settings of connections are the factory's; what the
  * client's own configuration says of them has no effect. {@code RedisClient.getPool()} is not supported, for there
- * is no such pool.
+ * is no such pool, and neither is client-side caching: {@code cacheConfig} of a client is refused by Jedis over RESP2,
+ * and has no effect over RESP3.
  *
  * <p><b>Threads.</b> Any, as many at once as you like.
  */
 public class SwitchmasterConnectionProvider implements ConnectionProvider {
     private final Factory factory;
     private final boolean closesFactory;
+
+    /** The protocol of the first connection; 0 before there was one. */
+    private final AtomicInteger told = new AtomicInteger();
 
     /**
      * A provider over a factory, which is not closed with it.
@@ -66,10 +74,39 @@ public class SwitchmasterConnectionProvider implements ConnectionProvider {
      */
     @Override
     public Connection getConnection() {
+        Lease lease;
         try {
-            return LeasedConnection.of(factory.lease(-1));
+            lease = factory.lease(-1);
         } catch (SwitchmasterException failed) {
-            throw Failures.ofPool("Could not get a resource from the pool", failed);
+            throw none(failed);
+        }
+        try {
+            LeasedConnection connection = LeasedConnection.of(lease);
+            checkProtocol(connection.resp());
+            return connection;
+        } catch (SwitchmasterException failed) {
+            lease.attach(null);
+            lease.release();
+            throw none(failed);
+        } catch (RuntimeException | Error failed) {
+            lease.attach(null);
+            lease.release();
+            throw failed;
+        }
+    }
+
+    private static RuntimeException none(SwitchmasterException failed) {
+        return Failures.ofPool("Could not get a resource from the pool", failed);
+    }
+
+    /** Clients ask their first connection for its protocol, and decode the replies on all of them like that. */
+    private void checkProtocol(int resp) {
+        int first = told.compareAndExchange(0, resp);
+        if (first != 0 && first != resp) {
+            String message = "this master speaks RESP" + resp + ", and the clients of this provider were told RESP" + first
+                    + " by the last one; open the factory with protocol(2)";
+            throw new JedisException(
+                    message, new SwitchmasterException(ErrorKind.PROTOCOL, Outcome.NOT_SENT, message, null));
         }
     }
 

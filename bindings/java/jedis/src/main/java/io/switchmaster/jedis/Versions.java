@@ -1,43 +1,60 @@
 package io.switchmaster.jedis;
 
 import io.switchmaster.Factory;
-import java.lang.reflect.Field;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import redis.clients.jedis.CommandObjects;
-import redis.clients.jedis.Jedis;
 import redis.clients.jedis.JedisClientConfig;
 import redis.clients.jedis.RedisProtocol;
 
-/** What this version of Jedis has that others have not. */
+/**
+ * The parts of Jedis that some of its versions lack. Each is called as it is, and its absence is what the linker
+ * says: nothing is looked up by its name, which a native image would answer with "not there" for what is there.
+ */
 final class Versions {
     /** Whether it knows of RESP3, as from 5.0 on. */
-    static final boolean KNOW_PROTOCOLS = isThere("redis.clients.jedis.RedisProtocol");
+    static final boolean KNOW_PROTOCOLS = knowProtocols();
 
     private Versions() {}
 
-    private static boolean isThere(String name) {
+    private static boolean knowProtocols() {
         try {
-            Class.forName(name, false, Versions.class.getClassLoader());
-            return true;
-        } catch (ClassNotFoundException missing) {
+            return Protocols.areThere();
+        } catch (LinkageError before5) {
             return false;
         }
     }
 
-    /** What a configuration says, or null when this version cannot say it. */
-    static Object get(JedisClientConfig config, String getter) {
+    /** Linked only where it runs. */
+    private static final class Protocols {
+        private Protocols() {}
+
+        static boolean areThere() {
+            return RedisProtocol.RESP3 != null;
+        }
+
+        static boolean isResp3(JedisClientConfig config) {
+            return config.getRedisProtocol() == RedisProtocol.RESP3;
+        }
+    }
+
+    /** Whether a configuration asks for RESP3. */
+    static boolean asksForResp3(JedisClientConfig config) {
+        return KNOW_PROTOCOLS && Protocols.isResp3(config);
+    }
+
+    /** The SslOptions of a configuration; null where there are none, also before Jedis 5.3. */
+    static Object sslOptions(JedisClientConfig config) {
         try {
-            return JedisClientConfig.class.getMethod(getter).invoke(config);
-        } catch (NoSuchMethodException missing) {
+            return config.getSslOptions();
+        } catch (NoSuchMethodError missing) {
             return null;
-        } catch (InvocationTargetException failed) {
-            if (failed.getCause() instanceof RuntimeException) {
-                throw (RuntimeException) failed.getCause();
-            }
-            throw new IllegalArgumentException(getter + " of the configuration failed", failed.getCause());
-        } catch (IllegalAccessException impossible) {
-            throw new IllegalArgumentException(getter + " of the configuration cannot be called", impossible);
+        }
+    }
+
+    /** The AuthXManager of a configuration; null where there is none, also before Jedis 5.3. */
+    static Object authXManager(JedisClientConfig config) {
+        try {
+            return config.getAuthXManager();
+        } catch (NoSuchMethodError missing) {
+            return null;
         }
     }
 
@@ -48,33 +65,5 @@ final class Versions {
                     + " with protocol(2), or protocol=2 in its URL");
         }
         return factory;
-    }
-
-    /**
-     * Lets a Jedis read replies as RESP3 has them. It learns that only from a handshake of its own, or here, from
-     * its field.
-     */
-    static void speakResp3(Jedis jedis) {
-        try {
-            Field field = Jedis.class.getDeclaredField("commandObjects");
-            field.setAccessible(true);
-            field.set(jedis, resp3());
-        } catch (ReflectiveOperationException | RuntimeException refused) {
-            throw new IllegalArgumentException("a Jedis of this version, on this virtual machine, cannot be told to"
-                    + " speak RESP3; open the factory with protocol(2), or use RedisClient over a"
-                    + " SwitchmasterConnectionProvider", refused);
-        }
-    }
-
-    private static CommandObjects resp3() throws ReflectiveOperationException {
-        try {
-            return CommandObjects.class.getConstructor(RedisProtocol.class).newInstance(RedisProtocol.RESP3);
-        } catch (NoSuchMethodException before8) {
-            CommandObjects objects = CommandObjects.class.getConstructor().newInstance();
-            Method setter = CommandObjects.class.getDeclaredMethod("setProtocol", RedisProtocol.class);
-            setter.setAccessible(true);
-            setter.invoke(objects, RedisProtocol.RESP3);
-            return objects;
-        }
     }
 }

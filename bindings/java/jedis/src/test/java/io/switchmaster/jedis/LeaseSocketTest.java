@@ -42,7 +42,7 @@ final class LeaseSocketTest {
     void bytes_pass_through_it_until_it_is_closed() throws IOException {
         try (Sandbox sandbox = Sandbox.start(); Factory factory = Factory.open(sandbox.url() + "?protocol=2")) {
             Lease lease = factory.lease(-1);
-            Link link = new Link(lease);
+            Link link = Link.of(lease);
             link.open();
             LeaseSocket socket = (LeaseSocket) link.createSocket();
             assertTrue(socket.isConnected() && socket.isBound() && !socket.isClosed() && !socket.isInputShutdown());

@@ -26,9 +26,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import redis.clients.jedis.Jedis;
-import redis.clients.jedis.Pipeline;
 import redis.clients.jedis.Protocol;
-import redis.clients.jedis.Response;
 import redis.clients.jedis.Transaction;
 import redis.clients.jedis.exceptions.JedisConnectionException;
 import redis.clients.jedis.exceptions.JedisDataException;
@@ -192,12 +190,47 @@ final class PoolTest {
     }
 
     @Test
-    void a_transaction_whose_connection_broke_does_not_go_on_outside_of_it() {
+    void a_jedis_goes_on_after_it_killed_its_own_connection() {
+        try (Jedis jedis = pool.getResource()) {
+            jedis.set("key", "value");
+            long before = jedis.clientId();
+            jedis.sendCommand(Protocol.Command.CLIENT, "KILL", "TYPE", "normal", "SKIPME", "no");
+            try {
+                jedis.get("key");
+            } catch (JedisConnectionException noticedLate) {
+                assertTrue(jedis.isBroken());
+                assertTrue(jedis.isConnected());
+            }
+            assertEquals("value", jedis.get("key"));
+            assertFalse(jedis.isBroken());
+            assertTrue(jedis.clientId() > before);
+        }
+    }
+
+    @Test
+    void a_watch_whose_connection_broke_does_not_go_on_outside_of_it() {
         try (Jedis jedis = pool.getResource()) {
             jedis.del("half");
             jedis.watch("half");
             sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "normal");
             Transaction transaction = jedis.multi();
+            transaction.incr("half");
+            assertThrows(JedisConnectionException.class, transaction::exec);
+            // Jedis by itself refuses what follows, as it holds on to the transaction.
+            assertThrows(IllegalStateException.class, () -> jedis.incr("half"));
+        }
+        try (Jedis jedis = pool.getResource()) {
+            assertNull(jedis.get("half"));
+        }
+    }
+
+    @Test
+    void a_transaction_whose_connection_broke_does_not_go_on_outside_of_it() {
+        try (Jedis jedis = pool.getResource()) {
+            jedis.del("half");
+            Transaction transaction = jedis.multi();
+            jedis.getConnection().getMany(1);
+            sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "normal");
             transaction.incr("half");
             assertThrows(JedisConnectionException.class, transaction::exec);
             JedisException refused = assertThrows(JedisException.class, () -> jedis.incr("half"));
@@ -227,12 +260,9 @@ final class PoolTest {
     void what_cannot_be_followed_is_not_sent() {
         try (Jedis jedis = pool.getResource()) {
             JedisConnectionException refused = assertThrows(JedisConnectionException.class,
-                    () -> jedis.monitor(new redis.clients.jedis.JedisMonitor() {
-                        @Override
-                        public void onCommand(String command) {}
-                    }));
+                    () -> jedis.sendCommand(Protocol.Command.CLIENT, "REPLY", "OFF"));
             assertEquals(Outcome.NOT_SENT, Outcome.of(refused));
-            assertTrue(refused.getMessage().contains("MONITOR"), refused.getMessage());
+            assertTrue(refused.getMessage().contains("CLIENT REPLY"), refused.getMessage());
             assertEquals("PONG", jedis.ping());
         }
     }
@@ -338,26 +368,14 @@ final class PoolTest {
     }
 
     @Test
-    void resp3_is_spoken_where_it_is_asked_for() {
-        if (!Versions.KNOW_PROTOCOLS) {
-            try (Factory third = Factory.open(sandbox.url() + "?protocol=3")) {
+    void a_jedis_that_knows_no_resp3_gets_none() {
+        try (Factory third = Factory.open(sandbox.url() + "?protocol=3")) {
+            if (Versions.KNOW_PROTOCOLS) {
+                new SwitchmasterPool(third).close();
+            } else {
                 assertThrows(IllegalArgumentException.class, () -> new SwitchmasterPool(third));
                 assertThrows(IllegalArgumentException.class, () -> new SwitchmasterConnectionProvider(third));
             }
-            return;
-        }
-        try (SwitchmasterPool third = new SwitchmasterPool(Factory.open(sandbox.url() + "?protocol=3"), true);
-                Jedis jedis = third.getResource()) {
-            jedis.del("zset", "hash");
-            jedis.zadd("zset", 1.5, "a");
-            jedis.hset("hash", "field", "value");
-            assertEquals("[[a,1.5]]", jedis.zrangeWithScores("zset", 0, -1).toString());
-            assertEquals("{field=value}", jedis.hgetAll("hash").toString());
-            Pipeline pipeline = jedis.pipelined();
-            Response<Double> score = pipeline.zscore("zset", "a");
-            pipeline.sync();
-            assertEquals(1.5, score.get());
-            assertTrue(sandbox.ask(sandbox.firstMaster(), "CLIENT", "LIST").contains("resp=3"));
         }
     }
 }
