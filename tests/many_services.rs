@@ -32,7 +32,8 @@ fn two_hundred_services_share_six_threads_and_three_links_and_all_switch_at_the_
     };
     let factories: Vec<Factory> = (0..SERVICES).map(open).collect();
     assert!(wait_until(PATIENCE, || factories.iter().all(is_calm)));
-    assert!(library_threads() <= 6, "{:?}", threads());
+    // On a busy machine a verification may have waited for a patient thread, which ends soon.
+    assert!(wait_until(PATIENCE, || library_threads() <= 6), "{:?}", threads());
     for sentinel in &many.sentinels {
         assert_eq!(sentinel.connections(), 1);
     }
@@ -55,7 +56,7 @@ fn two_hundred_services_share_six_threads_and_three_links_and_all_switch_at_the_
         assert_eq!((factory.generation(), stats.switches, stats.watch_faults), (2, 2, 0));
         drop(factory.get().unwrap());
     }
-    assert!(library_threads() <= 6, "{:?}", threads());
+    assert!(wait_until(PATIENCE, || library_threads() <= 6), "{:?}", threads());
     for sentinel in &many.sentinels {
         assert_eq!(sentinel.connections(), 1);
     }
