@@ -1,11 +1,11 @@
 //! `switchmaster drill`.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use switchmaster_sandbox::valkey_server;
+use switchmaster_sandbox::{Cluster, Node, valkey_server, wait_until};
 
-use crate::program::{Sandbox, output, text};
+use crate::program::{PATIENCE, Sandbox, command, output, text};
 
 /// Whether a drill kept all its promises. Those of time it need not keep under ThreadSanitizer
 /// (`make tsan` says so), which slows everything down and looks for races, not for delays.
@@ -21,6 +21,35 @@ pub(crate) fn is_kept(drill: &Output) -> bool {
         Err(_) => is_late(&printed),
     };
     drill.status.success() || (slow && only_late)
+}
+
+/// How many keys there are whose names begin as a drill's do.
+fn keys_of_drills(node: &Node) -> usize {
+    node.ask(&["KEYS", "switchmaster:drill:*"]).map_or(0, |keys| keys.items().len())
+}
+
+#[test]
+fn control_c_in_a_drill_of_a_deployment_leaves_none_of_its_keys() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    cluster.wait_settled(PATIENCE).unwrap();
+    let first = cluster.master().unwrap();
+    let drill = command(&["drill", "--url", &cluster.url(), "--yes", "--runs", "20"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    // In the midst of the load, after a failover.
+    let moved = || cluster.master().is_ok_and(|master| master.port() != first.port());
+    assert!(wait_until(PATIENCE, moved), "nothing was failed over");
+    let writes = || cluster.master().is_ok_and(|master| keys_of_drills(&master) >= 3);
+    assert!(wait_until(PATIENCE, writes), "nothing was written");
+    let interrupted = Command::new("kill").args(["-INT", &drill.id().to_string()]).status();
+    assert!(interrupted.unwrap().success());
+    let drill = drill.wait_with_output().unwrap();
+    let told = text(&drill.stderr);
+    assert_eq!(drill.status.code(), Some(1), "{told}");
+    assert!(told.contains("interrupted; the drill's keys were removed"), "{told}");
+    let none = || cluster.nodes().iter().all(|node| keys_of_drills(node) == 0);
+    assert!(wait_until(PATIENCE, none), "some were left: {told}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::{
     faults::Step,
     ground::Ground,
     identity::Identity,
+    interrupt::Interrupt,
     keys::Keys,
     load::Load,
     operation::{Duty, Track},
@@ -39,11 +40,18 @@ pub(crate) fn exercise(
     sides: &[Side],
     fault: Fault,
     shape: Shape,
+    interrupt: Option<&Interrupt>,
 ) -> Result<Vec<Record>, Failure> {
     let keys: Vec<Keys> = sides.iter().map(|side| Keys::new(side.switch_on, shape)).collect();
+    if let Some(interrupt) = interrupt {
+        interrupt.begin(sides, &keys);
+    }
     let done = with_keys(ground, sides, fault, shape, &keys);
     let removed: Vec<RedisResult<()>> =
         sides.iter().zip(&keys).map(|(side, keys)| keys.remove(&side.factory)).collect();
+    if let Some(interrupt) = interrupt {
+        interrupt.end();
+    }
     let records = done?;
     removed.into_iter().collect::<RedisResult<()>>()?;
     Ok(records)

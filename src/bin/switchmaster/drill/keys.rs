@@ -41,6 +41,11 @@ impl Keys {
         format!("{}:list:{blocked}", self.prefix)
     }
 
+    /// The beginning of the name of each.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Removes all of them.
     pub(crate) fn remove(&self, factory: &Factory) -> RedisResult<()> {
         let mut all = vec![self.read()];

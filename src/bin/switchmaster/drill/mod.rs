@@ -14,6 +14,7 @@ mod figure;
 mod ground;
 mod html;
 mod identity;
+mod interrupt;
 mod keys;
 mod listener;
 mod load;
@@ -46,6 +47,7 @@ use jiff::{Timestamp, tz::TimeZone};
 pub(crate) use arguments::{Arguments, SwitchOn};
 pub(crate) use fault::Fault;
 use ground::Ground;
+use interrupt::Interrupt;
 use progress::Progress;
 use report::Report;
 use shape::Shape;
@@ -69,6 +71,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Ground::Deployment(Box::new(deployment))
         }
     };
+    let interrupt = match &ground {
+        Ground::Deployment(deployment) => Some(Interrupt::watch(deployment.factory())?),
+        // It ends with this process.
+        Ground::Sandbox { .. } => None,
+    };
     let shape = Shape {
         writers: arguments.writers as usize,
         readers: arguments.readers as usize,
@@ -86,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let mut reports = Vec::new();
         for run in 1..=arguments.runs {
             progress.begin(fault, run, arguments.runs);
-            let records = exercise::exercise(&ground, &sides, fault, shape)?;
+            let records = exercise::exercise(&ground, &sides, fault, shape, interrupt.as_ref())?;
             reports.extend(records.into_iter().map(Report::of));
             progress.done();
         }
