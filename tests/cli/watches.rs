@@ -72,7 +72,12 @@ fn a_watch_without_a_master_says_and_records_why() {
 fn watched(cluster: &Cluster, program: &Scratch, options: &[&str], sign: &str) -> Vec<String> {
     let url = cluster.url();
     let arguments = [&["watch", "--url", &url, "--exec", program.path()], options].concat();
-    let mut watch = command(&arguments).stdout(Stdio::piped()).spawn().expect("the command runs");
+    watched_as(cluster, command(&arguments), sign)
+}
+
+/// As [`watched`], with the command as it is.
+fn watched_as(cluster: &Cluster, mut command: Command, sign: &str) -> Vec<String> {
+    let mut watch = command.stdout(Stdio::piped()).spawn().expect("the command runs");
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut printed = vec![lines.next().expect("what it begins with").expect("a line")];
     cluster.failover().unwrap();
@@ -108,6 +113,20 @@ fn a_program_is_run_at_a_switch_and_its_exit_code_is_told() {
     let told = told.lines();
     let begin = format!("mymaster client end {} {} ", old.ip(), old.port());
     assert!(told[0].starts_with(&begin) && told[0].ends_with(" 2"), "{told:?}");
+}
+
+#[test]
+fn a_program_is_not_given_the_url_of_the_environment() {
+    let cluster = Cluster::builder().start().expect("a cluster starts");
+    cluster.wait_settled(PATIENCE).unwrap();
+    let told = Scratch::new("environment.txt");
+    let program = program("environment", &format!("env > {}", told.path()));
+    let mut watch = command(&["watch", "--exec", program.path()]);
+    watch.env("SWITCHMASTER_URL", cluster.url());
+    watched_as(&cluster, watch, "exec: ");
+    let told = told.lines();
+    assert!(told.iter().any(|line| line == "SWITCHMASTER_SERVICE=mymaster"), "{told:#?}");
+    assert!(!told.iter().any(|line| line.starts_with("SWITCHMASTER_URL=")), "{told:#?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// The variable that takes the place of `--url`.
-const URL: &str = "SWITCHMASTER_URL";
+pub(crate) const URL: &str = "SWITCHMASTER_URL";
 
 /// The deployment and the service, as every subcommand takes them.
 #[derive(Debug, Args)]

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use switchmaster::Event;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, target};
 
 /// So many events wait for the program; of more, those are left out that come last.
 const QUEUE: usize = 64;
@@ -184,6 +184,8 @@ fn carry_out(program: &Path, run: Run, patience: Duration) -> Report {
     let began = Instant::now();
     let started = Command::new(program)
         .args(&run.arguments)
+        // It has the password of the deployment, which the program was not given.
+        .env_remove(target::URL)
         .envs(run.environment)
         .stdin(Stdio::null())
         // What switchmaster prints is for programs; theirs goes to where people look.
