@@ -6,6 +6,7 @@ mod installed;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -177,6 +178,24 @@ fn a_staged_installation_works_and_does_not_name_its_stage() {
     assert_works(&installation.compile("cc", &app("c"), &["-std=c99"], &work.join("app")));
     succeeded("cmake", &cmake(&installation, &work.join("cmake"), ""));
     assert_works(&installation.program(&work.join("cmake/shared")));
+}
+
+#[test]
+fn what_is_installed_can_be_read_by_others_whatever_the_umask() {
+    // What is built keeps to itself; it is built before.
+    Installation::shared();
+    let prefix = folder("umask");
+    // The prefix itself is the user's.
+    let prefix = prefix.join("new");
+    let root = Installation::with_umask(&prefix, "077").root();
+    let mut files = vec![root.clone(), root.join("lib/cmake"), root.join("lib/pkgconfig")];
+    files.extend([root.join("lib"), root.join("include"), root.join("lib/cmake/switchmaster")]);
+    files.extend(tree(&root).into_keys().map(|name| root.join(name)));
+    for file in files {
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        let needed = if file.is_dir() { 0o055 } else { 0o044 };
+        assert_eq!(mode & needed, needed, "{}: {mode:o}", file.display());
+    }
 }
 
 #[test]

@@ -21,7 +21,11 @@ pub struct Installation {
     prefix: PathBuf,
     /// What comes before the prefix, on the disk alone.
     stage: Option<PathBuf>,
+    /// The umask of whoever installed it.
+    umask: &'static str,
 }
+
+const USUAL: &str = "022";
 
 impl Installation {
     /// One that several tests only read.
@@ -32,12 +36,18 @@ impl Installation {
 
     /// With this prefix.
     pub fn at(prefix: &Path) -> Installation {
-        Installation { prefix: prefix.to_owned(), stage: None }.made()
+        Installation { prefix: prefix.to_owned(), stage: None, umask: USUAL }.made()
+    }
+
+    /// With this prefix, by somebody who has this umask.
+    pub fn with_umask(prefix: &Path, umask: &'static str) -> Installation {
+        Installation { prefix: prefix.to_owned(), stage: None, umask }.made()
     }
 
     /// With this prefix, for a package that is made in the folder `stage`.
     pub fn staged(stage: &Path, prefix: &str) -> Installation {
-        Installation { prefix: prefix.into(), stage: Some(stage.to_owned()) }.made()
+        let stage = Some(stage.to_owned());
+        Installation { prefix: prefix.into(), stage, umask: USUAL }.made()
     }
 
     fn made(self) -> Installation {
@@ -53,8 +63,9 @@ impl Installation {
         // What one of them installs is what another may be about to build.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock();
-        let mut make = Command::new("make");
+        let mut make = Command::new("sh");
         make.current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["-c", "umask \"$0\" && exec make \"$@\"", self.umask])
             .args(["--no-print-directory", target, "CAPI_PROFILE=dev"])
             .arg(format!("PREFIX={}", self.prefix.display()));
         if let Some(stage) = &self.stage {
