@@ -185,6 +185,30 @@ fn pings_to_the_replicas_are_not_taken_for_writes() {
     assert_eq!(lost, 0, "of {all}: {told}");
 }
 
+#[test]
+fn a_link_to_the_master_that_is_lost_between_two_steps_is_made_anew() {
+    for step in ["catching up", "promotion", "announcement", "demotion", "release"] {
+        let cluster = patient_cluster();
+        let old = cluster.master().unwrap();
+        let load = PlainLoad::begin(&cluster, 4);
+        let proxy = old.proxy().expect("a proxied cluster");
+        let url = format!("{}?address_map={}>{}", cluster.url(), old.address(), proxy.address());
+        let mut failover = Failover::of(&url, &["--now"], Stdio::piped());
+        failover.wait_for(step);
+        proxy.reset();
+        let (status, told) = failover.end();
+        match status.code() {
+            Some(0) => assert_ne!(cluster.master().unwrap().port(), old.port(), "{step}: {told}"),
+            // It does not know how far the replicas have to come.
+            Some(1) => assert!(step == "catching up" && told.contains("writes go on"), "{told}"),
+            code => panic!("{step}: {code:?}: {told}"),
+        }
+        load.wait_for(50);
+        let (all, lost) = load.end(&cluster.master().unwrap());
+        assert_eq!(lost, 0, "of {all} at {step}: {told}");
+    }
+}
+
 fn leader(cluster: &Cluster, line: &str) -> Sentinel {
     let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
     port.and_then(|port| cluster.sentinel_at(port)).expect("one of the sentinels")

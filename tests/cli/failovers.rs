@@ -275,7 +275,7 @@ pub(crate) fn held(cluster: &Cluster) -> Failover {
     let replica = &replicas(cluster)[0];
     let proxy = replica.proxy().expect("a proxied cluster");
     // Its answers are on their way for so long.
-    proxy.delay(Duration::from_millis(150));
+    proxy.delay(Duration::from_millis(80));
     let url = format!("{}?address_map={}>{}", cluster.url(), replica.address(), proxy.address());
     let mut failover = Failover::of(&url, &["--now"], Stdio::piped());
     failover.wait_for("catching up");

@@ -11,7 +11,8 @@ use std::{
 use switchmaster_sandbox::{Cluster, FakeSentinel, Sentinel, frame::Frame, valkey_server};
 
 use crate::{
-    failovers::{Failover, assert_writable, cluster, waiting},
+    failovers::{Failover, assert_writable, cluster, patient_cluster, waiting},
+    plain_load::PlainLoad,
     program::{PATIENCE, output, text},
 };
 
@@ -38,6 +39,22 @@ fn of_two_failovers_at_once_the_second_does_nothing() {
     assert!(told.contains("nothing was done, for another `switchmaster failover`"), "{told}");
     first.signal("TERM");
     assert_eq!(first.end().0.code(), Some(1));
+    assert_eq!(cluster.master().unwrap().port(), master.port());
+}
+
+#[test]
+fn a_second_failover_that_begins_while_the_first_waits_is_seen_before_the_pause() {
+    let cluster = cluster();
+    let master = cluster.master().unwrap();
+    let failover = waiting(&cluster);
+    // The connection that says that the first is at work has ended, so another could begin.
+    master.ask(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+    let mut second = master.client().unwrap();
+    second.expect(&["CLIENT", "SETNAME", "switchmaster-failover"]).unwrap();
+    let (status, told) = failover.end();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("nothing was done, for another `switchmaster failover`"), "{told}");
+    assert!(!told.contains("catching up"), "{told}");
     assert_eq!(cluster.master().unwrap().port(), master.port());
 }
 
@@ -122,7 +139,7 @@ fn an_order_that_is_not_answered_is_followed() {
     cluster.wait_replicated(PATIENCE).unwrap();
     // The order is on its way for so long, and finds a sentinel that stands still.
     let proxies = || cluster.sentinels().iter().filter_map(|sentinel| sentinel.proxy());
-    proxies().for_each(|proxy| proxy.delay(Duration::from_millis(150)));
+    proxies().for_each(|proxy| proxy.delay(Duration::from_millis(60)));
     let mut failover = Failover::of(&cluster.proxied_url(), &["--now"], Stdio::piped());
     failover.wait_for("promotion");
     cluster.sentinels().iter().for_each(|sentinel| sentinel.freeze().unwrap());
@@ -132,6 +149,63 @@ fn an_order_that_is_not_answered_is_followed() {
     let (status, told) = failover.end();
     assert_eq!(status.code(), Some(0), "{told}");
     cluster.wait_settled(PATIENCE).expect("all is in its place");
+}
+
+#[test]
+fn an_order_that_another_one_came_before_is_followed() {
+    let cluster = patient_cluster();
+    let load = PlainLoad::begin(&cluster, 4);
+    // The order is on its way for so long, and another one comes before it.
+    let proxies = || cluster.sentinels().iter().filter_map(|sentinel| sentinel.proxy());
+    proxies().for_each(|proxy| proxy.delay(Duration::from_millis(40)));
+    let mut failover = Failover::of(&cluster.proxied_url(), &["--now"], Stdio::piped());
+    let line = failover.wait_for("promotion");
+    let port: u16 = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
+    let leads = |sentinel: &&Sentinel| {
+        sentinel.port() == port || sentinel.proxy().is_some_and(|own| own.address().port() == port)
+    };
+    let leader = cluster.sentinels().iter().find(leads).expect("one of the sentinels");
+    leader.failover(cluster.service()).unwrap();
+    let (status, told) = failover.end();
+    assert!(told.contains("by another order, which is followed"), "{told}");
+    assert_eq!(status.code(), Some(0), "{told}");
+    load.wait_for(50);
+    let (all, lost) = load.end(&cluster.master().unwrap());
+    assert_eq!(lost, 0, "of {all}: {told}");
+}
+
+#[test]
+fn a_promotion_that_comes_after_the_pause_is_paused_again_and_loses_nothing() {
+    let cluster = cluster();
+    let load = PlainLoad::begin(&cluster, 4);
+    let mut failover = Failover::start(&cluster, &["--now", "--timeout", "30s"]);
+    let leader = named(&cluster, &failover.wait_for("promotion"));
+    leader.freeze().unwrap();
+    failover.wait_for_line("no replica was promoted in time");
+    load.wait_for(50);
+    leader.resume().unwrap();
+    failover.wait_for_line("writes are paused again");
+    let (status, told) = failover.end();
+    assert_eq!(status.code(), Some(0), "{told}");
+    load.wait_for(50);
+    let (all, lost) = load.end(&cluster.master().unwrap());
+    assert_eq!(lost, 0, "of {all}: {told}");
+}
+
+#[test]
+fn of_two_leaders_the_one_that_the_sentinels_follow_is_followed() {
+    let cluster = patient_cluster();
+    let load = PlainLoad::begin(&cluster, 4);
+    let mut failover = Failover::start(&cluster, &["--now"]);
+    let leader = named(&cluster, &failover.wait_for("promotion"));
+    let other = cluster.sentinels().iter().find(|sentinel| sentinel.id() != leader.id()).unwrap();
+    // It may have heard of the first one already.
+    let _ = other.failover(cluster.service());
+    let (status, told) = failover.end();
+    assert!(matches!(status.code(), Some(0 | 3)) && !told.contains("lost"), "{told}");
+    load.wait_for(50);
+    let (all, lost) = load.end(&cluster.master().unwrap());
+    assert_eq!(lost, 0, "of {all}: {told}");
 }
 
 #[test]

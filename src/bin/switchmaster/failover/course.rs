@@ -107,6 +107,11 @@ impl Course {
         let service = self.scene.service.clone();
         if let Err(error) = self.scene.voices[leader].failover(&service, words) {
             match Fate::of(&error) {
+                // Another order came first, and this master is paused for it as well.
+                _ if error.code() == Some("INPROG") => phases.note(&format!(
+                    "{} is failing over already, by another order, which is followed",
+                    self.scene.voices[leader].address
+                )),
                 Fate::Unknown => {
                     ordered.answered = false;
                     phases.note(&format!(
@@ -120,7 +125,7 @@ impl Course {
         let mut wrong = Vec::new();
         let mut paused = None;
         let deadline = pause.map_or(at + self.timeout, |pause| pause.until() - RESERVE);
-        let (to, still) = match self.promotion(phases, &mut ordered, deadline) {
+        let (mut to, still) = match self.promotion(phases, &mut ordered, deadline) {
             Promotion::Of(to) => (to, still),
             Promotion::GivenUp(why) => {
                 let undone = undo(pause.as_ref(), &mut master);
@@ -142,7 +147,11 @@ impl Course {
         // Where writes go on at the old master, every moment costs some.
         if self.manner != Manner::Paused || pause.is_some() {
             phases.enter("announcement", &format!("{to} is a master"));
-            self.announcement(&to, pause.as_ref(), at);
+            let named = self.announcement(&to, pause.as_ref(), at);
+            if named != to {
+                phases.note(&format!("the sentinels name {named}, so that is the new master"));
+                to = named;
+            }
         }
         let (mut notes, mut slipped) = (Vec::new(), None);
         if self.manner == Manner::Paused {
@@ -417,20 +426,30 @@ impl Course {
     }
 
     /// Waits until every sentinel names the new master, or most do and the others do not follow; clients
-    /// that are let go before would come back to the old one.
-    fn announcement(&mut self, to: &Address, pause: Option<&Pause>, ordered: Instant) {
+    /// that are let go before would come back to the old one. Returns the master that most name, which is
+    /// another one when two sentinels have led a failover each.
+    fn announcement(&mut self, to: &Address, pause: Option<&Pause>, ordered: Instant) -> Address {
         let deadline = pause.map_or(ordered + self.timeout, |pause| pause.until() - RESERVE);
         let service = self.scene.service.clone();
         let majority = (self.scene.voices.len() + self.scene.silent.len()) / 2 + 1;
+        let mut to = to.clone();
         let mut since = None;
         self.scene.voices.iter_mut().for_each(|voice| voice.until(Some(deadline)));
         loop {
             let voices = self.scene.voices.iter_mut();
             let names: Vec<RedisResult<Option<Address>>> =
                 voices.map(|voice| voice.names(&service)).collect();
-            let told =
-                |name: &&RedisResult<Option<Address>>| matches!(name, Ok(Some(name)) if name == to);
-            let agree = names.iter().filter(told).count();
+            let named: Vec<&Address> =
+                names.iter().filter_map(|name| name.as_ref().ok()?.as_ref()).collect();
+            let count = |one: &Address| named.iter().filter(|name| **name == one).count();
+            let other = named.iter().find(|name| {
+                **name != &self.scene.master && **name != &to && count(name) >= majority
+            });
+            if let Some(other) = other {
+                to = (*other).clone();
+                since = None;
+            }
+            let agree = count(&to);
             let silent = names.iter().filter(|name| name.is_err()).count();
             let now = Instant::now();
             if agree >= majority {
@@ -443,6 +462,7 @@ impl Course {
             thread::sleep(STEP);
         }
         self.scene.voices.iter_mut().for_each(|voice| voice.until(None));
+        to
     }
 
     /// Waits until everybody is in place; what is not, at the deadline.
