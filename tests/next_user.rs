@@ -326,3 +326,23 @@ fn a_refused_end_of_state_is_known_when_the_handle_moves() {
         assert_eq!(second.is_err(), poisoned, "{steps:?}: {second:?}");
     }
 }
+
+#[test]
+fn messages_between_whole_commands_are_dropped_and_counted() {
+    let cluster = Cluster::builder().replicas(0).sentinels(1).start().expect("a cluster starts");
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        let factory = open(&cluster, protocol);
+        let mut other = Client::connect(cluster.master().unwrap().address(), PATIENCE).unwrap();
+        let mut handle = factory.get().unwrap();
+        send(&mut handle, Way::Values, "SUBSCRIBE ch ch2");
+        assert_eq!(factory.stats().dropped_messages, 0, "confirmations are no messages");
+        for _ in 0..2000 {
+            other.expect(&["PUBLISH", "ch", "a message"]).unwrap();
+        }
+        // What was published comes before the reply.
+        send(&mut handle, Way::Raw, "PING");
+        assert_eq!(factory.stats().dropped_messages, 2000);
+        send(&mut handle, Way::Values, "PING");
+        assert_eq!(factory.stats().dropped_messages, 2000);
+    }
+}

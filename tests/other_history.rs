@@ -76,6 +76,7 @@ fn a_process_that_begins_a_new_history_stays_the_master() {
         master.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).unwrap();
         wait_until_written(&factory, "after");
     }
-    assert_eq!(factory.stats().dial_failures, 0);
+    // No majority could have been asked about it.
+    assert!(cluster.sentinels().iter().all(|sentinel| sentinel.is_frozen()));
     cluster.sentinels().iter().for_each(|sentinel| sentinel.resume().unwrap());
 }
