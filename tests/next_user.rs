@@ -149,15 +149,19 @@ const CASES: &[(&[&str], Next)] = &[
     (&["RESET", "SUBSCRIBE ch"], Other),
     (&["MULTI;SET k 1;RESET;GET k"], Other),
     (&["ASKING"], Same),
-    (&["READONLY"], Same),
-    (&["READWRITE"], Same),
+    (&["READONLY"], Either),
+    (&["READWRITE"], Either),
     (&["SCRIPT DEBUG YES"], Other),
     (&["SCRIPT DEBUG MAYBE"], Same),
     (&["REPLCONF listening-port 1"], Other),
     (&["REPLCONF nonsense x"], Same),
     (&["QUIT"], Other),
     (&["FAILOVER ABORT"], Same),
-    // A script's client is another one.
+];
+
+/// A script's client is another one. On a server of their own, because Valkey 9.1 debugs the scripts of
+/// other connections after SCRIPT DEBUG YES, and crashes.
+const SCRIPTS: &[(&[&str], Next)] = &[
     (&["EVAL return(redis.call('SELECT','3')) 0"], Same),
     (&["EVAL return(redis.pcall('MULTI')) 0"], Same),
     (&["EVAL return(redis.pcall('WATCH','w')) 0"], Same),
@@ -221,10 +225,10 @@ fn receive_all(handle: &mut Handle, step: &str) {
     }
 }
 
-/// The settings of this connection at the server.
+/// The settings of this connection at the server. `flags` show an open transaction.
 fn settings(handle: &mut Handle) -> BTreeMap<String, String> {
-    const SETTINGS: [&str; 11] =
-        ["name", "db", "sub", "psub", "ssub", "multi", "watch", "flags", "resp", "user", "redir"];
+    const SETTINGS: [&str; 10] =
+        ["name", "db", "sub", "psub", "ssub", "watch", "flags", "resp", "user", "redir"];
     let info: String = redis::cmd("CLIENT").arg("INFO").query(handle).unwrap();
     info.split_whitespace()
         .filter_map(|field| field.split_once('='))
@@ -244,6 +248,15 @@ fn open(cluster: &Cluster, protocol: Protocol) -> Factory {
 
 #[test]
 fn the_next_user_finds_a_clean_connection_or_another_one() {
+    assert_next_users_are_safe(CASES);
+}
+
+#[test]
+fn scripts_leave_nothing_to_the_next_user() {
+    assert_next_users_are_safe(SCRIPTS);
+}
+
+fn assert_next_users_are_safe(cases: &[(&[&str], Next)]) {
     let cluster = Cluster::builder().replicas(0).sentinels(1).start().expect("a cluster starts");
     let master = cluster.master().unwrap();
     let mut other = Client::connect(master.address(), PATIENCE).unwrap();
@@ -253,7 +266,7 @@ fn the_next_user_finds_a_clean_connection_or_another_one() {
         let factory = open(&cluster, protocol);
         let clean = settings(&mut factory.get().unwrap());
         for way in [Way::Values, Way::Raw, Way::Stream] {
-            for (steps, expected) in CASES {
+            for (steps, expected) in cases {
                 let case = format!("{steps:?} as {way:?} in {protocol:?}");
                 let mut handle = factory.get().unwrap();
                 let before = id(&mut handle);
