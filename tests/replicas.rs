@@ -270,6 +270,42 @@ fn a_killed_master_keeps_reads_going_and_comes_back_as_a_replica_only() {
     );
 }
 
+/// A master that was replaced comes back and cannot log in to the next one: it never gets what that one
+/// writes. Without a bound it was read from as soon as its new master was gone.
+#[test]
+fn a_former_master_that_never_synced_is_not_read_from_when_its_master_dies() {
+    let cluster = cluster();
+    let factory = named_factory(&cluster).max_lag(None).build().unwrap();
+    wait_until_calm(&factory, &cluster);
+    let mut story = Story::of(&factory);
+    let _ = factory.replica().unwrap();
+    let old = cluster.kill_master().unwrap();
+    story.switched(2);
+    old.restart().unwrap();
+    old.ask(&["CONFIG", "SET", "masterauth", "wrong"]).unwrap();
+    let second = cluster.node_at(factory.master().unwrap().port()).unwrap();
+    let broken = || matches!(old.role(), Ok(Role::Replica { .. }));
+    assert!(wait_until(PATIENCE, broken), "{}", cluster.logs());
+    let third = replicas(&cluster).into_iter().find(|node| node.port() != old.port()).unwrap();
+    factory.get().unwrap().set::<_, _, ()>("since", 1).unwrap();
+    wait_until_replicated(&second, 1);
+    wait_until_read_from(&factory, ReadFrom::Replica, &[&third]);
+
+    cluster.kill_master().unwrap();
+    let mut nodes: BTreeMap<Address, usize> = BTreeMap::new();
+    while factory.generation() == 2 {
+        let Ok(mut replica) = factory.replica() else { continue };
+        let node = replica.address().expect("a node").clone();
+        let value: RedisResult<Option<u32>> = replica.get("since");
+        if let Ok(value) = value {
+            assert_eq!(value, Some(1), "{node}: {}", story.text());
+            *nodes.entry(node).or_default() += 1;
+        }
+    }
+    assert!(nodes.get(&address(&third)).is_some_and(|reads| *reads > 100), "{nodes:?}");
+    assert!(!nodes.contains_key(&address(&old)), "{nodes:?}");
+}
+
 #[test]
 fn a_replica_that_dies_freezes_or_is_cut_off_is_left_and_its_readers_wake() {
     let cluster = Cluster::builder().proxied(true).start().unwrap();

@@ -104,6 +104,8 @@ struct Copy {
     /// … or had not: this is another history, though its link seems to be up. So it is when the
     /// master's host went away without a word, and came back.
     contradicts: bool,
+    /// It told an offset while it got what the master that is served writes, and has kept that since.
+    synced: bool,
     /// What it had was replaced, or may have been, by what another node has.
     strayed: bool,
     /// It refused a read, and its link to the master has not been up since.
@@ -125,6 +127,7 @@ impl Copy {
         self.strayed = !ours && (self.strayed || replaced || (flowing && !goes_on));
         if self.strayed || replaced {
             self.covered = None;
+            self.synced = false;
         }
         if !goes_on {
             (self.agrees, self.contradicts, self.claim) = (false, false, None);
@@ -132,6 +135,7 @@ impl Copy {
         self.refuses &= !flowing;
         self.ours = ours;
         let claim = now.offset.filter(|_| ours).map(|offset| (at, offset));
+        self.synced |= claim.is_some();
         self.claim = self.claim.or(claim);
     }
 
@@ -161,6 +165,7 @@ impl Replicas {
         self.begin_anew();
         for copy in self.copies.values_mut() {
             copy.covered = None;
+            copy.synced = false;
             copy.ours = false;
             copy.strayed = true;
         }
@@ -262,6 +267,7 @@ impl Machine {
         let copy = replicas.copies.entry(address.clone()).or_default();
         if run_id.is_none() || self.run_ids.get(address) != run_id {
             copy.covered = None;
+            copy.synced = false;
         }
         replicas.curious |= copy.progress.is_none();
     }
@@ -364,8 +370,8 @@ impl Machine {
             Feed::Whole => return Some(Unfit::Syncing),
             Feed::Flowing if ours && !copy.contradicts => {}
             Feed::Flowing => return Some(Unfit::Elsewhere),
-            // Its master is away, and not for its own fault. It still has what it had.
-            Feed::Broken if ours && !copy.strayed && self.is_orphaned() => {}
+            // Its master is away, and not for its own fault. It still has what it had of it.
+            Feed::Broken if ours && copy.synced && !copy.contradicts && self.is_orphaned() => {}
             Feed::Broken => return Some(Unfit::Broken),
         }
         let bound = self.rules.max_lag?;
