@@ -3,12 +3,16 @@
 use std::{
     env,
     io::{self, BufRead, BufReader, Write},
+    net::SocketAddr,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use switchmaster_sandbox::FakeSentinel;
+use switchmaster_sandbox::{FakeReplica, FakeSentinel};
 
-use crate::{Fault, many::Many};
+use crate::{
+    Fault,
+    many::{Many, name},
+};
 
 /// The process, which ends with this value: its input ends then.
 pub struct Stage {
@@ -45,6 +49,11 @@ impl Stage {
         self.order("hole")
     }
 
+    /// Lists so many replicas of the first service that have long been gone, before the one that lives.
+    pub fn list_stale(&mut self, count: usize) -> Result<(), Fault> {
+        self.order(&format!("stale {count}")).map(drop)
+    }
+
     /// How many connections the sentinels have in all.
     pub fn links(&mut self) -> Result<String, Fault> {
         self.order("links")
@@ -74,7 +83,13 @@ pub fn play(services: usize) -> Result<(), Fault> {
         many.sentinels.iter().map(|own| own.address().to_string()).collect();
     say(&addresses.join(" "))?;
     for order in io::stdin().lock().lines() {
-        match order?.as_str() {
+        let order = order?;
+        if let Some(count) = order.strip_prefix("stale ") {
+            list_stale(&many, count.parse()?);
+            say("done")?;
+            continue;
+        }
+        match order.as_str() {
             "choose" => many.choose(),
             "promote" => many.promote(),
             "vanish" => many.vanish(),
@@ -96,6 +111,24 @@ pub fn play(services: usize) -> Result<(), Fault> {
         say("done")?;
     }
     Ok(())
+}
+
+/// Nobody listens at their addresses, and every sentinel knows it.
+fn list_stale(many: &Many, count: usize) {
+    let gone = |number: usize| {
+        let place = SocketAddr::from(([127, 1, (number / 250) as u8, (number % 250) as u8 + 1], 1));
+        FakeReplica {
+            flags: "s_down,slave,disconnected".to_owned(),
+            link_ok: false,
+            ..FakeReplica::new(place)
+        }
+    };
+    let stale: Vec<FakeReplica> = (0..count).map(gone).collect();
+    for sentinel in &many.sentinels {
+        sentinel.model(|model| {
+            model.service(&name(0)).replicas.splice(0..0, stale.iter().cloned());
+        });
+    }
 }
 
 fn say(line: &str) -> io::Result<()> {

@@ -162,6 +162,13 @@ impl ReplicaFields {
     }
 }
 
+impl ReplicaFields {
+    /// Whether the sentinel that lists it reaches it.
+    pub(crate) fn is_reached(&self) -> bool {
+        !self.flags.has("s_down") && !self.flags.has("disconnected")
+    }
+}
+
 impl SentinelFields {
     fn of(fields: &Fields<'_>) -> Option<SentinelFields> {
         Some(SentinelFields {

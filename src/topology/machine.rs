@@ -14,6 +14,7 @@ use crate::{
 use super::{
     Action, Answer, Input, Origin, Rules, Trouble,
     agreement::{Acceptance, Claim, Deliberation, Electorate},
+    aliases::Aliases,
     answer::View,
     doubt::{Doubt, Unconfirmed},
     fence::Holding,
@@ -99,6 +100,8 @@ pub(crate) struct Machine {
     pub(super) contested: bool,
     /// Since when sentinels have named different masters, and whether that was reported.
     pub(super) disagreeing: Option<(Instant, bool)>,
+    /// Which addresses stand for one node.
+    pub(super) aliases: Aliases,
     /// Since when strangers have replaced the known sentinels.
     pub(super) replaced_since: Option<Instant>,
     /// What replicas are read from goes by; nothing until somebody reads from them.
@@ -132,6 +135,7 @@ impl Machine {
             doubt: Doubt::default(),
             contested: false,
             disagreeing: None,
+            aliases: Aliases::default(),
             replaced_since: None,
             replicas: None,
         }
@@ -179,7 +183,9 @@ impl Machine {
             Input::Refused { replica, what } => self.refused(&replica, what),
         }
         if self.started.is_some() {
+            self.collect_aliases();
             self.review(now, &mut actions);
+            self.collect_aliases();
             self.follow(now, &mut actions);
             self.verify_again(now, &mut actions);
             self.watch_nodes(now, &mut actions);
@@ -230,6 +236,7 @@ impl Machine {
         sentinel.peer = peer.or(sentinel.peer.take());
         sentinel.services = None;
         sentinel.next_poll = Some(now);
+        self.roster.changed = true;
     }
 
     fn sentinel_down(
@@ -252,6 +259,7 @@ impl Machine {
         }
         sentinel.silence();
         sentinel.link = Link::Down { reason };
+        self.roster.changed = true;
     }
 
     fn answered(
@@ -271,6 +279,7 @@ impl Machine {
         else {
             return;
         };
+        let listing = sentinel.listing();
         let asked = sentinel.asking.take().unwrap_or(now);
         sentinel.answered = Some(now);
         sentinel.next_poll = None;
@@ -322,6 +331,8 @@ impl Machine {
                 sentinel.ask_soon(now);
             }
         }
+        let changed = sentinel.listing() != listing;
+        self.roster.changed |= changed;
         // At the start its connection is made while the others answer: one of them may be slow.
         if let Some(address) = first {
             self.verify_early(now, &address, actions);
@@ -387,25 +398,11 @@ impl Machine {
     }
 
     /// The run ids of a node: what it told itself, or what the sentinels list.
-    fn ids(&self, address: &Address) -> Vec<&str> {
-        if let Some(own) = self.run_ids.get(address) {
-            return vec![own];
+    fn ids(&self, address: &Address) -> &[String] {
+        match self.run_ids.get(address) {
+            Some(own) => std::slice::from_ref(own),
+            None => self.aliases.ids(address),
         }
-        let mut ids = Vec::new();
-        for sentinel in self.roster.sentinels.iter().filter(|sentinel| sentinel.speaks()) {
-            let master = sentinel.view.as_ref().and_then(|view| view.master.as_ref());
-            let master = master.map(|master| (&master.address, &master.run_id));
-            let replicas = sentinel.replicas.iter().map(|node| (&node.address, &node.run_id));
-            for (listed, id) in master.into_iter().chain(replicas) {
-                if let Some(id) = id
-                    && listed == address
-                    && !ids.contains(&id.as_str())
-                {
-                    ids.push(id);
-                }
-            }
-        }
-        ids
     }
 
     /// How many sentinels are a majority of the known ones.
@@ -480,6 +477,7 @@ impl Machine {
         }
         let from = from.map(|(address, _)| address);
         self.take_lists_of(&to);
+        self.roster.changed = true;
         self.left = from.clone();
         self.reported = None;
         self.history_in_doubt = None;

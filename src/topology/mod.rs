@@ -9,6 +9,7 @@
 //! before it said of itself, in reply to `ROLE`, that it is a master.
 
 mod agreement;
+mod aliases;
 mod answer;
 mod doubt;
 mod evidence;

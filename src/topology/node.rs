@@ -1,6 +1,9 @@
 //! What the nodes say of themselves, over the promotion links: facts, lineage and quarantine.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Instant,
+};
 
 use crate::{
     address::Address,
@@ -56,6 +59,9 @@ pub(super) struct Nodes {
     /// nobody confirms, the next one may descend from the master before.
     served: Option<String>,
     confirmed: Option<String>,
+    /// The nodes that are watched, in the order of the lists, and what that goes by.
+    wanted: Vec<Address>,
+    basis: (u64, Vec<Address>),
     /// When a fact or the end of a link last made us ask all sentinels.
     pulled: Option<Instant>,
 }
@@ -324,38 +330,80 @@ impl Machine {
         }
     }
 
-    /// Keeps a link to every node that the sentinels list, and looks closely at one that is chosen.
-    pub(super) fn watch_nodes(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let mut wanted: Vec<Address> = Vec::new();
-        let Some(master) = &self.master else { return };
-        let listed = self.roster.sentinels.iter().flat_map(|own| &own.replicas);
-        let listed = listed.map(|replica| &replica.address);
+    /// What [`Machine::wanted_nodes`] goes by: the lists by their version, and the rest as it is.
+    fn basis(&self, now: Instant) -> (u64, Vec<Address>) {
+        let lately = |(address, replaced): (_, &Replaced)| {
+            (now < replaced.at + self.rules.forget_after).then_some(address)
+        };
+        let master = self.master.iter().map(|own| &own.address).chain(&self.left);
+        let chosen = self.roster.sentinels.iter().filter_map(|own| own.chosen());
+        let rest = master.chain(self.nodes.quarantine.iter().filter_map(lately)).chain(chosen);
+        (self.aliases.version, rest.cloned().collect())
+    }
+
+    /// The nodes to keep links to, under the names that their links have: the master, those that the
+    /// sentinels list, and the masters before. Where these are too many, the ones that may be promoted or
+    /// were masters come first, then those that a sentinel reaches.
+    fn wanted_nodes(&self, now: Instant) -> Option<Vec<Address>> {
+        let master = &self.master.as_ref()?.address;
+        let listed = || self.roster.sentinels.iter().flat_map(|own| &own.replicas);
         // Whoever left stays until it is known again. After a while nobody expects that any more,
         // unless it was the last one.
         let lately = |(address, replaced): (_, &Replaced)| {
             (now < replaced.at + self.rules.forget_after).then_some(address)
         };
-        let left = self.nodes.quarantine.iter().filter_map(lately).chain(&self.left);
-        let mut candidates: Vec<&Address> = Vec::new();
-        for address in std::iter::once(&master.address).chain(listed).chain(left) {
-            if !candidates.contains(&address) {
-                candidates.push(address);
+        let left = || self.nodes.quarantine.iter().filter_map(lately).chain(&self.left);
+        let candidates = std::iter::once(master).chain(listed().map(|own| &own.address));
+        let mut looked_at: HashSet<&Address> = HashSet::new();
+        let mut seen: HashSet<&Address> = HashSet::new();
+        let mut wanted: Vec<&Address> = Vec::new();
+        for address in candidates.chain(left()).filter(|address| looked_at.insert(*address)) {
+            let name = self.known_as(address, |own| self.nodes.watched.contains_key(own));
+            let name = name.unwrap_or(address);
+            if self.known_as(name, |own| seen.contains(own)).is_none() {
+                seen.insert(name);
+                wanted.push(name);
             }
         }
-        for address in candidates {
-            if wanted.len() < MOST && !wanted.iter().any(|own| self.same_node(own, address)) {
-                let known = self.nodes.watched.keys().find(|own| self.same_node(own, address));
-                wanted.push(known.unwrap_or(address).clone());
-            }
+        if wanted.len() > MOST {
+            let reached = listed().filter(|own| own.is_reached());
+            let reached: HashSet<&Address> = reached.map(|own| &own.address).collect();
+            let chosen = self.roster.sentinels.iter().filter_map(|own| own.chosen());
+            let first: Vec<&Address> = chosen.chain(left()).collect();
+            wanted.sort_by_key(|own| {
+                let is_first = || first.iter().any(|first| self.same_node(first, own));
+                let is_reached = || self.known_as(own, |own| reached.contains(own)).is_some();
+                match () {
+                    () if *own == master || self.is_served(own) => 0,
+                    () if is_first() => 1,
+                    () if is_reached() => 2,
+                    () if self.nodes.watched.contains_key(*own) => 3,
+                    () => 4,
+                }
+            });
+            wanted.truncate(MOST);
         }
+        Some(wanted.into_iter().cloned().collect())
+    }
+
+    /// Keeps a link to every node that the sentinels list, and looks closely at one that is chosen.
+    pub(super) fn watch_nodes(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        // The lists are long where sentinels are never reset, and most inputs change nothing about them.
+        let basis = self.basis(now);
+        if self.nodes.basis != basis || self.nodes.wanted.is_empty() {
+            let Some(wanted) = self.wanted_nodes(now) else { return };
+            (self.nodes.basis, self.nodes.wanted) = (basis, wanted);
+        }
+        let wanted = self.nodes.wanted.clone();
+        let kept: HashSet<&Address> = wanted.iter().collect();
         self.nodes.watched.retain(|address, _| {
-            let keep = wanted.contains(address);
+            let keep = kept.contains(address);
             if !keep {
                 actions.push(Action::Unwatch { node: address.clone() });
             }
             keep
         });
-        self.nodes.quarantine.retain(|address, _| wanted.contains(address));
+        self.nodes.quarantine.retain(|address, _| kept.contains(address));
         // A replica that said lately that it is one was not promoted before that: so what may be lost
         // with the master is known more closely.
         let troubled = self.is_reported(now) || self.master_is_down();

@@ -1,6 +1,9 @@
 //! What messages lead to, and what is reported of what changed.
 
-use std::time::Instant;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use crate::{
     address::Address,
@@ -66,6 +69,7 @@ impl Machine {
             .is_some_and(|master| self.same_node(&master.address, &instance.address));
         let is_left =
             self.left.as_ref().is_some_and(|left| self.same_node(left, &instance.address));
+        self.roster.changed |= matches!(happening, Happening::Unreachable(_) | Happening::Down(_));
         let Some(sentinel) = self.roster.get_mut(from) else {
             return;
         };
@@ -245,8 +249,8 @@ impl Machine {
     fn observe_nodes(&mut self, now: Instant, actions: &mut Vec<Action>) {
         // For each node: how many sentinels list it, and how many of those cannot reach it.
         let mut seen: Vec<(&Address, usize, usize)> = Vec::new();
-        // Under which of its addresses each one is seen.
-        let mut spelled: Vec<(&Address, usize)> = Vec::new();
+        // Where each one is in that list, by the addresses under which it was seen.
+        let mut places: HashMap<&Address, usize> = HashMap::new();
         for sentinel in self.roster.members().into_iter().filter(|own| own.view.is_some()) {
             let down = |master: &Address| {
                 sentinel.master_down.as_ref().is_some_and(|down| self.same_node(down, master))
@@ -254,20 +258,15 @@ impl Machine {
             let master = self.master.as_ref().map(|own| (&own.address, down(&own.address)));
             let replicas = sentinel.replicas.iter();
             let replicas = replicas.map(|own| (&own.address, own.flags.has("s_down")));
-            let mut listed: Vec<usize> = Vec::new();
+            let mut listed: HashSet<usize> = HashSet::new();
             for (address, down) in master.into_iter().chain(replicas) {
-                let known = spelled.iter().find(|(own, _)| *own == address);
-                let index = known.map(|(_, index)| *index).unwrap_or_else(|| {
-                    let same = seen.iter().position(|(own, ..)| self.same_node(own, address));
-                    let index = same.unwrap_or_else(|| {
-                        seen.push((address, 0, 0));
-                        seen.len() - 1
-                    });
-                    spelled.push((address, index));
-                    index
+                let known = self.known_as(address, |own| places.contains_key(own));
+                let index = known.map(|known| places[known]).unwrap_or_else(|| {
+                    seen.push((address, 0, 0));
+                    seen.len() - 1
                 });
-                if !listed.contains(&index) {
-                    listed.push(index);
+                places.insert(address, index);
+                if listed.insert(index) {
                     let (_, listed, unreachable) = &mut seen[index];
                     *listed += 1;
                     *unreachable += usize::from(down);

@@ -114,6 +114,7 @@ impl Machine {
         // A switch, or the insight that two addresses are one node, changes what the same answers
         // mean. Either happens once for each address, so this ends; the bound is for certainty.
         for _ in 0..8 {
+            self.collect_aliases();
             let leads = |own: &&&Sentinel| own.speaks() && own.leads() && !self.has_finished(own);
             let leaders = self.roster.members().iter().filter(leads).count();
             self.contested = leaders > 1 || (self.contested && leaders > 0);
@@ -346,6 +347,10 @@ impl Machine {
     }
 
     pub(super) fn remember_run_id(&mut self, address: &Address, run_id: Option<&String>) {
+        if self.run_ids.get(address) == run_id {
+            return;
+        }
+        self.roster.changed = true;
         if self.run_ids.len() >= RUN_IDS {
             self.run_ids.clear();
         }

@@ -6,7 +6,7 @@
 //! replica that has come as far has all of it, whenever it says so.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     fmt,
     time::{Duration, Instant},
 };
@@ -333,11 +333,13 @@ impl Machine {
 
     /// The replicas that the sentinels list, by the names that their links have.
     fn listed_replicas(&self) -> Vec<Address> {
+        let listed = self.roster.sentinels.iter().flat_map(|own| &own.replicas);
+        let mut seen: HashSet<&Address> = HashSet::new();
         let mut replicas: Vec<Address> = Vec::new();
-        for listed in self.roster.sentinels.iter().flat_map(|own| &own.replicas) {
-            let known = self.nodes.watched.keys().find(|own| self.same_node(own, &listed.address));
-            let address = known.unwrap_or(&listed.address);
-            if !replicas.contains(address) && !self.is_served(address) {
+        for listed in listed.map(|own| &own.address) {
+            let known = self.known_as(listed, |own| self.nodes.watched.contains_key(own));
+            let address = known.unwrap_or(listed);
+            if seen.insert(address) && !self.is_served(address) {
                 replicas.push(address.clone());
             }
         }

@@ -182,6 +182,8 @@ pub(super) struct Roster {
     names: BTreeMap<Address, Vec<Address>>,
     /// Discovered sentinels that were let go and are still listed by a minority.
     forgotten: BTreeSet<Address>,
+    /// What the sentinels list of the nodes, or what names stand for, may have changed.
+    pub(super) changed: bool,
     /// The run ids of sentinels that were known to a machine that failed.
     remembered: BTreeMap<Address, String>,
 }
@@ -223,6 +225,7 @@ impl Roster {
     }
 
     pub(super) fn resolved(&mut self, address: Address, to: Vec<Address>) {
+        self.changed = true;
         self.names.insert(address, to);
     }
 
@@ -232,7 +235,10 @@ impl Roster {
             || self.stands_for(left).any(|one| self.stands_for(right).any(|other| one == other))
     }
 
-    fn stands_for<'a>(&'a self, address: &'a Address) -> impl Iterator<Item = &'a Address> {
+    pub(super) fn stands_for<'a>(
+        &'a self,
+        address: &'a Address,
+    ) -> impl Iterator<Item = &'a Address> {
         std::iter::once(address).chain(self.names.get(address).into_iter().flatten())
     }
 

@@ -154,6 +154,7 @@ impl Roster {
             let Some(own) = self.get_mut(&address) else { break };
             own.expel();
             own.run_id = Some(expected);
+            self.changed = true;
             changes.extend(self.cut());
             self.vouch();
         }
@@ -180,6 +181,7 @@ impl Roster {
             if let Some(own) = self.get_mut(address) {
                 own.expel();
             }
+            self.changed = true;
         }
         if strangers.is_empty() { Vec::new() } else { self.cut() }
     }
@@ -271,6 +273,7 @@ impl Machine {
         for address in admitted {
             if let Some(own) = self.roster.get_mut(&address) {
                 own.admit();
+                self.roster.changed = true;
             }
         }
         changes
