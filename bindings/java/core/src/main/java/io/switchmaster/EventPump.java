@@ -1,6 +1,5 @@
 package io.switchmaster;
 
-import java.lang.ref.Reference;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
@@ -31,11 +30,12 @@ final class EventPump {
     synchronized void add(EventListener listener) {
         listeners.add(listener);
         if (thread == null) {
-            // From here on events are kept.
+            // From here on events are kept; a factory that is closed has none.
             Fault fault = new Fault();
-            Native.factoryNextEvent(factory, 0, fault.address());
-            Reference.reachabilityFence(fault);
-            thread = Daemon.start("switchmaster-events-" + name, this::run);
+            boolean over = Native.factoryNextEvent(factory, 0, fault.address()) == null && isOver(fault);
+            if (!over) {
+                thread = Daemon.start("switchmaster-events-" + name, this::run);
+            }
         }
     }
 
@@ -62,36 +62,49 @@ final class EventPump {
         }
     }
 
+    private static boolean isOver(Fault fault) {
+        return fault.kind() == ErrorKind.CLOSED || fault.kind() == ErrorKind.DEAD;
+    }
+
+    /** Ends when the factory is closed, and for nothing else. */
     private void run() {
         Fault fault = new Fault();
-        while (true) {
-            byte[] event = Native.factoryNextEvent(factory, TURN_MS, fault.address());
-            if (event != null) {
-                tell(event);
-            } else if (fault.kind() == ErrorKind.CLOSED || fault.kind() == ErrorKind.DEAD) {
-                return;
-            } else if (fault.kind() != ErrorKind.NOTHING) {
-                LOG.warn("the events of {} cannot be fetched", name, fault.exception());
-                LockSupport.parkNanos(TimeUnit.SECONDS.toNanos(1));
+        boolean over = false;
+        while (!over) {
+            try {
+                byte[] event = Native.factoryNextEvent(factory, TURN_MS, fault.address());
+                if (event != null) {
+                    tell(Event.read(event));
+                } else if (isOver(fault)) {
+                    over = true;
+                } else if (fault.kind() != ErrorKind.NOTHING) {
+                    throw fault.exception();
+                }
+            } catch (Throwable failed) {
+                warn("an event of the factory " + name + " is lost", failed);
+                // What fails without an event, as for want of memory, would fail again at once.
+                LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(100));
             }
         }
     }
 
-    private void tell(byte[] bytes) {
-        try {
-            tell(Event.read(bytes));
-        } catch (RuntimeException unreadable) {
-            LOG.warn("an event of {} cannot be read", name, unreadable);
-        }
-    }
-
+    /** A listener may throw anything, a checked exception too: Kotlin and Groovy know no difference. */
     private void tell(Event event) {
         for (EventListener listener : listeners) {
             try {
                 listener.onEvent(event);
-            } catch (RuntimeException | AssertionError | LinkageError failed) {
-                LOG.warn("a listener failed at the event {}", event, failed);
+            } catch (Throwable failed) {
+                warn("a listener failed at the event " + event, failed);
             }
+        }
+    }
+
+    /** Writes to the log, which may fail as well. */
+    private static void warn(String message, Throwable failed) {
+        try {
+            LOG.warn(message, failed);
+        } catch (Throwable logFails) {
+            // There is nobody left to tell.
         }
     }
 }

@@ -143,12 +143,21 @@ public final class Factory implements AutoCloseable {
     /**
      * As {@link #get()}, with a wait of its own.
      *
-     * @param timeout how long at most, in whole milliseconds
+     * @param timeout how long at most, rounded up to milliseconds; zero or less does not wait
      * @return the handle, to be closed
      * @throws SwitchmasterException as {@link #get()}
      */
     public Handle get(Duration timeout) {
-        return new Handle(lease(timeout.toMillis()));
+        return new Handle(take(millis(timeout)));
+    }
+
+    /** In whole milliseconds, rounded up; 0 when it is over, and no more than a native takes. */
+    private static int millis(Duration timeout) {
+        if (timeout.isNegative() || timeout.isZero()) {
+            return 0;
+        }
+        boolean most = timeout.getSeconds() >= Integer.MAX_VALUE / 1_000;
+        return most ? Integer.MAX_VALUE : (int) timeout.plusNanos(999_999).toMillis();
     }
 
     /**
@@ -176,11 +185,34 @@ public final class Factory implements AutoCloseable {
      * @throws SwitchmasterException as {@link #get()}
      */
     public Lease lease(long timeoutMs) {
+        return take(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
+    }
+
+    private Lease take(long timeoutMs) {
         // Made first: when there is no memory for it, nothing was taken.
         Throwable place = place();
-        Lease lease = shelf.take(timeoutMs < 0 ? getTimeoutMs : timeoutMs);
+        Lease lease = shelf.take(timeoutMs);
         lease.noteUse(place);
+        if (leaks != null && !lease.isShelved()) {
+            watch(lease);
+        }
         return lease;
+    }
+
+    private void watch(Lease lease) {
+        try {
+            leaks.add(lease);
+        } catch (Throwable failed) {
+            lease.release();
+            throw failed;
+        }
+    }
+
+    /** A lease that does not stand on the shelf was given back. */
+    void ended(Lease lease) {
+        if (leaks != null) {
+            leaks.remove(lease);
+        }
     }
 
     /**
@@ -221,15 +253,22 @@ public final class Factory implements AutoCloseable {
      * @throws SwitchmasterException of kind {@link ErrorKind#NO_REPLICA}, and as {@link #get()}
      */
     public Handle get(ReadFrom from) {
-        if (from == ReadFrom.MASTER) {
-            return get();
-        }
+        return from == ReadFrom.MASTER ? get() : new Handle(takeFrom(from));
+    }
+
+    private Lease takeFrom(ReadFrom from) {
         if (closed.get()) {
             throw closed();
         }
+        Throwable place = place();
         Lease lease = Lease.loose(this);
         lease.openFrom(from);
-        return new Handle(lease);
+        lease.noteUse(place);
+        shelf.counters().gaveExtra();
+        if (leaks != null) {
+            watch(lease);
+        }
+        return lease;
     }
 
     /**
@@ -311,13 +350,13 @@ public final class Factory implements AutoCloseable {
      * Waits for a generation after another.
      *
      * @param after the generation that was seen last
-     * @param timeout how long at most, in whole milliseconds
+     * @param timeout how long at most, rounded up to milliseconds
      * @return the generation that was reached; empty when there was no switch in that time
      * @throws SwitchmasterException of kind {@link ErrorKind#CLOSED}
      */
     public Optional<Long> waitForGeneration(long after, Duration timeout) {
         Fault fault = new Fault();
-        int millis = (int) Math.max(0, Math.min(timeout.toMillis(), Integer.MAX_VALUE));
+        int millis = millis(timeout);
         long reached = Threads.isVirtual()
                 ? SlowLane.call(() -> Native.factoryWaitForGeneration(number, after, millis, fault.address()))
                 : Native.factoryWaitForGeneration(number, after, millis, fault.address());

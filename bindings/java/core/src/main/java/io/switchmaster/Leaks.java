@@ -1,19 +1,19 @@
 package io.switchmaster;
 
-/** Looks for leases that were taken and not given back. */
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/** Looks for leases that were taken and not given back: those of the shelf, and those beside it. */
 final class Leaks {
     private final Shelf shelf;
     private final long afterMs;
 
-    /** How often each lease had been taken when it was first seen out, and when that was. */
-    private final long[] uses;
-    private final long[] since;
+    /** Handles to replicas, and to the next master beside the shelf, that are in use. */
+    private final Set<Lease> loose = ConcurrentHashMap.newKeySet();
 
     Leaks(Shelf shelf, long afterMs) {
         this.shelf = shelf;
         this.afterMs = afterMs;
-        this.uses = new long[shelf.leases().length];
-        this.since = new long[shelf.leases().length];
     }
 
     /** What is done with one. */
@@ -21,23 +21,35 @@ final class Leaks {
         void leaked(Throwable place, long millis);
     }
 
-    void look(Report report) {
+    /** From now on it is looked at, until it is given back. */
+    void add(Lease lease) {
+        loose.add(lease);
+    }
+
+    void remove(Lease lease) {
+        loose.remove(lease);
+    }
+
+    /** Reports each lease once for each use. The housekeeper's, once a second. */
+    synchronized void look(Report report) {
         long now = System.nanoTime();
-        Lease[] leases = shelf.leases();
-        for (int at = 0; at < leases.length; at++) {
-            Lease lease = leases[at];
-            if (lease.state() != Lease.TAKEN || lease.uses() != Math.abs(uses[at])) {
-                uses[at] = lease.uses();
-                since[at] = now;
-                continue;
-            }
-            long millis = (now - since[at]) / 1_000_000;
-            if (uses[at] > 0 && millis >= afterMs) {
-                // Negative: it was told.
-                uses[at] = -uses[at];
-                shelf.counters().leaked();
-                report.leaked(lease.place(), millis);
-            }
+        shelf.forEach(lease -> look(lease, now, report));
+        loose.forEach(lease -> look(lease, now, report));
+    }
+
+    private void look(Lease lease, long now, Report report) {
+        long use = lease.uses();
+        if (lease.state() != Lease.TAKEN || use != lease.seenUse) {
+            lease.seenUse = use;
+            lease.seenSince = now;
+            lease.reported = false;
+            return;
+        }
+        long millis = (now - lease.seenSince) / 1_000_000;
+        if (use > 0 && millis >= afterMs && !lease.reported) {
+            lease.reported = true;
+            shelf.counters().leaked();
+            report.leaked(lease.whereTaken(), millis);
         }
     }
 }

@@ -57,20 +57,18 @@ public final class Lease {
     /** No more is kept for the next user. */
     private static final int KEPT = 1 << 20;
 
+    /** The place of one that ends with its first use. */
+    private static final int LOOSE = -1;
+
     final Factory factory;
 
-    private final boolean shelved;
-    private final Poller.Sleeper sleeper = new Poller.Sleeper();
-
-    /** Made with the first connection, for there are leases that never have one. */
-    private Fault fault;
-
-    private long err;
+    /** Its place on the shelf; {@link #LOOSE} when it has none. */
+    private final int place;
 
     private volatile int state = EMPTY;
 
-    /** The number of the handle in the native library; 0 while there is none. */
-    private volatile long handle;
+    /** Made with the first connection, for there are leases that never have one, and anew after it was lost. */
+    private volatile OpenHandle open;
 
     /** How often it was taken. Written by whoever has it, without the fence that a volatile write is. */
     private long uses;
@@ -87,25 +85,35 @@ public final class Lease {
     private long address;
     private Object attachment;
 
-    /** Whether anything was done on it since it was taken. */
+    /** Whether a command was called on it since it was taken. */
     private boolean used;
+
+    /** Whether it was used as a stream since it was taken: by threads that its owner may not know of. */
+    private boolean streamed;
+
+    /** The looks of {@link Leaks}: the use that it saw last, since when, and whether it reported that. */
+    long seenUse;
+
+    long seenSince;
+
+    boolean reported;
 
     /** Whose turn it is at the handle, while two threads share it; null otherwise. */
     private volatile ReentrantLock turn;
 
-    private Lease(Factory factory, boolean shelved) {
+    private Lease(Factory factory, int place) {
         this.factory = factory;
-        this.shelved = shelved;
+        this.place = place;
     }
 
     /** One that stands on its factory's shelf between two uses. */
-    static Lease shelved(Factory factory) {
-        return new Lease(factory, true);
+    static Lease shelved(Factory factory, int place) {
+        return new Lease(factory, place);
     }
 
     /** One that ends with its first use. */
     static Lease loose(Factory factory) {
-        Lease lease = new Lease(factory, false);
+        Lease lease = new Lease(factory, LOOSE);
         lease.state = TAKEN;
         return lease;
     }
@@ -118,7 +126,15 @@ public final class Lease {
 
     /** Whoever looks at the queue afterwards looks after this: a full fence. */
     void lay() {
-        STATE.setVolatile(this, handle == 0 ? EMPTY : IDLE);
+        STATE.setVolatile(this, isOpen() ? IDLE : EMPTY);
+    }
+
+    int place() {
+        return place;
+    }
+
+    boolean isShelved() {
+        return place != LOOSE;
     }
 
     int state() {
@@ -126,7 +142,8 @@ public final class Lease {
     }
 
     boolean isOpen() {
-        return handle != 0;
+        OpenHandle current = open;
+        return current != null && current.number() != 0;
     }
 
     /** With no fence: whoever looks for leaks may see it a moment later. */
@@ -135,85 +152,67 @@ public final class Lease {
             taken = place;
         }
         USES.setRelease(this, uses + 1);
+        OpenHandle current = open;
+        if (current.isClosed()) {
+            current.reopen();
+        }
     }
 
     long uses() {
         return (long) USES.getAcquire(this);
     }
 
-    Throwable place() {
+    Throwable whereTaken() {
         return taken;
     }
 
     /** Takes a handle of the native pool. Blocks at most for so long. */
     void open(long timeoutMs) {
-        int timeout = (int) Math.max(0, Math.min(timeoutMs, Integer.MAX_VALUE));
-        prepare();
-        boolean virtual = Threads.isVirtual();
-        long number = Native.factoryGet(factory.number(), virtual ? 0 : timeout, err);
-        if (number == 0 && virtual && timeout > 0 && fault.kind() != ErrorKind.CLOSED) {
-            number = SlowLane.call(() -> Native.factoryGet(factory.number(), timeout, err));
-        }
-        adopt(number);
+        prepared().open(factory, timeoutMs);
     }
 
     /** As {@link #open}, from a node that is said. Blocks for {@code get_timeout}. */
     void openFrom(ReadFrom from) {
-        long factoryNumber = factory.number();
-        prepare();
-        adopt(Threads.isVirtual()
-                ? SlowLane.call(() -> Native.factoryGetFrom(factoryNumber, from.ordinal(), err))
-                : Native.factoryGetFrom(factoryNumber, from.ordinal(), err));
+        prepared().openFrom(factory, from);
     }
 
-    private void prepare() {
-        if (fault == null) {
-            fault = new Fault();
-            err = fault.address();
+    private OpenHandle prepared() {
+        if (open == null) {
+            open = new OpenHandle();
         }
+        return open;
     }
 
-    private void adopt(long number) {
-        if (number == 0) {
-            throw fault.exception();
-        }
-        handle = number;
-    }
-
-    /** Gives the handle back to the native pool. */
+    /** Gives the handle back to the native pool; the last thread that is inside does, if there is one. */
     void close() {
-        long number = handle;
-        handle = 0;
-        // Whoever waits for it is told, and releases it when it is in a native just now.
-        sleeper.nudge();
-        Native.handleRelease(number);
-    }
-
-    /**
-     * After a native: a handle that was let go of meanwhile could not be released, for it was in use.
-     *
-     * @param number the handle that was used
-     */
-    private void settle(long number) {
-        if (handle != number) {
-            Native.handleRelease(number);
+        OpenHandle current = open;
+        if (current != null) {
+            if (current.letGo()) {
+                current.release();
+            } else {
+                open = null;
+            }
         }
     }
 
-    /** Why a native failed on this handle. */
-    private SwitchmasterException failure(long number) {
-        return handle == number ? fault.exception() : letGo();
-    }
-
-    private static SwitchmasterException letGo() {
-        return new SwitchmasterException(ErrorKind.DEAD, Outcome.UNKNOWN,
-                "another thread gave this connection back while a reply was awaited on it");
+    /** The connection, for a call. */
+    private OpenHandle connection(Outcome outcome) {
+        OpenHandle current = open;
+        if (current == null || current.number() == 0) {
+            throw new SwitchmasterException(ErrorKind.DEAD, outcome, "this lease has no connection: it was given"
+                    + " back, or its connection was given up after an error");
+        }
+        return current;
     }
 
     /** It will not be used again. */
     void end() {
+        OpenHandle current = open;
         close();
-        sleeper.forget();
+        if (current != null && open == current) {
+            current.sleeper.forget();
+            open = null;
+        }
         writer = null;
         spare = null;
         reader = null;
@@ -226,25 +225,52 @@ public final class Lease {
     /**
      * Puts the lease back on its shelf. It must not be used afterwards. A connection that was left in the
      * midst of a stream, or holds state such as a subscription, is closed, and what was attached to it is
-     * let go of. Blocks never.
+     * let go of; so it is when another thread is using the lease. Calls of that thread, and later ones, fail
+     * with {@link ErrorKind#DEAD} then. Blocks never.
      */
     public void release() {
-        if (used) {
-            used = false;
-            turn = null;
-            if (Native.handleIsClean(handle) == 0) {
-                close();
-                attachment = null;
-            } else if (memory != null && memory.capacity() > KEPT) {
-                memory = null;
-            }
-        }
-        if (shelved) {
-            factory.shelf().give(this);
-        } else {
+        OpenHandle current = open;
+        boolean given = current == null || finish(current);
+        if (!isShelved()) {
             end();
             state = EMPTY;
+            factory.ended(this);
+        } else if (given) {
+            factory.shelf().give(this);
+        } else {
+            factory.shelf().replace(this);
         }
+    }
+
+    /**
+     * Looks at what was done on the connection.
+     *
+     * @return whether the next user may have this lease: no thread of this one can come back to it
+     */
+    private boolean finish(OpenHandle current) {
+        // In this order: a thread that has left did whatever it did before.
+        boolean inside = current.isEntered();
+        boolean stream = streamed || inside;
+        if (!stream && !used) {
+            return true;
+        }
+        used = false;
+        streamed = false;
+        turn = null;
+        if (stream && !current.letGo()) {
+            open = null;
+            attachment = null;
+            return false;
+        }
+        if (Native.handleIsClean(current.number()) == 0) {
+            close();
+            attachment = null;
+            return !stream;
+        }
+        if (memory != null && memory.capacity() > KEPT) {
+            memory = null;
+        }
+        return true;
     }
 
     /**
@@ -302,7 +328,8 @@ public final class Lease {
      * @return the generation; 0 when there is no connection at the moment
      */
     public long generation() {
-        return Native.handleGeneration(handle);
+        OpenHandle current = open;
+        return current == null ? 0 : Native.handleGeneration(current.number());
     }
 
     /**
@@ -312,7 +339,7 @@ public final class Lease {
      * @return true while it does
      */
     public boolean isCurrent() {
-        long generation = Native.handleGeneration(handle);
+        long generation = generation();
         return generation != 0 && generation == factory.latestGeneration();
     }
 
@@ -323,7 +350,8 @@ public final class Lease {
      * @return 2 or 3; 0 when there is no connection at the moment
      */
     public int protocol() {
-        return Native.handleProtocol(handle);
+        OpenHandle current = open;
+        return current == null ? 0 : Native.handleProtocol(current.number());
     }
 
     /**
@@ -340,35 +368,40 @@ public final class Lease {
      */
     public void send(byte[] bytes, int from, int length) {
         Objects.checkFromIndexSize(from, length, bytes.length);
-        used = true;
+        OpenHandle current = connection(Outcome.NOT_SENT);
         ReentrantLock shared = turn;
-        if (shared == null) {
-            sendAlone(bytes, from, length);
-            return;
-        }
-        shared.lock();
+        current.enter(OpenHandle.SENDER, shared != null, Outcome.NOT_SENT);
         try {
-            sendAlone(bytes, from, length);
+            streamed = true;
+            if (shared == null) {
+                sendAlone(current, bytes, from, length);
+                return;
+            }
+            shared.lock();
+            try {
+                sendAlone(current, bytes, from, length);
+            } finally {
+                shared.unlock();
+                // Whoever waits may have to wait in another way, or on another connection.
+                current.sleeper.nudge();
+            }
         } finally {
-            shared.unlock();
-            // Whoever waits may have to wait in another way, or on another connection.
-            sleeper.nudge();
+            current.leave(OpenHandle.SENDER);
         }
     }
 
-    private void sendAlone(byte[] bytes, int from, int length) {
-        long number = handle;
-        int status = Threads.isVirtual() && sendWaits(number, length)
-                ? SlowLane.call(() -> Native.handleSend(number, bytes, from, length, err))
-                : Native.handleSend(number, bytes, from, length, err);
-        settle(number);
+    private static void sendAlone(OpenHandle current, byte[] bytes, int from, int length) {
+        long number = current.number();
+        long status = Threads.isVirtual() && sendWaits(current, length)
+                ? SlowLane.call(() -> Native.handleSend(number, bytes, from, length, current.err))
+                : Native.handleSend(number, bytes, from, length, current.err);
         if (status != 0) {
-            throw failure(number);
+            throw current.failure();
         }
     }
 
-    private boolean sendWaits(long number, int length) {
-        return Native.handleSendWaits(number, length, err) != 0;
+    private static boolean sendWaits(OpenHandle current, int length) {
+        return Native.handleSendWaits(current.number(), length, current.err) != 0;
     }
 
     /**
@@ -387,51 +420,54 @@ public final class Lease {
      */
     public int receive(byte[] into, int from, int length) {
         Objects.checkFromIndexSize(from, length, into.length);
-        used = true;
+        OpenHandle current = connection(Outcome.UNKNOWN);
         ReentrantLock shared = turn;
-        if (shared != null) {
-            return receiveShared(shared, into, from, length);
+        current.enter(OpenHandle.RECEIVER, shared != null, Outcome.UNKNOWN);
+        try {
+            streamed = true;
+            if (shared != null) {
+                return receiveShared(current, shared, into, from, length);
+            }
+            long number = current.number();
+            long received = Threads.isVirtual() && receiveWaits(current)
+                    ? SlowLane.call(() -> Native.handleReceive(number, into, from, length, current.err))
+                    : Native.handleReceive(number, into, from, length, current.err);
+            return checked(current, received);
+        } finally {
+            current.leave(OpenHandle.RECEIVER);
         }
-        long number = handle;
-        int received = Threads.isVirtual() && receiveWaits(number)
-                ? SlowLane.call(() -> Native.handleReceive(number, into, from, length, err))
-                : Native.handleReceive(number, into, from, length, err);
-        settle(number);
+    }
+
+    private static int checked(OpenHandle current, long received) {
         if (received < 0) {
-            throw failure(number);
+            throw current.failure();
         }
-        return received;
+        return (int) received;
     }
 
     /** As {@link #receive}, while another thread may send: it waits with nothing held. */
-    private int receiveShared(ReentrantLock shared, byte[] into, int from, int length) {
+    private static int receiveShared(
+            OpenHandle current, ReentrantLock shared, byte[] into, int from, int length) {
         boolean readable = false;
-        long number = handle;
+        long number = current.number();
         while (true) {
             long waits;
             boolean armed;
             shared.lock();
             try {
-                waits = Native.handleReceiveWaits(number, err);
+                waits = Native.handleReceiveWaits(number, current.err);
                 // Behind the fence, what has come waits in the native for the fence to end.
                 if (waits <= 0 || (waits == 1 && readable)) {
-                    int received = Native.handleReceive(number, into, from, length, err);
-                    settle(number);
-                    if (received < 0) {
-                        throw failure(number);
-                    }
-                    return received;
+                    return checked(current, Native.handleReceive(number, into, from, length, current.err));
                 }
-                armed = sleeper.arm(Native.handleDescriptor(number));
+                armed = current.sleeper.arm(Native.handleDescriptor(number));
             } finally {
                 shared.unlock();
             }
-            // After it is armed: whoever lets go of it later nudges.
-            if (handle != number) {
-                throw letGo();
-            }
+            checkKept(current);
             long millis = waits == 1 || !armed ? TURN_MS : waits - 1;
-            readable = sleeper.sleep(millis);
+            readable = current.sleeper.sleep(millis);
+            checkKept(current);
         }
     }
 
@@ -440,20 +476,25 @@ public final class Lease {
      *
      * @return whether it has to
      */
-    private boolean receiveWaits(long number) {
+    private static boolean receiveWaits(OpenHandle current) {
         while (true) {
-            long waits = Native.handleReceiveWaits(number, err);
+            long waits = Native.handleReceiveWaits(current.number(), current.err);
             if (waits <= 1) {
                 return waits == 1;
             }
-            if (!sleeper.arm(Native.handleDescriptor(number))) {
+            if (!current.sleeper.arm(Native.handleDescriptor(current.number()))) {
                 return true;
             }
-            // After it is armed: whoever lets go of it later nudges.
-            if (handle != number) {
-                throw letGo();
-            }
-            sleeper.sleep(waits - 1);
+            checkKept(current);
+            current.sleeper.sleep(waits - 1);
+            checkKept(current);
+        }
+    }
+
+    /** After the sleeper is armed: a thread that lets go of the handle later ends its sleep. */
+    private static void checkKept(OpenHandle current) {
+        if (current.isClosed()) {
+            throw OpenHandle.wasLetGo();
         }
     }
 
@@ -498,6 +539,7 @@ public final class Lease {
 
     /** Sends commands, and gives their replies, to be read before the next call. */
     RespReader exchange(RespWriter commands, int replies) {
+        OpenHandle current = connection(Outcome.NOT_SENT);
         used = true;
         int length = commands.length();
         ByteBuffer direct = memory(length).clear().put(commands.bytes(), 0, length);
@@ -505,13 +547,13 @@ public final class Lease {
             reader = new RespReader();
         }
         if (Threads.isVirtual()) {
-            return reader.of(exchangeInParts(length, replies));
+            return reader.of(exchangeInParts(current, length, replies));
         }
-        long number = handle;
-        long received = Native.handleExchange(number, address, length, address, direct.capacity(), err);
+        long received = Native.handleExchange(
+                current.number(), address, length, address, direct.capacity(), current.err);
         Reference.reachabilityFence(direct);
         if (received < 0) {
-            throw fault.exception();
+            throw current.fault.exception();
         }
         if (received <= direct.capacity()) {
             return reader.of(direct.clear().limit((int) received));
@@ -526,13 +568,13 @@ public final class Lease {
      * The same, for a virtual thread, which waits here and not in the native. What is not read to its end for
      * want of memory, or of a thread, costs the connection: its rest would be the next command's reply.
      */
-    private ByteBuffer exchangeInParts(int length, int replies) {
+    private ByteBuffer exchangeInParts(OpenHandle current, int length, int replies) {
         boolean rests = false;
-        long number = handle;
+        long number = current.number();
         try {
-            int status = sendWaits(number, length)
-                    ? SlowLane.call(() -> Native.handleSendDirect(number, address, length, err))
-                    : Native.handleSendDirect(number, address, length, err);
+            long status = sendWaits(current, length)
+                    ? SlowLane.call(() -> Native.handleSendDirect(number, address, length, current.err))
+                    : Native.handleSendDirect(number, address, length, current.err);
             RespReader.Frames frames = new RespReader.Frames(replies);
             ByteBuffer direct = memory.clear();
             while (status >= 0 && !frames.areComplete(direct)) {
@@ -541,19 +583,19 @@ public final class Lease {
                 }
                 long into = address + direct.position();
                 int room = direct.remaining();
-                status = receiveWaits(number)
-                        ? SlowLane.call(() -> Native.handleReceiveDirect(number, into, room, err))
-                        : Native.handleReceiveDirect(number, into, room, err);
-                direct.position(direct.position() + Math.max(0, status));
+                status = receiveWaits(current)
+                        ? SlowLane.call(() -> Native.handleReceiveDirect(number, into, room, current.err))
+                        : Native.handleReceiveDirect(number, into, room, current.err);
+                direct.position(direct.position() + (int) Math.max(0, status));
             }
             // After a failure nothing is under way any more, says the native.
             rests = true;
             if (status < 0) {
-                throw failure(number);
+                throw current.fault.exception();
             }
             return direct.flip();
         } finally {
-            if (!rests && handle == number) {
+            if (!rests) {
                 close();
             }
         }

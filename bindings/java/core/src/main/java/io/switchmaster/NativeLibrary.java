@@ -3,14 +3,17 @@ package io.switchmaster;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.net.URL;
 import java.net.URLConnection;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Locale;
+import java.util.stream.Stream;
 
 /**
  * Finds and loads the native library.
@@ -146,7 +149,8 @@ final class NativeLibrary {
 
     /** As {@code os.detected.classifier} calls platforms, with musl told apart. */
     static String platform() {
-        return system(System.getProperty("os.name", "unknown"), isMusl()) + "-"
+        String name = System.getProperty("os.name", "unknown");
+        return system(name, isMusl(Paths.get("/proc/self/maps"))) + "-"
                 + architecture(System.getProperty("os.arch", "unknown"));
     }
 
@@ -161,10 +165,19 @@ final class NativeLibrary {
         return name.startsWith("windows") ? "windows" : name.replaceAll("[^a-z0-9]+", "");
     }
 
-    /** Alpine and its like: their dynamic linker says so. */
-    private static boolean isMusl() {
-        String[] found = new File("/lib").list((directory, name) -> name.startsWith("ld-musl-"));
-        return found != null && found.length > 0;
+    /**
+     * Whether this process runs on musl, as on Alpine. The dynamic linker that is mapped decides: a system with
+     * glibc may have musl's installed as well, and the other way round.
+     *
+     * @param maps the process's mappings, as in proc(5); one that cannot be read, as on other systems, is none
+     */
+    static boolean isMusl(Path maps) {
+        try (Stream<String> lines = Files.lines(maps, StandardCharsets.ISO_8859_1)) {
+            return lines.map(line -> line.substring(line.lastIndexOf('/') + 1))
+                    .anyMatch(file -> file.startsWith("ld-musl-") || file.startsWith("libc.musl-"));
+        } catch (IOException | UncheckedIOException unknown) {
+            return false;
+        }
     }
 
     static String architecture(String name) {

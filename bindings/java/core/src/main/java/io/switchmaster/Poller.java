@@ -27,10 +27,19 @@ final class Poller {
     /** The one that runs, if one does. */
     private static volatile Poller current;
 
+    /** So long is not tried again after one could not be had, as without descriptors. */
+    private static final long PAUSE_NANOS = 100_000_000;
+
     /** Whether this system has none. */
     private static volatile boolean missing;
 
+    /** Until when it is not tried again, by {@link System#nanoTime()}; null while it may be tried. */
+    private static volatile Long pausedUntil;
+
     private final long number;
+
+    /** Where the native writes who is to be woken. */
+    private final ByteBuffer tokens = ByteBuffer.allocateDirect(MOST * Long.BYTES).order(ByteOrder.nativeOrder());
     private final ConcurrentHashMap<Long, Sleeper> sleepers = new ConcurrentHashMap<>();
     /** Calls with the number that are under way: it may go when there are none. */
     private final AtomicInteger calls = new AtomicInteger();
@@ -64,6 +73,7 @@ final class Poller {
         boolean arm(int descriptor) {
             woken = false;
             nudged = false;
+            armed = null;
             // Known before anybody can wake it.
             thread = Thread.currentThread();
             Poller poller = poller();
@@ -120,31 +130,44 @@ final class Poller {
 
     private static Poller poller() {
         Poller poller = current;
-        return poller != null || missing ? poller : begin();
+        return poller != null || missing || isPaused() ? poller : begin();
+    }
+
+    private static boolean isPaused() {
+        Long until = pausedUntil;
+        return until != null && System.nanoTime() - until < 0;
     }
 
     private static Poller begin() {
         synchronized (LOCK) {
-            if (current != null || missing) {
-                return current;
+            if (current == null && !missing && !isPaused()) {
+                try {
+                    current = started();
+                } catch (UnsatisfiedLinkError notOnThisSystem) {
+                    missing = true;
+                } catch (OutOfMemoryError notNow) {
+                    // Neither memory nor a thread.
+                }
+                // As long as there is none, threads of the platform wait.
+                pausedUntil = current == null ? System.nanoTime() + PAUSE_NANOS : null;
             }
-            long number = number();
-            if (number <= 0) {
-                missing = true;
-                return null;
-            }
-            Poller poller = new Poller(number);
-            Daemon.start("switchmaster-poller", poller::run);
-            current = poller;
-            return poller;
+            return current;
         }
     }
 
-    private static long number() {
+    /** A new one; null when the system has no descriptors for it. */
+    private static Poller started() {
+        long number = Native.pollerOpen();
+        if (number <= 0) {
+            return null;
+        }
         try {
-            return Native.pollerOpen();
-        } catch (UnsatisfiedLinkError notOnThisSystem) {
-            return 0;
+            Poller poller = new Poller(number);
+            Daemon.start("switchmaster-poller", poller::run);
+            return poller;
+        } catch (Throwable failed) {
+            Native.pollerClose(number);
+            throw failed;
         }
     }
 
@@ -160,28 +183,47 @@ final class Poller {
     }
 
     private void run() {
-        ByteBuffer tokens = ByteBuffer.allocateDirect(MOST * Long.BYTES).order(ByteOrder.nativeOrder());
         long address = Native.address(tokens);
         while (!closed) {
-            int count = Native.pollerWait(number, address, MOST, TURN_MS);
-            if (count < 0) {
-                // Not to be expected of a descriptor that is ours; those who wait look for themselves.
+            try {
+                turn(address);
+            } catch (Throwable failed) {
+                // No memory, say; a sleeper that was missed is woken with all others.
+                wakeAll();
                 LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
-                sleepers.values().forEach(Sleeper::wake);
-            }
-            for (int at = 0; at < count; at++) {
-                Sleeper sleeper = sleepers.get(tokens.getLong(at * Long.BYTES));
-                if (sleeper != null) {
-                    sleeper.wake();
-                }
             }
         }
-        sleepers.values().forEach(Sleeper::wake);
+        wakeAll();
         // None begins any more, and none waits.
         while (calls.get() != 0) {
             Thread.onSpinWait();
         }
         Native.pollerClose(number);
+    }
+
+    private void turn(long address) {
+        int count = Native.pollerWait(number, address, MOST, TURN_MS);
+        if (count < 0) {
+            throw new SwitchmasterException(ErrorKind.INTERNAL, Outcome.UNKNOWN, "epoll: error " + -count);
+        }
+        for (int at = 0; at < count; at++) {
+            Sleeper sleeper = sleepers.get(tokens.getLong(at * Long.BYTES));
+            if (sleeper != null) {
+                sleeper.wake();
+            }
+        }
+    }
+
+    /** Those who wait look for themselves. */
+    private void wakeAll() {
+        for (boolean done = false; !done; ) {
+            try {
+                sleepers.values().forEach(Sleeper::wake);
+                done = true;
+            } catch (OutOfMemoryError again) {
+                LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
+            }
+        }
     }
 
     private boolean arm(int descriptor, long token) {

@@ -3,7 +3,9 @@ package io.switchmaster;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 
 /**
  * Where leases stand between two uses, and the queue before it.
@@ -22,7 +24,9 @@ final class Shelf {
     private static final long LOOK_NANOS = 20_000_000;
 
     private final Factory factory;
-    private final Lease[] leases;
+
+    /** A place is empty after its lease could not be kept, until somebody looks for one there. */
+    private final AtomicReferenceArray<Lease> leases;
 
     /**
      * Where each thread looks first: two that met at a lease go different ways afterwards. What is read and
@@ -39,9 +43,9 @@ final class Shelf {
 
     Shelf(Factory factory, int size) {
         this.factory = factory;
-        leases = new Lease[size];
+        leases = new AtomicReferenceArray<>(size);
         for (int at = 0; at < size; at++) {
-            leases[at] = Lease.shelved(factory);
+            leases.set(at, Lease.shelved(factory, at));
         }
         for (int thread = 0; thread < THREADS; thread++) {
             last[thread] = thread % size;
@@ -56,13 +60,17 @@ final class Shelf {
         private long leaks;
         private long extras;
 
+        /** Uses of leases that were replaced. */
+        private long ended;
+
         private synchronized void waited(long nanos, boolean inVain) {
             waits += inVain ? 0 : 1;
             timeouts += inVain ? 1 : 0;
             waitNanos += nanos;
         }
 
-        private synchronized void gaveExtra() {
+        /** One was taken beside the shelf: to a replica, or to the next master. */
+        synchronized void gaveExtra() {
             extras++;
         }
 
@@ -109,23 +117,30 @@ final class Shelf {
 
     /** Any that nobody uses, one with a connection first. */
     private Lease find() {
-        Lease[] all = leases;
+        AtomicReferenceArray<Lease> all = leases;
+        int size = all.length();
         int thread = thread();
         int start = last[thread];
         for (int state = Lease.IDLE; state <= Lease.EMPTY; state++) {
             int at = start;
-            for (int turn = 0; turn < all.length; turn++) {
-                Lease lease = all[at];
-                if (lease.take(state)) {
+            for (int turn = 0; turn < size; turn++) {
+                Lease lease = all.getAcquire(at);
+                if (lease == null ? state == Lease.EMPTY && (lease = fill(at)) != null : lease.take(state)) {
                     if (at != start) {
                         last[thread] = at;
                     }
                     return lease;
                 }
-                at = at + 1 == all.length ? 0 : at + 1;
+                at = at + 1 == size ? 0 : at + 1;
             }
         }
         return null;
+    }
+
+    /** A lease for an empty place, taken; null when another thread was faster. */
+    private Lease fill(int at) {
+        Lease lease = Lease.shelved(factory, at);
+        return lease.take(Lease.EMPTY) && leases.compareAndSet(at, null, lease) ? lease : null;
     }
 
     /** Where the current thread's place is remembered. */
@@ -148,41 +163,26 @@ final class Shelf {
         long begun = System.nanoTime();
         long nanos = Math.min(timeoutMs, Integer.MAX_VALUE) * 1_000_000;
         Waiter waiter = new Waiter();
+        Lease extra;
         waiting.incrementAndGet();
-        boolean interrupted = false;
-        Lease extra = null;
         try {
             queue.add(waiter);
             serve();
-            long generation = factory.latestGeneration();
-            while (waiter.get() == null && !closed) {
-                long left = nanos - (System.nanoTime() - begun);
-                if (left <= 0) {
-                    break;
-                }
-                if (factory.latestGeneration() > generation && (extra = extra()) != null) {
-                    break;
-                }
-                LockSupport.parkNanos(this, Math.min(left, LOOK_NANOS));
-                // As in a native: whoever interrupts sees it afterwards.
-                interrupted |= Thread.interrupted();
-            }
+            extra = await(waiter, begun, nanos);
+        } catch (Throwable failed) {
+            leave(waiter);
+            throw failed;
         } finally {
             waiting.decrementAndGet();
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
         }
-        Lease lease = waiter.getAndSet(GONE);
         long waited = System.nanoTime() - begun;
-        counters.waited(waited, lease == null && extra == null);
         if (extra != null) {
-            queue.remove(waiter);
-            if (lease != null) {
-                give(lease);
-            }
+            leave(waiter);
+            counters.waited(waited, false);
             return extra;
         }
+        Lease lease = waiter.getAndSet(GONE);
+        counters.waited(waited, lease == null);
         if (lease != null) {
             return lease.isOpen() ? lease : open(lease, timeoutMs - waited / 1_000_000);
         }
@@ -190,9 +190,50 @@ final class Shelf {
         if (closed) {
             throw closed();
         }
-        throw new SwitchmasterException(ErrorKind.POOL_TIMEOUT, Outcome.NOT_SENT, "all " + leases.length
+        throw new SwitchmasterException(ErrorKind.POOL_TIMEOUT, Outcome.NOT_SENT, "all " + leases.length()
                 + " handles were in use for " + timeoutMs + " ms, and " + waiting.get() + " more threads wait;"
                 + " close handles sooner, or raise max_size");
+    }
+
+    /** Waits until the waiter has a lease, the time is over or the factory is closed; or for one beside the shelf. */
+    private Lease await(Waiter waiter, long begun, long nanos) {
+        boolean interrupted = false;
+        try {
+            long generation = factory.latestGeneration();
+            while (waiter.get() == null && !closed) {
+                long left = nanos - (System.nanoTime() - begun);
+                if (left <= 0) {
+                    break;
+                }
+                if (factory.latestGeneration() > generation) {
+                    Lease extra = extra();
+                    if (extra != null) {
+                        return extra;
+                    }
+                }
+                LockSupport.parkNanos(this, Math.min(left, LOOK_NANOS));
+                // As in a native: whoever interrupts sees it afterwards.
+                interrupted |= Thread.interrupted();
+                if (queue.peek() == waiter) {
+                    // A thread that gave a lease back may have failed before it served the queue.
+                    serve();
+                }
+            }
+            return null;
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** A waiter leaves the queue without a lease; one that it was given goes to the next. */
+    private void leave(Waiter waiter) {
+        Lease lease = waiter.getAndSet(GONE);
+        queue.remove(waiter);
+        if (lease != null) {
+            give(lease);
+        }
     }
 
     /**
@@ -216,11 +257,30 @@ final class Shelf {
     /** Puts a lease back. */
     void give(Lease lease) {
         lease.lay();
-        if (waiting.get() > 0) {
-            serve();
-        }
+        serveWaiters();
         if (closed) {
             sweep();
+        }
+    }
+
+    /** Takes a lease off the shelf for good; another one will stand in its place. */
+    void replace(Lease lease) {
+        synchronized (counters) {
+            if (leases.compareAndSet(lease.place(), lease, null)) {
+                counters.ended += lease.uses();
+            }
+        }
+        serveWaiters();
+    }
+
+    /** After a lease was given back: that succeeded, whatever comes of it. */
+    private void serveWaiters() {
+        if (waiting.get() > 0) {
+            try {
+                serve();
+            } catch (OutOfMemoryError noLeaseForAnEmptyPlace) {
+                // The first of the queue tries again soon, and reports what fails then.
+            }
         }
     }
 
@@ -246,12 +306,12 @@ final class Shelf {
      * has them again within 50 ns when they are wanted.
      */
     void returnIdle() {
-        for (Lease lease : leases) {
+        forEach(lease -> {
             if (lease.take(Lease.IDLE)) {
                 lease.close();
                 give(lease);
             }
-        }
+        });
     }
 
     /** Nothing is given out any more, and whoever waits is told. */
@@ -264,16 +324,30 @@ final class Shelf {
     }
 
     private void sweep() {
-        for (Lease lease : leases) {
+        forEach(lease -> {
             if (lease.take(Lease.IDLE) || (lease.state() == Lease.EMPTY && lease.take(Lease.EMPTY))) {
                 // It stays taken, for good.
                 lease.end();
             }
+        });
+    }
+
+    void forEach(Consumer<Lease> visit) {
+        for (int at = 0; at < leases.length(); at++) {
+            Lease lease = leases.getAcquire(at);
+            if (lease != null) {
+                visit.accept(lease);
+            }
         }
     }
 
-    Lease[] leases() {
-        return leases;
+    /** How often leases were taken. */
+    long uses() {
+        synchronized (counters) {
+            long[] uses = {counters.ended};
+            forEach(lease -> uses[0] += lease.uses());
+            return uses[0];
+        }
     }
 
     Counters counters() {
@@ -286,8 +360,9 @@ final class Shelf {
 
     int count(int state) {
         int count = 0;
-        for (Lease lease : leases) {
-            count += lease.state() == state ? 1 : 0;
+        for (int at = 0; at < leases.length(); at++) {
+            Lease lease = leases.getAcquire(at);
+            count += (lease == null ? Lease.EMPTY : lease.state()) == state ? 1 : 0;
         }
         return count;
     }

@@ -1,12 +1,11 @@
 package io.switchmaster;
 
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Supplier;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongSupplier;
 
 /**
  * Where virtual threads wait for what no descriptor tells: the fence, another connection. A thread of the
@@ -24,15 +23,69 @@ final class SlowLane {
         return Daemon.make("switchmaster-waiter-" + COUNT.incrementAndGet(), work);
     }
 
-    /** Runs a call that may block, and waits for its end without holding a carrier. */
-    static <T> T call(Supplier<T> call) {
-        try {
-            return CompletableFuture.supplyAsync(call, THREADS).join();
-        } catch (CompletionException failed) {
-            if (failed.getCause() instanceof RuntimeException) {
-                throw (RuntimeException) failed.getCause();
-            }
-            throw failed;
+    /** A call, and the thread that waits for its end. Its result is no object, for which memory may be lacking. */
+    private static final class Call implements Runnable {
+        private final LongSupplier work;
+        private final Thread caller = Thread.currentThread();
+        private long result;
+        private Throwable failure;
+        private volatile boolean done;
+
+        private Call(LongSupplier work) {
+            this.work = work;
         }
+
+        @Override
+        public void run() {
+            try {
+                result = work.getAsLong();
+            } catch (Throwable failed) {
+                failure = failed;
+            } finally {
+                done = true;
+                LockSupport.unpark(caller);
+            }
+        }
+
+        /**
+         * Waits for the end in any case: the native writes to memory of the caller. {@link Thread#interrupt()}
+         * ends no wait; the caller sees it afterwards.
+         */
+        private void await() {
+            boolean interrupted = false;
+            while (!done) {
+                LockSupport.park(this);
+                interrupted |= Thread.interrupted();
+            }
+            if (interrupted) {
+                caller.interrupt();
+            }
+        }
+    }
+
+    /**
+     * Runs a call that may block, and waits for its end without holding a carrier.
+     *
+     * @throws OutOfMemoryError when no thread can be had for it; the call was not made then
+     */
+    static long call(LongSupplier work) {
+        Call call = new Call(work);
+        THREADS.execute(call);
+        call.await();
+        if (call.failure instanceof Error) {
+            throw (Error) call.failure;
+        }
+        if (call.failure != null) {
+            throw (RuntimeException) call.failure;
+        }
+        return call.result;
+    }
+
+    /** As {@link #call}, without a result. */
+    static void run(Runnable work) {
+        call(() -> {
+            work.run();
+            return 0;
+        });
     }
 }

@@ -12,7 +12,7 @@ import java.nio.ByteOrder;
  * @param waiting threads that wait for a handle now
  * @param max connections that there may be at most
  * @param min connections that are to lie idle
- * @param checkouts handles given out
+ * @param checkouts handles given out, to the master and to replicas
  * @param waits handles given out after a wait
  * @param waitMicros microseconds that threads waited for handles, all together
  * @param timeouts calls that waited until their deadline in vain
@@ -70,17 +70,13 @@ public record Stats(
         for (int at = 0; at < FIELDS; at++) {
             of[at] = memory.getLong((1 + at) * Long.BYTES);
         }
-        long uses = 0;
-        for (Lease lease : shelf.leases()) {
-            uses += lease.uses();
-        }
         // What stands on the shelf is out to the native pool, and idle to everybody else.
         // What belongs to a master that was replaced is out to nobody.
         long standing = Math.min(shelf.count(Lease.IDLE), of[2]);
         long[] waited = shelf.counters().read();
         return new Stats(
                 of[0], of[1] + standing, Math.max(0, of[2] - standing), of[3] + shelf.waiting(), of[4], of[5],
-                uses + waited[4], of[7] + waited[0], of[8] + waited[1] / 1_000, of[9] + waited[2], waited[3],
+                shelf.uses() + waited[4], of[7] + waited[0], of[8] + waited[1] / 1_000, of[9] + waited[2], waited[3],
                 of[11], of[12], of[13], of[14], of[15], of[16], of[17], of[18], of[19], of[20], of[21], of[22]);
     }
 }

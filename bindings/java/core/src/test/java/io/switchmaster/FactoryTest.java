@@ -132,6 +132,28 @@ final class FactoryTest {
     }
 
     @Test
+    void a_wait_of_zero_or_less_is_none() {
+        try (Factory patient = Factory.open(sandbox.url() + "?max_size=1&get_timeout=60s")) {
+            Duration longest = Duration.ofSeconds(Long.MAX_VALUE);
+            try (Handle only = patient.get(longest)) {
+                for (Duration wait : List.of(Duration.ZERO, Duration.ofMillis(-1), Duration.ofNanos(-1),
+                        Duration.ofSeconds(Long.MIN_VALUE))) {
+                    SwitchmasterException none =
+                            assertThrows(SwitchmasterException.class, () -> patient.get(wait));
+                    assertEquals(ErrorKind.POOL_TIMEOUT, none.kind());
+                    assertTrue(none.getMessage().contains("in use for 0 ms"), none.getMessage());
+                    assertTrue(patient.waitForGeneration(1, wait).isEmpty());
+                }
+                SwitchmasterException soon =
+                        assertThrows(SwitchmasterException.class, () -> patient.get(Duration.ofNanos(1)));
+                assertTrue(soon.getMessage().contains("in use for 1 ms"), soon.getMessage());
+                assertEquals(1, patient.waitForGeneration(0, longest).orElseThrow());
+                assertEquals("PONG", only.command("PING").asString());
+            }
+        }
+    }
+
+    @Test
     void state_of_a_connection_is_not_handed_on() {
         try (Handle redis = factory.get()) {
             redis.command("SELECT", "3");

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.switchmaster.testing.Sandbox;
+import io.switchmaster.testing.Workers;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -12,6 +13,7 @@ import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 
 /** What factories leave behind: nothing. */
@@ -99,6 +101,51 @@ final class LifecycleTest {
     }
 
     @Test
+    void a_handle_to_a_replica_that_is_kept_is_a_leak() {
+        try (Sandbox sandbox = Sandbox.start();
+                Factory factory = Factory.open(sandbox.url() + "?leak_after=100ms");
+                Handle kept = replica(factory)) {
+            assertEquals(1, factory.stats().checkouts());
+            Sandbox.await("it is counted", () -> factory.stats().leaks() == 1);
+            assertEquals("PONG", kept.command("PING").asString());
+            factory.lookForLeaks();
+            assertEquals(1, factory.stats().leaks(), "once");
+        }
+    }
+
+    private static Handle replica(Factory factory) {
+        AtomicReference<Handle> replica = new AtomicReference<>();
+        Sandbox.await("a replica may be read from", () -> {
+            try {
+                replica.set(factory.replica());
+                return true;
+            } catch (SwitchmasterException notYet) {
+                return false;
+            }
+        });
+        return replica.get();
+    }
+
+    @Test
+    void a_handle_beside_the_shelf_that_is_kept_is_a_leak() {
+        try (Sandbox sandbox = Sandbox.start();
+                Factory factory = Factory.open(sandbox.url() + "?max_size=1&leak_after=100ms&get_timeout=60s");
+                Handle first = factory.get();
+                Workers workers = new Workers()) {
+            AtomicReference<Handle> extra = new AtomicReference<>();
+            workers.start(() -> extra.set(factory.get()));
+            Sandbox.await("it waits", () -> factory.stats().waiting() == 1);
+            sandbox.failover();
+            Sandbox.await("it has one to the new master", () -> extra.get() != null);
+            Sandbox.await("both are counted", () -> factory.stats().leaks() == 2);
+            extra.get().close();
+            factory.lookForLeaks();
+            assertEquals(2, factory.stats().leaks());
+            assertEquals("PONG", first.command("PING").asString());
+        }
+    }
+
+    @Test
     void idle_connections_go_back_to_the_native_pool_and_come_again() {
         try (Sandbox sandbox = Sandbox.start(); Factory factory = Factory.open(sandbox.url())) {
             assertEquals("PONG", factory.run(redis -> redis.command("PING")).asString());
@@ -107,6 +154,49 @@ final class LifecycleTest {
             assertEquals(0, factory.shelf().count(Lease.IDLE));
             assertEquals(0, factory.stats().inUse());
             assertEquals("PONG", factory.run(redis -> redis.command("PING")).asString());
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void sneak(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    @Test
+    void a_listener_that_throws_a_checked_exception_or_an_error_is_called_again() {
+        try (Sandbox sandbox = Sandbox.start(); Factory factory = Factory.open(sandbox.url())) {
+            List<Throwable> thrown = List.of(new IOException("checked"), new StackOverflowError("on purpose"),
+                    new OutOfMemoryError("on purpose"), new Exception("checked"));
+            List<Event> events = new CopyOnWriteArrayList<>();
+            List<Event> others = new CopyOnWriteArrayList<>();
+            factory.addListener(event -> {
+                events.add(event);
+                LifecycleTest.<RuntimeException>sneak(thrown.get(events.size() % thrown.size()));
+            });
+            factory.addListener(others::add);
+            sandbox.failover();
+            Sandbox.await("the switch is told", () -> events.stream().anyMatch(it -> it.kind() == EventKind.SWITCHED));
+            Sandbox.await("each was called", () -> events.size() > thrown.size());
+            Sandbox.await("the others are told, too",
+                    () -> others.stream().anyMatch(it -> it.kind() == EventKind.SWITCHED));
+        }
+    }
+
+    @Test
+    void a_listener_of_a_closed_factory_has_no_thread() {
+        try (Sandbox sandbox = Sandbox.start()) {
+            Factory closed = Factory.open(sandbox.url());
+            closed.close();
+            closed.addListener(event -> {});
+            assertEquals(List.of(), names().stream().filter(it -> it.contains("events")).toList());
+            for (int round = 0; round < 50; round++) {
+                Factory factory = Factory.open(sandbox.url());
+                try (Workers workers = new Workers()) {
+                    workers.start(() -> factory.addListener(event -> {}));
+                    factory.close();
+                }
+            }
+            Sandbox.await("no thread is left", () -> names().isEmpty());
         }
     }
 

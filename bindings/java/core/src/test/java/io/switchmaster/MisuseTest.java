@@ -119,7 +119,7 @@ final class MisuseTest {
             // In the midst of a stream: its connection is gone.
             SwitchmasterException dead = assertThrows(SwitchmasterException.class,
                     () -> lease.receive(new byte[10], 0, 10));
-            assertEquals(ErrorKind.ARGUMENT, dead.kind(), dead.getMessage());
+            assertEquals(ErrorKind.DEAD, dead.kind(), dead.getMessage());
             assertThrows(IndexOutOfBoundsException.class, () -> lease.send(new byte[3], 2, 2));
             try (Handle redis = factory.get()) {
                 assertEquals("PONG", redis.command("PING").asString());

@@ -159,6 +159,21 @@ final class NativeLibraryTest {
         assertEquals("osx", NativeLibrary.system("Mac OS X", false));
     }
 
+    private static final String MAPS = "7f16a000-7f16b000 r-xp 00000000 fe:00 1   ";
+
+    @Test
+    void a_system_with_glibc_that_has_musl_as_well_is_no_musl() throws IOException {
+        Path glibc = Files.writeString(folder.resolve("glibc"), MAPS + "/usr/lib/jvm/bin/java\n"
+                + MAPS + "/usr/lib/x86_64-linux-gnu/libc.so.6\n" + MAPS + "[heap]\n"
+                + MAPS + "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2\n");
+        assertFalse(NativeLibrary.isMusl(glibc));
+        Path musl = Files.writeString(folder.resolve("musl"), MAPS + "/usr/lib/jvm/bin/java\n"
+                + MAPS + "/lib/ld-musl-x86_64.so.1\n" + MAPS + "[stack]\n");
+        assertTrue(NativeLibrary.isMusl(musl));
+        assertFalse(NativeLibrary.isMusl(folder.resolve("missing")));
+        assertFalse(NativeLibrary.isMusl(folder));
+    }
+
     @Test
     void a_library_of_another_version_is_refused() throws IOException, InterruptedException {
         Path old = compiled("int Java_io_switchmaster_Native_abiVersion(void *env, void *c) { return 0; }\n"
