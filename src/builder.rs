@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 use crate::{
     address::Address,
     config::{Config, Protocol, Secret},
+    credentials::{CredentialsProvider, Source},
     error::{Error, ErrorKind},
     options,
     policy::{OnLostMajority, SwitchOn},
@@ -71,6 +72,39 @@ impl Builder {
     /// Default none. It is not sent to the sentinels: they have [`Builder::sentinel_password`].
     pub fn password(mut self, password: impl Into<String>) -> Builder {
         self.settings.password = Some(Secret::new(password));
+        self
+    }
+
+    /// Supplies user and password at the nodes, at each dial, instead of [`Builder::username`] and
+    /// [`Builder::password`]: for passwords that are rotated. [`CredentialsProvider`] says when it is
+    /// called, and how long it may take.
+    ///
+    /// When what it supplies has changed, idle connections log in again (`AUTH`), and connections that
+    /// are in use are closed when they are returned. It is called at dials; to have a rotation
+    /// noticed earlier, call [`Factory::refresh`](crate::Factory::refresh).
+    ///
+    /// ```
+    /// use switchmaster::{Builder, Credentials};
+    ///
+    /// let builder = Builder::new().credentials(|| {
+    ///     let password = std::fs::read_to_string("/run/secrets/redis")?;
+    ///     Ok(Credentials::new("app", password.trim_end()))
+    /// });
+    /// # drop(builder);
+    /// ```
+    ///
+    /// Default none.
+    pub fn credentials(mut self, provider: impl CredentialsProvider) -> Builder {
+        self.settings.credentials = Some(Source::new(provider));
+        self
+    }
+
+    /// As [`Builder::credentials`], for the sentinels. A link to a sentinel that stands stays logged in
+    /// as it is; the next one uses the new credentials.
+    ///
+    /// Default none. The provider for the nodes is not asked instead.
+    pub fn sentinel_credentials(mut self, provider: impl CredentialsProvider) -> Builder {
+        self.settings.sentinel_credentials = Some(Source::new(provider));
         self
     }
 

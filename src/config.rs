@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use crate::{
     address::Address,
     address_map::AddressMap,
+    credentials::Source,
     policy::{OnLostMajority, SwitchOn},
     tls::TlsConfig,
 };
@@ -52,12 +53,16 @@ pub(crate) struct Config {
     /// Never without a password.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// Never with a user or a password.
+    pub(crate) credentials: Option<Source>,
     pub(crate) db: i64,
     pub(crate) client_name: Option<String>,
     pub(crate) protocol: Protocol,
     /// Never without a password.
     pub(crate) sentinel_username: Option<String>,
     pub(crate) sentinel_password: Option<Secret>,
+    /// As `credentials`, of the sentinels.
+    pub(crate) sentinel_credentials: Option<Source>,
     /// Whether the nodes are spoken to in TLS. Without it `tls_config` is empty.
     pub(crate) tls: bool,
     pub(crate) tls_config: TlsConfig,
@@ -90,11 +95,13 @@ impl Config {
             service: String::new(),
             username: None,
             password: None,
+            credentials: None,
             db: 0,
             client_name: None,
             protocol: Protocol::Resp3,
             sentinel_username: None,
             sentinel_password: None,
+            sentinel_credentials: None,
             tls: false,
             tls_config: TlsConfig::default(),
             sentinel_tls: false,

@@ -345,8 +345,13 @@ impl Factory {
         self.inner.pool.stats()
     }
 
-    /// Has every sentinel asked now, instead of at the next poll. Does not wait for the answers.
+    /// Has every sentinel asked now, instead of at the next poll, and the providers of credentials
+    /// called. Does not wait for the answers.
     pub fn refresh(&self) {
+        let config = &self.inner.config;
+        for source in [&config.credentials, &config.sentinel_credentials].into_iter().flatten() {
+            source.ask(drop);
+        }
         if let Some(running) = &*self.inner.running.lock() {
             running.membership.refresh();
         }
@@ -414,6 +419,7 @@ impl Config {
         Settings {
             username: self.username.clone(),
             password: self.password.clone(),
+            credentials: self.credentials.clone(),
             db: self.db,
             client_name: self.client_name.clone(),
             protocol: self.protocol,
@@ -432,6 +438,7 @@ impl Config {
         Settings {
             username: self.sentinel_username.clone(),
             password: self.sentinel_password.clone(),
+            credentials: self.sentinel_credentials.clone(),
             db: 0,
             protocol: Protocol::Resp3,
             tls,

@@ -102,6 +102,7 @@ mod broadcast;
 mod builder;
 mod config;
 mod connection;
+mod credentials;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod direct;
@@ -142,6 +143,7 @@ pub use address::Address;
 pub use builder::Builder;
 pub use config::Protocol;
 pub use connection::{RawReplies, Readiness};
+pub use credentials::{Credentials, CredentialsProvider};
 pub use error::{Error, ErrorKind, Outcome};
 pub use event::{Event, Evidence, FenceEnd, FenceReason, Source};
 pub use factory::Factory;

@@ -124,6 +124,19 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
             config.min_idle, config.max_size
         ));
     }
+    for (supplied, fixed, name, own) in [
+        (&config.credentials, config.password.is_some(), "credentials", "password"),
+        (
+            &config.sentinel_credentials,
+            config.sentinel_password.is_some(),
+            "sentinel_credentials",
+            "sentinel_password",
+        ),
+    ] {
+        if supplied.is_some() && fixed {
+            return Err(format!("{name}: set together with {own}; set one of the two"));
+        }
+    }
     // The user is not quoted: it may be a password in the wrong place, as in redis+sentinel://pw@host.
     if config.username.is_some() && config.password.is_none() {
         return Err("username: set without a password; set password as well, \

@@ -64,6 +64,7 @@ pub(crate) use self::{
 pub(crate) use crate::config::Protocol;
 use crate::{
     address::Address,
+    credentials::{Login, Source},
     error::{Error, ErrorKind, Outcome},
 };
 
@@ -91,6 +92,8 @@ pub(crate) struct Connection {
     /// False from the first byte of a command to the last of its reply, so that a panic or an
     /// error in between, whatever it is, leaves it false.
     clean: bool,
+    /// The version of the credentials that it logged in with.
+    login: u64,
 }
 
 impl Connection {
@@ -129,6 +132,7 @@ impl Connection {
                 ),
             )
         };
+        let asked = settings.credentials.as_ref().map(Source::begin);
         let dialled = Stream::dial(address, settings, deadline, |socket| {
             gate.admit(socket).map_err(|_| switched())
         });
@@ -137,6 +141,16 @@ impl Connection {
             Err(_) if gate.is_retired() => return Err(switched()),
             Err(error) => return Err(error),
         };
+        let login = match asked.map(|asked| asked.wait(deadline, || gate.is_retired())).transpose()
+        {
+            Ok(login) => login,
+            Err(_) if gate.is_retired() => return Err(switched()),
+            Err(error) => {
+                return Err(Error::new(error.kind(), format!("{address}: no login: {error}")));
+            }
+        };
+        let supplied = login.as_ref().map(|login| login.settings(settings));
+        let settings = supplied.as_ref().unwrap_or(settings);
         let mut link = Link::new(stream, settings.limits);
         let greeting = match link.greet(address, settings, asks_origin, deadline) {
             Ok(greeting) => greeting,
@@ -198,7 +212,32 @@ impl Connection {
             packed: Vec::new(),
             flow: None,
             clean: true,
+            login: login.map_or(0, |login| login.version),
         })
+    }
+
+    /// The version of the credentials that it logged in with.
+    #[inline]
+    pub(crate) fn login_version(&self) -> u64 {
+        self.login
+    }
+
+    /// Logs in again, with the credentials that are valid now. Blocks until the server's answer, at
+    /// most until `deadline`.
+    pub(crate) fn log_in(&mut self, login: &Login, deadline: Instant) -> Result<(), Error> {
+        let state = self.state;
+        match self.request(&login.command(), Some(deadline))? {
+            Value::ServerError(refusal) => Err(Error::new(
+                ErrorKind::Authentication,
+                format!("{}: refused the changed credentials: {}", self.address, refusal.code()),
+            )),
+            _ => {
+                // What a user's own AUTH would leave behind, this one does not.
+                self.state = state;
+                self.login = login.version;
+                Ok(())
+            }
+        }
     }
 
     /// What the server said about itself when the connection was opened.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::wire::Limits;
 use crate::{
     config::{Protocol, Secret},
+    credentials::Source,
     tls::Connector,
 };
 
@@ -14,6 +15,8 @@ pub(crate) struct Settings {
     /// The user of the access control list; none is the default user.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// Supplies the two at each dial instead.
+    pub(crate) credentials: Option<Source>,
     /// Selected when it is not 0.
     pub(crate) db: i64,
     /// For `CLIENT LIST`.
@@ -32,12 +35,21 @@ pub(crate) struct Settings {
     pub(crate) role_required: bool,
 }
 
+impl Settings {
+    /// The version of the credentials that connections are to have logged in with.
+    #[inline]
+    pub(crate) fn login_version(&self) -> u64 {
+        self.credentials.as_ref().map_or(0, Source::version)
+    }
+}
+
 #[cfg(test)]
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             username: None,
             password: None,
+            credentials: None,
             db: 0,
             client_name: None,
             protocol: Protocol::default(),

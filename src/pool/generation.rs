@@ -227,6 +227,16 @@ impl Generation {
         self.pool.state().connections
     }
 
+    /// Has what lies idle with r2d2 looked at now. Waits for the server's answers, each at most for the
+    /// dial timeout.
+    pub(crate) fn look_at_idle(&self) {
+        // None goes back before the last was looked at, so each is looked at once.
+        let idle: Vec<_> = (0..self.size()).map_while(|_| self.pool.try_get()).collect();
+        for mut slot in idle {
+            self.manager.is_fit(&mut slot, true);
+        }
+    }
+
     /// Takes a connection that lies idle with r2d2 and is fit for use. When another connection has
     /// broken since it was made, it waits for the server's answer to a PING, at most for the dial
     /// timeout; without that much time before `deadline` the connection is doubtful.

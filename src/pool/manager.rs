@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::{
     address_map::Route,
     connection::{Connection, Distress, Gate, Role, Settings},
+    credentials::Source,
     error::{Error, ErrorKind},
     metrics::Counters,
     origin::Origin,
@@ -262,9 +263,8 @@ impl Manager {
     }
 
     /// Whether the server still is what it was, and ready for commands: it is asked on this connection,
-    /// within the dial timeout.
-    pub(crate) fn answers(&self, live: &mut Live) -> bool {
-        let deadline = Instant::now() + self.settings.dial_timeout;
+    /// until `deadline`.
+    fn answers(&self, live: &mut Live, deadline: Instant) -> bool {
         let inquiry = live.connection.greeting().inquiry;
         let mut packed = Vec::with_capacity(64);
         inquiry.write(&mut packed);
@@ -444,11 +444,29 @@ impl Manager {
             // A server that dies closes its sockets one after another, so a look at this one might
             // come too early. An answer settles it, and costs nobody's command.
             live.seen_breakages = breakages;
-            live.dead = !live.connection.is_fresh() || !self.answers(live);
+            let deadline = Instant::now() + self.settings.dial_timeout;
+            live.dead = !live.connection.is_fresh()
+                || !self.logs_in_again(live, deadline)
+                || !self.answers(live, deadline);
         } else if peeks {
             live.dead = !live.connection.is_fresh();
         }
         !live.dead
+    }
+
+    /// Whether it is logged in with the credentials that are valid now: logs in with them if not.
+    /// Blocks until `deadline` at most.
+    fn logs_in_again(&self, live: &mut Live, deadline: Instant) -> bool {
+        let latest = self.settings.credentials.as_ref().and_then(Source::latest);
+        let Some(login) = latest.filter(|own| own.version != live.connection.login_version())
+        else {
+            return true;
+        };
+        let done = live.connection.log_in(&login, deadline);
+        if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommandTimeout) {
+            self.note_silence();
+        }
+        done.is_ok()
     }
 
     /// The last reply of this connection since the previous call that said that the server is not the
@@ -474,6 +492,7 @@ impl Manager {
                     || live.born_after != self.silences()
                     || std::thread::panicking()
                     || !live.connection.is_open()
+                    || live.connection.login_version() != self.settings.login_version()
                     || live.connection.state().holds_state()
                     || live.connection.distress().is_some_and(|told| self.concerns(told))
                     || live.expires.is_some_and(|expires| now >= expires)

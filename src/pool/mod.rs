@@ -44,6 +44,7 @@ use crate::{
     address::Address,
     address_map::{AddressMap, Route},
     connection::{Gate, Settings},
+    credentials::Listener,
     error::{Error, ErrorKind},
     metrics::{Counters, Stats},
     policy::ReadFrom,
@@ -100,7 +101,7 @@ impl Pool {
     /// A pool for the masters of a factory.
     pub(crate) fn new(settings: PoolSettings, counters: Arc<Counters>) -> Arc<Pool> {
         let (tallies, closed) = (Arc::default(), Arc::default());
-        Arc::new(Pool::of(Target::Master, settings, counters, tallies, closed))
+        Pool::of(Target::Master, settings, counters, tallies, closed).shared()
     }
 
     /// A pool for a replica of the same factory.
@@ -109,7 +110,16 @@ impl Pool {
         let (tallies, closed) = (self.tallies.clone(), self.closed.clone());
         let pool = Pool::of(Target::Replica, settings, counters, tallies, closed);
         let _ = pool.replicas.set(replicas);
-        Arc::new(pool)
+        pool.shared()
+    }
+
+    fn shared(self) -> Arc<Pool> {
+        let pool = Arc::new(self);
+        if let Some(source) = &pool.settings.node.credentials {
+            let listener: Weak<Pool> = Arc::downgrade(&pool);
+            source.notify(listener);
+        }
+        pool
     }
 
     fn of(
@@ -621,6 +631,20 @@ impl Pool {
                 self.settings.max_size,
             ),
         )
+    }
+}
+
+impl Listener for Pool {
+    /// Idle connections log in again, on a shared thread; each checkout until then sees to its own.
+    fn credentials_changed(self: Arc<Pool>) {
+        let Some(generation) = self.current() else { return };
+        generation.note_breakage();
+        // All are taken before the first comes back.
+        let idle: Vec<_> = std::iter::from_fn(|| self.take()).collect();
+        idle.into_iter().for_each(|leased| self.ask_elsewhere(leased));
+        if let Some(workers) = self.settings.workers.upgrade() {
+            workers.probe(move || generation.look_at_idle());
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 use crate::{
     address::Address,
     connection::{Decoder, Greeting, Handshake, Limits, Settings},
+    credentials::Source,
     error::{Error, ErrorKind},
     tls::{Connector, Session},
     watch::allowance::Allowance,
@@ -146,6 +147,8 @@ impl Channel {
             None => Wire::Plain(transport),
             Some(tls) => Wire::Tls(Box::new(tls.session(host, transport)?)),
         };
+        // Supplied just before, by another thread.
+        let login = settings.credentials.as_ref().and_then(Source::latest);
         let limits = Limits {
             max_bulk: settings.limits.max_bulk.min(STRING_BYTES),
             max_elements: settings.limits.max_elements.min(REPLY_ELEMENTS),
@@ -155,7 +158,10 @@ impl Channel {
             wire,
             peer,
             tls: settings.tls.clone().map(|tls| (tls, host.clone())),
-            phase: Phase::Connecting(Box::new(Handshake::new(name, settings))),
+            phase: Phase::Connecting(Box::new(match login {
+                Some(login) => Handshake::new(name, &login.settings(settings)),
+                None => Handshake::new(name, settings),
+            })),
             decoder: Decoder::new(limits),
             outbox: Vec::new(),
             allowance,

@@ -13,6 +13,7 @@ use crate::{
     address::Address,
     address_map::{AddressMap, Route},
     connection::look_up,
+    credentials::Source,
     error::{Error, ErrorKind},
     event::FenceReason,
     pool::{Alarm, Candidate, Pool},
@@ -183,16 +184,17 @@ impl Driver {
         let link = self.services.get(&id).and_then(|service| service.nodes.get(node));
         let Some(name) = link.map(PromotionLink::dial_to) else { return };
         let (node, inbox) = (node.clone(), self.inbox.clone());
-        look_up(name, move |addresses| {
-            inbox.send(Command::NodeResolved { id, node, addresses: explained(addresses) });
+        let settings = self.services.get(&id).map(|service| service.pool.node_settings());
+        prepare(name, settings.and_then(|own| own.credentials.as_ref()), move |addresses| {
+            inbox.send(Command::NodeResolved { id, node, addresses });
         });
     }
 
     /// Resolves a sentinel's name; the answer is [`Command::Resolved`].
     pub(super) fn resolve(&mut self, way: &Way) {
-        let (way, inbox) = (way.clone(), self.inbox.clone());
-        look_up(&way.reached.clone(), move |addresses| {
-            inbox.send(Command::Resolved { way, addresses: explained(addresses) });
+        let (name, way, inbox) = (way.reached.clone(), way.clone(), self.inbox.clone());
+        prepare(&name, self.set.settings.credentials.as_ref(), move |addresses| {
+            inbox.send(Command::Resolved { way, addresses });
         });
     }
 
@@ -222,6 +224,25 @@ impl Driver {
         let of = |way: &Way| Some((way.announced.clone(), self.links.get(way)?.up()?));
         ways.iter().filter_map(of).collect()
     }
+}
+
+/// Has credentials supplied where a provider does that, resolves the name, and hands on what comes of
+/// it. Never blocks.
+fn prepare(
+    name: &Address,
+    credentials: Option<&Source>,
+    answer: impl FnOnce(Result<Vec<SocketAddr>, String>) + Send + 'static,
+) {
+    let resolve = |name: &Address, answer: Box<dyn FnOnce(_) + Send>| match name.ip() {
+        Some(ip) => answer(Ok(vec![SocketAddr::new(ip, name.port())])),
+        None => look_up(name, move |addresses| answer(explained(addresses))),
+    };
+    let Some(source) = credentials else { return resolve(name, Box::new(answer)) };
+    let name = name.clone();
+    source.ask(move |login| match login {
+        Ok(_) => resolve(&name, Box::new(answer)),
+        Err(error) => answer(Err(error.to_string())),
+    });
 }
 
 fn explained(addresses: Result<Vec<SocketAddr>, String>) -> Result<Vec<SocketAddr>, String> {

@@ -57,7 +57,7 @@ enum State {
 /// What came of it.
 pub(crate) enum Step {
     Nothing,
-    /// The host name has to be resolved; the outcome goes to [`Reach::resolved`].
+    /// The host name has to be resolved, or credentials supplied; the outcome goes to [`Reach::resolved`].
     Resolve,
     /// A connection is being made. [`Reach::reached`] or [`Reach::refused`] is to follow.
     Dialling(Box<Channel>),
@@ -128,9 +128,13 @@ impl Reach {
             State::Paused { until } if now >= *until => {
                 self.dial_to = self.route.now();
                 match self.dial_to.ip() {
-                    Some(ip) => {
+                    Some(ip) if self.settings.credentials.is_none() => {
                         let address = SocketAddr::new(ip, self.dial_to.port());
                         self.resolved(Ok(vec![address]), now, registry)
+                    }
+                    Some(_) => {
+                        self.state = State::Resolving { until: now + self.settings.dial_timeout };
+                        Step::Resolve
                     }
                     None => {
                         self.state = State::Resolving { until: now + RESOLVING };
@@ -139,7 +143,14 @@ impl Reach {
                 }
             }
             State::Resolving { until } if now >= *until => {
-                self.fail(format!("its name was not resolved within {RESOLVING:?}"), now)
+                let missing = match self.dial_to.ip() {
+                    Some(_) => format!(
+                        "the credentials provider has not answered within {:?}",
+                        self.settings.dial_timeout
+                    ),
+                    None => format!("its name was not resolved within {RESOLVING:?}"),
+                };
+                self.fail(missing, now)
             }
             State::Dialling { until, .. } if now >= *until => {
                 let within = self.settings.dial_timeout;
@@ -160,6 +171,10 @@ impl Reach {
         now: Instant,
         registry: &Registry,
     ) -> Step {
+        if !matches!(self.state, State::Paused { .. } | State::Resolving { .. }) {
+            // Too late: another attempt has got further.
+            return Step::Nothing;
+        }
         match addresses {
             Err(reason) => self.fail(reason, now),
             Ok(addresses) => {
