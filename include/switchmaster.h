@@ -322,6 +322,29 @@ typedef struct {
     char message[256];
 } swm_error;
 
+/// What a swm_credentials_callback supplies. All members are NULL when it is called. Strings stay the
+/// callback's; the library copies them as soon as it returns.
+typedef struct {
+    /// The ACL user; NULL is the server's default user.
+    const char *username;
+    /// The password, in UTF-8. Needed, unless there is an error.
+    const char *password;
+    /// The reason why there are no credentials, or NULL. It is quoted in errors and logs.
+    const char *error;
+} swm_credentials;
+
+/// Supplies the credentials that are valid now. It gets the `user_data` that it was set with.
+///
+/// Threads: the library calls it on threads of its own, one call at a time. It may block and may call
+/// this library; it must not unwind (no C++ exception, no longjmp) and not end its thread.
+/// Time: it counts towards `dial_timeout` of the connection that is made, and a switch to a new master
+/// waits for it. One that takes longer fails that connection and nothing else; a call that never
+/// returns keeps its thread.
+typedef void (*swm_credentials_callback)(void *user_data, swm_credentials *out);
+
+/// Frees the `user_data` of a callback.
+typedef void (*swm_destructor)(void *user_data);
+
 /// What a factory did since it was opened, and the state of its pool. Gauges mean what HikariCP's mean.
 /// Later versions may add fields at the end: `struct_size` says up to where yours goes. What the library
 /// does not know of is 0.
@@ -431,6 +454,35 @@ swm_status swm_options_get(const swm_options *options,
                            const char *name,
                            char **out,
                            swm_error *err);
+
+/// swm_options_set_credentials has user and password at the nodes supplied by a callback, at each
+/// connection that is made, instead of `username` and `password`: for passwords that are rotated. When
+/// it supplies others, idle connections log in again, and those in use when they are returned, or are
+/// closed then; swm_factory_refresh has it called at once. A callback of NULL removes it. Blocks never.
+///
+/// `destroy`, unless NULL, is called once with `user_data` when the callback is not called any more:
+/// after the options were freed or given another one, every factory opened with them was closed, and
+/// their handles were released. It runs on the thread that lets go last, which may be one of the
+/// library's. When this call fails, `destroy` is not called, and `user_data` stays the caller's.
+///
+/// Errors: SWM_E_DEAD, SWM_E_NULL. Opening a factory reports SWM_E_INVALID_CONFIG when `password` is
+/// set as well; a callback that fails is reported by what waits for its connection.
+swm_status swm_options_set_credentials(swm_options *options,
+                                       swm_credentials_callback provider,
+                                       void *user_data,
+                                       swm_destructor destroy,
+                                       swm_error *err);
+
+/// swm_options_set_sentinel_credentials is swm_options_set_credentials for the sentinels, instead of
+/// `sentinel_username` and `sentinel_password`. Links that stand stay logged in as they are. Blocks
+/// never.
+///
+/// Errors: as swm_options_set_credentials.
+swm_status swm_options_set_sentinel_credentials(swm_options *options,
+                                                swm_credentials_callback provider,
+                                                void *user_data,
+                                                swm_destructor destroy,
+                                                swm_error *err);
 
 /// swm_options_free frees options. NULL, and options that were freed, are left alone.
 void swm_options_free(swm_options *options);

@@ -137,6 +137,8 @@ mod in_c {
             values_that_are_not_allowed_are_quoted_unless_they_are_secret
             urls_that_cannot_be_read_are_quoted_without_the_password
             what_keeps_a_factory_from_opening_is_told
+            credentials_come_from_a_callback_that_is_forgotten_once
+            a_callback_that_fails_is_reported_without_a_password
             the_versions_are_told
 
             generations_are_told_and_waited_for

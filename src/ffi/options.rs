@@ -1,6 +1,11 @@
 //! `swm_options`: the settings of a factory, by name.
 
-use std::{ffi::c_char, sync::Arc};
+use std::{
+    error,
+    ffi::{CStr, c_char, c_void},
+    ptr,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -13,6 +18,7 @@ use super::{
 };
 use crate::{
     builder::Builder,
+    credentials::{Credentials, CredentialsProvider, Source},
     error::{Error, ErrorKind},
     options,
 };
@@ -113,6 +119,149 @@ pub unsafe extern "C" fn swm_options_get(
             out.set(factory::string(value));
             Ok(())
         })
+    }
+}
+
+/// What a swm_credentials_callback supplies. All members are NULL when it is called. Strings stay the
+/// callback's; the library copies them as soon as it returns.
+#[repr(C)]
+pub struct swm_credentials {
+    /// The ACL user; NULL is the server's default user.
+    pub username: *const c_char,
+    /// The password, in UTF-8. Needed, unless there is an error.
+    pub password: *const c_char,
+    /// The reason why there are no credentials, or NULL. It is quoted in errors and logs.
+    pub error: *const c_char,
+}
+
+/// Supplies the credentials that are valid now. It gets the `user_data` that it was set with.
+///
+/// Threads: the library calls it on threads of its own, one call at a time. It may block and may call
+/// this library; it must not unwind (no C++ exception, no longjmp) and not end its thread.
+/// Time: it counts towards `dial_timeout` of the connection that is made, and a switch to a new master
+/// waits for it. One that takes longer fails that connection and nothing else; a call that never
+/// returns keeps its thread.
+pub type swm_credentials_callback =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, out: *mut swm_credentials)>;
+
+/// Frees the `user_data` of a callback.
+pub type swm_destructor = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// swm_options_set_credentials has user and password at the nodes supplied by a callback, at each
+/// connection that is made, instead of `username` and `password`: for passwords that are rotated. When
+/// it supplies others, idle connections log in again, and those in use when they are returned, or are
+/// closed then; swm_factory_refresh has it called at once. A callback of NULL removes it. Blocks never.
+///
+/// `destroy`, unless NULL, is called once with `user_data` when the callback is not called any more:
+/// after the options were freed or given another one, every factory opened with them was closed, and
+/// their handles were released. It runs on the thread that lets go last, which may be one of the
+/// library's. When this call fails, `destroy` is not called, and `user_data` stays the caller's.
+///
+/// Errors: SWM_E_DEAD, SWM_E_NULL. Opening a factory reports SWM_E_INVALID_CONFIG when `password` is
+/// set as well; a callback that fails is reported by what waits for its connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_options_set_credentials(
+    options: *mut swm_options,
+    provider: swm_credentials_callback,
+    user_data: *mut c_void,
+    destroy: swm_destructor,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let builder = ALL.get(options)?;
+            let source = Callback::source(provider, user_data, destroy);
+            let replaced = std::mem::replace(&mut builder.lock().settings.credentials, source);
+            // Outside the lock: its destructor is the caller's code.
+            drop(replaced);
+            Ok(())
+        })
+    }
+}
+
+/// swm_options_set_sentinel_credentials is swm_options_set_credentials for the sentinels, instead of
+/// `sentinel_username` and `sentinel_password`. Links that stand stay logged in as they are. Blocks
+/// never.
+///
+/// Errors: as swm_options_set_credentials.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn swm_options_set_sentinel_credentials(
+    options: *mut swm_options,
+    provider: swm_credentials_callback,
+    user_data: *mut c_void,
+    destroy: swm_destructor,
+    err: *mut swm_error,
+) -> swm_status {
+    // SAFETY: the caller vouches for its pointers, as the header demands.
+    unsafe {
+        guard::guard(err, || {
+            let builder = ALL.get(options)?;
+            let source = Callback::source(provider, user_data, destroy);
+            let replaced =
+                std::mem::replace(&mut builder.lock().settings.sentinel_credentials, source);
+            drop(replaced);
+            Ok(())
+        })
+    }
+}
+
+/// A callback, and what it is called with.
+struct Callback {
+    supply: unsafe extern "C" fn(*mut c_void, *mut swm_credentials),
+    user_data: *mut c_void,
+    destroy: swm_destructor,
+}
+
+// SAFETY: the header says that the callback and the destructor are called on threads of the library's,
+// one at a time; whoever sets them vouches for that.
+unsafe impl Send for Callback {}
+// SAFETY: as above. A source lets no two calls overlap.
+unsafe impl Sync for Callback {}
+
+impl Callback {
+    fn source(
+        supply: swm_credentials_callback,
+        user_data: *mut c_void,
+        destroy: swm_destructor,
+    ) -> Option<Source> {
+        supply.map(|supply| Source::new(Callback { supply, user_data, destroy }))
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.destroy {
+            // SAFETY: the only call of it, after the last of the callback.
+            unsafe { destroy(self.user_data) }
+        }
+    }
+}
+
+impl CredentialsProvider for Callback {
+    fn credentials(&self) -> Result<Credentials, Box<dyn error::Error + Send + Sync>> {
+        let mut out =
+            swm_credentials { username: ptr::null(), password: ptr::null(), error: ptr::null() };
+        // SAFETY: the callback gets what it was set with, and a place that outlives the call.
+        unsafe { (self.supply)(self.user_data, &mut out) };
+        if !out.error.is_null() {
+            // SAFETY: a string of the callback's, which it keeps until it is called again.
+            let error = unsafe { CStr::from_ptr(out.error) };
+            return Err(error.to_string_lossy().into());
+        }
+        if out.password.is_null() {
+            return Err("the callback set neither a password nor an error".into());
+        }
+        // SAFETY: as above.
+        let text = |name, text| unsafe { guard::text(name, text) };
+        let password =
+            text("the password", out.password).map_err(|failure| failure.message.into_owned())?;
+        if out.username.is_null() {
+            return Ok(Credentials::password(password));
+        }
+        let username =
+            text("the user name", out.username).map_err(|failure| failure.message.into_owned())?;
+        Ok(Credentials::new(username, password))
     }
 }
 

@@ -25,7 +25,11 @@ pub fn functions(header: &str) -> Vec<Function> {
 }
 
 fn function(text: &str) -> Option<Function> {
-    let text = text.rsplit(['{', '}']).next()?;
+    let text = text.rsplit(['{', '}']).next()?.trim();
+    if text.starts_with("typedef") {
+        // The type of a callback.
+        return None;
+    }
     let (head, rest) = text.split_once('(')?;
     let (returns, name) = typed(head);
     let list = rest.trim_end().strip_suffix(')').unwrap_or_else(|| panic!("{text:?} has no end"));

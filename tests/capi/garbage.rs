@@ -36,6 +36,19 @@ static const size_t lens[] = {4, 7};
 static const char ping[] = "*1\r\n$4\r\nPING\r\n";
 static char buffer[64];
 
+static void supply(void *user_data, swm_credentials *out)
+{
+    (void)user_data;
+    /* Without a password of its own this user takes any. */
+    out->username = "default";
+    out->password = "any";
+}
+
+static void forget(void *user_data)
+{
+    (void)user_data;
+}
+
 /* What results hold until they are written. */
 #define UNTOUCHED 0x5a
 
@@ -215,6 +228,9 @@ fn role<'t>(function: &Function, parameter: &'t Parameter) -> Role<'t> {
         ("size_t *" | "uint64_t *" | "int *", _) if returns_status => {
             Role::Result(pointee.expect("it is a pointer"))
         }
+        ("swm_credentials_callback", _) => Role::MayBeNull("supply"),
+        ("void *", "user_data") => Role::MayBeNull("buffer"),
+        ("swm_destructor", _) => Role::MayBeNull("forget"),
         ("swm_stats *", _) => Role::Needed("&statistics"),
         ("size_t", "argc" | "count") => {
             Role::Count("2", &["0", "SIZE_MAX", "SIZE_MAX / 2 + 1", "(size_t)1 << 31"])

@@ -2,6 +2,8 @@
 
 #include "check.h"
 
+#include <poll.h>
+
 static void options_are_set_by_name_and_value(const char *url)
 {
     static const char *const settings[][2] = {
@@ -164,6 +166,99 @@ static void what_keeps_a_factory_from_opening_is_told(const char *url)
     CHECK(!factory);
 }
 
+/* What a callback supplies, and how often it was called and forgotten. */
+struct vault {
+    const char *username, *password, *error;
+    int calls, forgotten;
+};
+
+static void open_vault(void *user_data, swm_credentials *out)
+{
+    struct vault *vault = user_data;
+    __atomic_add_fetch(&vault->calls, 1, __ATOMIC_SEQ_CST);
+    CHECK(!out->username && !out->password && !out->error);
+    out->username = vault->username;
+    out->password = vault->password;
+    out->error = vault->error;
+}
+
+static void forget_vault(void *user_data)
+{
+    struct vault *vault = user_data;
+    __atomic_add_fetch(&vault->forgotten, 1, __ATOMIC_SEQ_CST);
+}
+
+static void is_forgotten(struct vault *vault)
+{
+    while (__atomic_load_n(&vault->forgotten, __ATOMIC_SEQ_CST) == 0)
+        poll(NULL, 0, 1);
+    NUMBER(__atomic_load_n(&vault->forgotten, __ATOMIC_SEQ_CST), 1);
+}
+
+static void credentials_come_from_a_callback_that_is_forgotten_once(const char *url)
+{
+    /* Without a password of its own this user takes any. */
+    static struct vault good = {"default", "any", NULL, 0, 0};
+    static struct vault replaced, sentinels = {"default", "any", NULL, 0, 0};
+    swm_options *options = NULL;
+    swm_factory *factory = NULL, *second = NULL;
+    swm_handle *handle;
+    OK(swm_options_new(url, &options, &err));
+    OK(swm_options_set_credentials(options, open_vault, &replaced, forget_vault, &err));
+    OK(swm_options_set_credentials(options, open_vault, &good, forget_vault, &err));
+    NUMBER(replaced.forgotten, 1);
+    OK(swm_options_set_sentinel_credentials(options, open_vault, &sentinels, forget_vault, &err));
+    OK(swm_factory_open_options(options, &factory, &err));
+    OK(swm_factory_open_options(options, &second, &err));
+    swm_options_free(options);
+    FAILS(swm_options_set_credentials(options, open_vault, &replaced, forget_vault, &err),
+          SWM_E_DEAD);
+    NUMBER(replaced.forgotten, 1);
+    NUMBER(replaced.calls, 0);
+    CHECK(__atomic_load_n(&good.calls, __ATOMIC_SEQ_CST) > 0);
+    CHECK(__atomic_load_n(&sentinels.calls, __ATOMIC_SEQ_CST) > 0);
+    handle = get(factory);
+    run(handle, "PING");
+    swm_handle_release(handle);
+    swm_factory_close(factory);
+    NUMBER(__atomic_load_n(&good.forgotten, __ATOMIC_SEQ_CST), 0);
+    handle = get(second);
+    run(handle, "PING");
+    swm_handle_release(handle);
+    swm_factory_close(second);
+    is_forgotten(&good);
+    is_forgotten(&sentinels);
+}
+
+static void a_callback_that_fails_is_reported_without_a_password(const char *url)
+{
+    static const struct {
+        struct vault vault;
+        const char *told;
+    } bad[] = {
+        {{NULL, NULL, "the vault is sealed", 0, 0}, "the vault is sealed"},
+        {{"app", "hunter2", "the vault is sealed", 0, 0}, "the vault is sealed"},
+        {{"app", NULL, NULL, 0, 0}, "neither a password nor an error"},
+        {{"app", "\xff\xfe", NULL, 0, 0}, "not UTF-8"},
+        {{"", "hunter2", NULL, 0, 0}, "empty user name"},
+    };
+    static struct vault vaults[sizeof(bad) / sizeof(bad[0])];
+    size_t at;
+    for (at = 0; at < sizeof(bad) / sizeof(bad[0]); at++) {
+        swm_options *options = NULL;
+        swm_factory *factory = NULL;
+        vaults[at] = bad[at].vault;
+        OK(swm_options_new(url, &options, &err));
+        OK(swm_options_set(options, "connect_timeout", is_under_a_tool() ? "20s" : "2s", &err));
+        OK(swm_options_set_credentials(options, open_vault, &vaults[at], forget_vault, &err));
+        FAILS(swm_factory_open_options(options, &factory, &err), SWM_E_NO_MASTER);
+        if (!strstr(err.message, bad[at].told) || strstr(err.message, "hunter2"))
+            check_failed(__FILE__, __LINE__, "%s", err.message);
+        swm_options_free(options);
+        is_forgotten(&vaults[at]);
+    }
+}
+
 static void the_versions_are_told(const char *url)
 {
     char version[32];
@@ -183,6 +278,10 @@ const struct test option_tests[] = {
     {"urls_that_cannot_be_read_are_quoted_without_the_password",
      urls_that_cannot_be_read_are_quoted_without_the_password},
     {"what_keeps_a_factory_from_opening_is_told", what_keeps_a_factory_from_opening_is_told},
+    {"credentials_come_from_a_callback_that_is_forgotten_once",
+     credentials_come_from_a_callback_that_is_forgotten_once},
+    {"a_callback_that_fails_is_reported_without_a_password",
+     a_callback_that_fails_is_reported_without_a_password},
     {"the_versions_are_told", the_versions_are_told},
     {NULL, NULL},
 };
