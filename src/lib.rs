@@ -165,6 +165,8 @@ mod guide {
     mod outcomes {}
     #[doc = include_str!("../docs/sizing.md")]
     mod sizing {}
+    #[doc = include_str!("../docs/credentials.md")]
+    mod credentials {}
     #[doc = include_str!("../docs/sentinel.md")]
     mod sentinel {}
     #[doc = include_str!("../docs/containers.md")]
