@@ -1,14 +1,24 @@
 //! What the fuzzers in `fuzz/` drive: the parts that read what others wrote, each held to what it
 //! promises. Compiled for them alone.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
+use crossbeam_channel::Sender;
 use redis::Value;
 
 use crate::{
     Builder,
+    address::Address,
     config::Config,
-    connection::{Decoder, Limits, commands_pass, raw_replies, skimmed},
+    connection::{
+        Connection, Decoder, Gate, Limits, RawReplies, Settings, commands_pass, raw_replies,
+        skimmed,
+    },
     topology::{self, Answer, Audience, Input, Machine, read_inputs, written},
 };
 
@@ -103,4 +113,107 @@ pub fn urls(data: &[u8]) {
     if !printed.contains("***") {
         assert_eq!(read(&printed).as_ref(), Some(&config), "{printed}");
     }
+}
+
+/// A sentinel that sends this: endless, trickling or nested, before its greeting and after it.
+pub fn links(data: &[u8]) {
+    crate::watch::fuzz::sentinel(data);
+}
+
+/// A node that sends this on the link that watches it.
+pub fn nodes(data: &[u8]) {
+    crate::watch::fuzz::node(data);
+}
+
+/// What a scripted master says to every connection, and where.
+struct Master {
+    address: Address,
+    script: Sender<Vec<u8>>,
+}
+
+/// A thread that accepts one connection for each script, sends that, ends the stream, and reads until
+/// the other end closes.
+fn master() -> &'static Master {
+    static MASTER: OnceLock<Master> = OnceLock::new();
+    MASTER.get_or_init(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = Address::from(listener.local_addr().expect("an address"));
+        let (script, scripts) = crossbeam_channel::bounded::<Vec<u8>>(1);
+        std::thread::spawn(move || {
+            for said in scripts {
+                let Ok((mut stream, _)) = listener.accept() else { return };
+                let mut said = &said[..];
+                let _ = stream.set_nonblocking(true);
+                let mut heard = [0; 4096];
+                let mut open = true;
+                // Reads as well, so that neither end waits for the other to read.
+                while open {
+                    if !said.is_empty() {
+                        match stream.write(said) {
+                            Ok(sent) => said = &said[sent..],
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                            Err(_) => open = false,
+                        }
+                        if said.is_empty() {
+                            let _ = stream.shutdown(Shutdown::Write);
+                            let _ = stream.set_nonblocking(false);
+                        }
+                    }
+                    match stream.read(&mut heard) {
+                        Ok(0) => open = false,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                        Err(_) => open = false,
+                        Ok(_) => {}
+                    }
+                }
+            }
+        });
+        Master { address, script }
+    })
+}
+
+/// An honest answer to the handshake of a connection for commands.
+const GREETING: &[u8] =
+    b"%1\r\n$2\r\nid\r\n:1\r\n+OK\r\n+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n";
+
+/// A master that says this, whatever it is asked, and hangs up. No call waits for longer than it takes
+/// to read, and a connection that has failed is not used again.
+pub fn handles(data: &[u8]) {
+    let Some((flags, rest)) = data.split_first() else { return };
+    let mut said = Vec::new();
+    if flags & 1 != 0 {
+        said.extend_from_slice(GREETING);
+    }
+    for _ in 0..if flags & 2 != 0 { 1 + (64 << 10) / (rest.len() + 1) } else { 1 } {
+        said.extend_from_slice(rest);
+    }
+    // An empty one would never be ended.
+    said.extend_from_slice(b"\r\n");
+    let master = master();
+    master.script.send(said).expect("the thread lives");
+    let config = Builder::new().sentinel("s1").service("mymaster").into_config();
+    let settings = config.expect("it is sound").node_settings(None);
+    let settings = Settings { limits: LIMITS, ..settings };
+    let begun = Instant::now();
+    let deadline = begun + settings.dial_timeout;
+    let gate = Arc::new(Gate::new());
+    let Ok(mut connection) = Connection::open(&master.address, &settings, &gate, deadline) else {
+        return;
+    };
+    let packed = |words: &[&str]| redis::Cmd::new().arg(words).get_packed_command();
+    for round in 0..4 {
+        let done = match (flags >> 2).wrapping_add(round) % 4 {
+            0 => connection.request(&packed(&["GET", "key"]), None).map(drop),
+            1 => {
+                let pipeline = [packed(&["MULTI"]), packed(&["GET", "a"]), packed(&["EXEC"])];
+                connection.request_many(&pipeline.concat(), 2, 1, None).map(drop)
+            }
+            2 => connection.request_raw(&packed(&["MGET", "a", "b"]), &mut RawReplies::new()),
+            _ => connection.request(&packed(&["SUBSCRIBE", "a", "b"]), None).map(drop),
+        };
+        if done.is_err() {
+            assert!(!connection.is_open(), "it has failed, and would be used again");
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "a hang-up was waited out");
 }

@@ -32,6 +32,10 @@ const TURN_ARRIVALS: usize = 256;
 const GREETING_BYTES: usize = 1 << 20;
 const GREETING_PUSHES: usize = 16;
 
+/// The most that one turn can bring, for the fuzzers.
+#[cfg(fuzzing)]
+pub(super) const MOST_ARRIVALS: usize = TURN_ARRIVALS;
+
 /// Bounds of one reply. `SENTINEL MASTERS` for a thousand services takes 2 MiB and 80,000 elements.
 const REPLY_BYTES: usize = 16 << 20;
 const REPLY_ELEMENTS: usize = 1 << 20;
@@ -63,13 +67,20 @@ pub(crate) struct Channel {
 
 /// What bytes travel through.
 enum Wire {
-    Plain(Metered),
-    Tls(Box<Session<Metered>>),
+    Plain(Metered<TcpStream>),
+    Tls(Box<Session<Metered<TcpStream>>>),
+    #[cfg(fuzzing)]
+    Scripted(Metered<super::fuzz::Script>),
 }
 
-/// A socket that gives no more than a share of bytes in a turn.
-struct Metered {
-    stream: TcpStream,
+/// A stream that gives no more than a share of bytes in a turn.
+struct Metered<S> {
+    stream: S,
+    share: Share,
+}
+
+/// The bytes that one connection may receive in a turn.
+struct Share {
     /// What is left of the share.
     left: usize,
     /// The share was used up before the socket ran dry.
@@ -78,21 +89,27 @@ struct Metered {
     total: usize,
 }
 
-impl Read for Metered {
+impl<S> Metered<S> {
+    fn new(stream: S) -> Metered<S> {
+        Metered { stream, share: Share { left: TURN_BYTES, exhausted: false, total: 0 } }
+    }
+}
+
+impl<S: Read> Read for Metered<S> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let room = into.len().min(self.left);
+        let room = into.len().min(self.share.left);
         if room == 0 && !into.is_empty() {
-            self.exhausted = true;
+            self.share.exhausted = true;
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let read = self.stream.read(&mut into[..room])?;
-        self.left -= read;
-        self.total = self.total.saturating_add(read);
+        self.share.left -= read;
+        self.share.total = self.share.total.saturating_add(read);
         Ok(read)
     }
 }
 
-impl Write for Metered {
+impl<S: Write> Write for Metered<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }
@@ -142,11 +159,36 @@ impl Channel {
         socket.set_tcp_user_timeout(settings.user_timeout)?;
         // For good: each readiness is told once, whoever of the two layers waits for it.
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let transport = Metered { stream, left: TURN_BYTES, exhausted: false, total: 0 };
+        let transport = Metered::new(stream);
         let wire = match &settings.tls {
             None => Wire::Plain(transport),
             Some(tls) => Wire::Tls(Box::new(tls.session(host, transport)?)),
         };
+        Ok(Channel {
+            tls: settings.tls.clone().map(|tls| (tls, host.clone())),
+            ..Channel::over(wire, peer, name, settings, allowance)
+        })
+    }
+
+    /// A channel over a stream that does what a script says.
+    #[cfg(fuzzing)]
+    pub(crate) fn scripted(
+        script: super::fuzz::Script,
+        name: &Address,
+        settings: &Settings,
+        allowance: Allowance,
+    ) -> Channel {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+        Channel::over(Wire::Scripted(Metered::new(script)), peer, name, settings, allowance)
+    }
+
+    fn over(
+        wire: Wire,
+        peer: SocketAddr,
+        name: &Address,
+        settings: &Settings,
+        allowance: Allowance,
+    ) -> Channel {
         // Supplied just before, by another thread.
         let login = settings.credentials.as_ref().and_then(Source::latest);
         let limits = Limits {
@@ -154,10 +196,10 @@ impl Channel {
             max_elements: settings.limits.max_elements.min(REPLY_ELEMENTS),
             ..settings.limits
         };
-        Ok(Channel {
+        Channel {
             wire,
             peer,
-            tls: settings.tls.clone().map(|tls| (tls, host.clone())),
+            tls: None,
             phase: Phase::Connecting(Box::new(match login {
                 Some(login) => Handshake::new(name, &login.settings(settings)),
                 None => Handshake::new(name, settings),
@@ -170,7 +212,7 @@ impl Channel {
             early: 0,
             unfinished: false,
             flooded: false,
-        })
+        }
     }
 
     /// For a channel that is subscribed and asked nothing.
@@ -188,6 +230,14 @@ impl Channel {
     /// Whether the channel failed because its peer sent more than its allowance.
     pub(crate) fn is_flooded(&self) -> bool {
         self.flooded
+    }
+
+    /// The bytes that wait to be sent and those of an unfinished value, and their bounds.
+    #[cfg(fuzzing)]
+    pub(super) fn check_bounds(&self) {
+        // What one turn asks for comes on top before the next flush.
+        assert!(self.outbox.len() <= OUTBOX_BYTES + (1 << 16), "{} bytes wait", self.outbox.len());
+        assert!(self.partial <= REPLY_BYTES + TURN_BYTES, "{} bytes of one value", self.partial);
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -400,29 +450,45 @@ const EXPECTS_TLS: &str = " (does it expect TLS?)";
 
 impl Wire {
     /// The socket; none once a handshake of TLS has failed.
-    fn metered(&mut self) -> Option<&mut Metered> {
+    fn socket(&mut self) -> Option<&mut TcpStream> {
         match self {
-            Wire::Plain(metered) => Some(metered),
-            Wire::Tls(session) => session.transport(),
+            Wire::Plain(metered) => Some(&mut metered.stream),
+            Wire::Tls(session) => session.transport().map(|metered| &mut metered.stream),
+            #[cfg(fuzzing)]
+            Wire::Scripted(_) => None,
+        }
+    }
+
+    /// The bytes that may be received; none once a handshake of TLS has failed.
+    fn share(&mut self) -> Option<&mut Share> {
+        match self {
+            Wire::Plain(metered) => Some(&mut metered.share),
+            Wire::Tls(session) => session.transport().map(|metered| &mut metered.share),
+            #[cfg(fuzzing)]
+            Wire::Scripted(metered) => Some(&mut metered.share),
         }
     }
 
     /// Grants the share of a turn; returns the number of bytes received until now.
     fn begin_turn(&mut self) -> usize {
-        let Some(metered) = self.metered() else { return 0 };
-        metered.left = TURN_BYTES;
-        metered.exhausted = false;
-        metered.total
+        let Some(share) = self.share() else { return 0 };
+        share.left = TURN_BYTES;
+        share.exhausted = false;
+        share.total
     }
 
     /// The number of bytes received until now, and whether the share was used up.
     fn end_turn(&mut self) -> (usize, bool) {
-        self.metered().map_or((0, false), |metered| (metered.total, metered.exhausted))
+        self.share().map_or((0, false), |share| (share.total, share.exhausted))
     }
 
     /// Whether the transport stands, or why it never will.
     fn is_connected(&mut self) -> io::Result<bool> {
-        let stream = &self.metered().ok_or(io::ErrorKind::NotConnected)?.stream;
+        #[cfg(fuzzing)]
+        if let Wire::Scripted(_) = self {
+            return Ok(true);
+        }
+        let stream = self.socket().ok_or(io::ErrorKind::NotConnected)?;
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
@@ -437,6 +503,8 @@ impl Wire {
         match self {
             Wire::Plain(_) => Ok(()),
             Wire::Tls(session) => session.handshake(),
+            #[cfg(fuzzing)]
+            Wire::Scripted(_) => Ok(()),
         }
     }
 
@@ -444,6 +512,8 @@ impl Wire {
         match self {
             Wire::Plain(stream) => stream.write(bytes),
             Wire::Tls(session) => session.write(bytes),
+            #[cfg(fuzzing)]
+            Wire::Scripted(script) => script.write(bytes),
         }
     }
 
@@ -451,6 +521,8 @@ impl Wire {
         match self {
             Wire::Plain(stream) => stream.read(into),
             Wire::Tls(session) => session.read(into),
+            #[cfg(fuzzing)]
+            Wire::Scripted(script) => script.read(into),
         }
     }
 
@@ -459,6 +531,8 @@ impl Wire {
         match self {
             Wire::Plain(_) => Ok(()),
             Wire::Tls(session) => session.flush(),
+            #[cfg(fuzzing)]
+            Wire::Scripted(_) => Ok(()),
         }
     }
 }

@@ -13,6 +13,8 @@ mod allowance;
 mod channel;
 mod driver;
 mod errands;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod promotion;
 mod reach;
 mod recorder;
@@ -63,7 +65,7 @@ impl SentinelSet {
     /// Leaves out of the settings what does not concern the links to sentinels.
     pub(crate) fn new(mut seeds: Vec<Address>, settings: Settings) -> SentinelSet {
         seeds.sort();
-        // A link has the name that all its services agree on, and deadlines of its own.
+        // A link bears the one name that its services have, and has deadlines of its own.
         let shared = Settings { client_name: None, command_timeout: Duration::ZERO, ..settings };
         SentinelSet { seeds, settings: Arc::new(shared) }
     }

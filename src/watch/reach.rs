@@ -94,6 +94,13 @@ impl Reach {
         &self.settings
     }
 
+    /// A connection is being made, and there is no other address to try.
+    #[cfg(fuzzing)]
+    pub(super) fn dials_a_script(&mut self, now: Instant) {
+        let until = now + self.settings.dial_timeout;
+        self.state = State::Dialling { others: VecDeque::new(), until };
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         matches!(self.state, State::Paused { .. })
     }

@@ -143,6 +143,29 @@ impl Link {
         self.reach.rest(until);
     }
 
+    /// A link that is being made over this channel.
+    #[cfg(fuzzing)]
+    pub(super) fn scripted(channel: Channel, route: Route, settings: Arc<Settings>) -> Link {
+        let now = Instant::now();
+        let mut link = Link::new(route, settings, 0, now);
+        link.reach.dials_a_script(now);
+        link.ask = Some(channel);
+        link
+    }
+
+    /// Whether what it keeps is bounded, whatever came.
+    #[cfg(fuzzing)]
+    pub(super) fn check_bounds(&self) {
+        self.ask.iter().chain(&self.listen).for_each(Channel::check_bounds);
+        assert!(self.awaited.len() < 64, "{} replies awaited", self.awaited.len());
+        assert!(self.again.len() < 64);
+    }
+
+    #[cfg(fuzzing)]
+    pub(super) fn is_connected(&self) -> bool {
+        self.ask.is_some()
+    }
+
     /// Whether it waits to be dialled again.
     pub(crate) fn is_paused(&self) -> bool {
         self.reach.is_paused()
