@@ -33,7 +33,7 @@ const GREETING_BYTES: usize = 1 << 20;
 const GREETING_PUSHES: usize = 16;
 
 /// The most that one turn can bring, for the fuzzers.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(super) const MOST_ARRIVALS: usize = TURN_ARRIVALS;
 
 /// Bounds of one reply. `SENTINEL MASTERS` for a thousand services takes 2 MiB and 80,000 elements.
@@ -69,7 +69,7 @@ pub(crate) struct Channel {
 enum Wire {
     Plain(Metered<TcpStream>),
     Tls(Box<Session<Metered<TcpStream>>>),
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     Scripted(Metered<super::fuzz::Script>),
 }
 
@@ -171,7 +171,7 @@ impl Channel {
     }
 
     /// A channel over a stream that does what a script says.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn scripted(
         script: super::fuzz::Script,
         name: &Address,
@@ -233,7 +233,7 @@ impl Channel {
     }
 
     /// The bytes that wait to be sent and those of an unfinished value, and their bounds.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn check_bounds(&self) {
         // What one turn asks for comes on top before the next flush.
         assert!(self.outbox.len() <= OUTBOX_BYTES + (1 << 16), "{} bytes wait", self.outbox.len());
@@ -454,7 +454,7 @@ impl Wire {
         match self {
             Wire::Plain(metered) => Some(&mut metered.stream),
             Wire::Tls(session) => session.transport().map(|metered| &mut metered.stream),
-            #[cfg(fuzzing)]
+            #[cfg(any(fuzzing, test))]
             Wire::Scripted(_) => None,
         }
     }
@@ -464,7 +464,7 @@ impl Wire {
         match self {
             Wire::Plain(metered) => Some(&mut metered.share),
             Wire::Tls(session) => session.transport().map(|metered| &mut metered.share),
-            #[cfg(fuzzing)]
+            #[cfg(any(fuzzing, test))]
             Wire::Scripted(metered) => Some(&mut metered.share),
         }
     }
@@ -484,7 +484,7 @@ impl Wire {
 
     /// Whether the transport stands, or why it never will.
     fn is_connected(&mut self) -> io::Result<bool> {
-        #[cfg(fuzzing)]
+        #[cfg(any(fuzzing, test))]
         if let Wire::Scripted(_) = self {
             return Ok(true);
         }
@@ -503,7 +503,7 @@ impl Wire {
         match self {
             Wire::Plain(_) => Ok(()),
             Wire::Tls(session) => session.handshake(),
-            #[cfg(fuzzing)]
+            #[cfg(any(fuzzing, test))]
             Wire::Scripted(_) => Ok(()),
         }
     }
@@ -512,7 +512,7 @@ impl Wire {
         match self {
             Wire::Plain(stream) => stream.write(bytes),
             Wire::Tls(session) => session.write(bytes),
-            #[cfg(fuzzing)]
+            #[cfg(any(fuzzing, test))]
             Wire::Scripted(script) => script.write(bytes),
         }
     }
@@ -521,7 +521,7 @@ impl Wire {
         match self {
             Wire::Plain(stream) => stream.read(into),
             Wire::Tls(session) => session.read(into),
-            #[cfg(fuzzing)]
+            #[cfg(any(fuzzing, test))]
             Wire::Scripted(script) => script.read(into),
         }
     }
@@ -531,7 +531,7 @@ impl Wire {
         match self {
             Wire::Plain(_) => Ok(()),
             Wire::Tls(session) => session.flush(),
-            #[cfg(fuzzing)]
+            #[cfg(any(fuzzing, test))]
             Wire::Scripted(_) => Ok(()),
         }
     }

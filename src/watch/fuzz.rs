@@ -197,3 +197,27 @@ pub(crate) fn node(data: &[u8]) {
     }
     assert!(link.is_lively(now), "it never ends");
 }
+
+#[cfg(test)]
+mod tests {
+    /// Every input that the fuzzers start from.
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let folder = format!("{}/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+        let seeds = std::fs::read_dir(folder).unwrap();
+        seeds.map(|seed| std::fs::read(seed.unwrap().path()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_link_to_a_hostile_sentinel_stays_within_its_bounds_and_ends() {
+        let seeds = seeds("links");
+        assert!(seeds.len() >= 10);
+        seeds.iter().for_each(|seed| super::sentinel(seed));
+    }
+
+    #[test]
+    fn a_link_to_a_hostile_node_stays_within_its_bounds_and_ends() {
+        let seeds = seeds("nodes");
+        assert!(seeds.len() >= 9);
+        seeds.iter().for_each(|seed| super::node(seed));
+    }
+}

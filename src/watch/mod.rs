@@ -13,7 +13,7 @@ mod allowance;
 mod channel;
 mod driver;
 mod errands;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) mod fuzz;
 mod promotion;
 mod reach;

@@ -161,7 +161,7 @@ impl PromotionLink {
     }
 
     /// A link that is being made over this channel.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn scripted(
         channel: Channel,
         route: Route,
@@ -175,13 +175,13 @@ impl PromotionLink {
     }
 
     /// Whether what it keeps is bounded, whatever came.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn check_bounds(&self) {
         self.channel.iter().for_each(Channel::check_bounds);
         assert!(self.awaited.len() < 64, "{} replies awaited", self.awaited.len());
     }
 
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn is_connected(&self) -> bool {
         self.channel.is_some()
     }

@@ -95,7 +95,7 @@ impl Reach {
     }
 
     /// A connection is being made, and there is no other address to try.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn dials_a_script(&mut self, now: Instant) {
         let until = now + self.settings.dial_timeout;
         self.state = State::Dialling { others: VecDeque::new(), until };

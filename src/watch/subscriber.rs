@@ -144,7 +144,7 @@ impl Link {
     }
 
     /// A link that is being made over this channel.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn scripted(channel: Channel, route: Route, settings: Arc<Settings>) -> Link {
         let now = Instant::now();
         let mut link = Link::new(route, settings, 0, now);
@@ -154,14 +154,14 @@ impl Link {
     }
 
     /// Whether what it keeps is bounded, whatever came.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn check_bounds(&self) {
         self.ask.iter().chain(&self.listen).for_each(Channel::check_bounds);
         assert!(self.awaited.len() < 64, "{} replies awaited", self.awaited.len());
         assert!(self.again.len() < 64);
     }
 
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn is_connected(&self) -> bool {
         self.ask.is_some()
     }
