@@ -288,9 +288,9 @@ mod tests {
         }
         assert_eq!(workers.patient.threads(), patient::THREADS);
         assert!(*workers.alive.count.lock() <= DIALLING + WATCHING + patient::THREADS);
-        // One that has to wait as well has its turn before the others' second ones.
+        // One that has to wait as well has its turn before the others' third ones.
         workers.run_patiently(SERVICES + 1, move || done.send("in turn").unwrap());
-        for _ in 0..SERVICES {
+        for _ in 0..2 * SERVICES {
             release.send(()).unwrap();
         }
         assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("in turn"));
