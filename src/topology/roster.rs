@@ -196,10 +196,12 @@ pub(super) enum Change {
 }
 
 impl Roster {
-    /// The run ids of the sentinels, for a machine that is rebuilt: by them it tells strangers.
+    /// The run ids of the sentinels, for a machine that is rebuilt: by them it recognizes strangers.
+    /// Those that were handed to this roster stay known: the machine may have failed before its start.
     pub(super) fn kept(&self) -> Roster {
         let known = |own: &Sentinel| Some((own.address.clone(), own.run_id.clone()?));
-        let remembered = self.sentinels.iter().filter_map(known).collect();
+        let mut remembered = self.remembered.clone();
+        remembered.extend(self.sentinels.iter().filter_map(known));
         Roster { remembered, ..Roster::default() }
     }
 
