@@ -117,7 +117,7 @@ sanitize: setup ## Run the programs in C under ASan, UBSan and valgrind (seven m
 	@tests/setup valgrind
 	@tests/sanitize
 
-fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long)
+fuzz: ## Fuzz everything that reads what others wrote (SECONDS=60: each so long; JOBS=2: so many at a time)
 	@tests/fuzz $(or $(SECONDS),60)
 
 bench: redis ## Measure what switchmaster costs (BENCH=--quick: less exactly)
