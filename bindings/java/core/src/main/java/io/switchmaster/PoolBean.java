@@ -220,6 +220,26 @@ final class PoolBean implements PoolMXBean {
     }
 
     @Override
+    public long getDroppedMessages() {
+        return number(Stats::droppedMessages);
+    }
+
+    @Override
+    public long getTotalReplicaConnections() {
+        return number(Stats::replicaTotal);
+    }
+
+    @Override
+    public long getIdleReplicaConnections() {
+        return number(Stats::replicaIdle);
+    }
+
+    @Override
+    public long getActiveReplicaConnections() {
+        return number(Stats::replicaInUse);
+    }
+
+    @Override
     public void softEvictConnections() {
         of(factory -> {
             factory.shelf().returnIdle();

@@ -190,6 +190,34 @@ public interface PoolMXBean {
     long getOverruledCommands();
 
     /**
+     * Messages that came on handles between whole commands and were dropped.
+     *
+     * @return how many
+     */
+    long getDroppedMessages();
+
+    /**
+     * Connections to the replicas that are read from, idle and in use.
+     *
+     * @return how many
+     */
+    long getTotalReplicaConnections();
+
+    /**
+     * Connections to the replicas that are read from that nobody uses.
+     *
+     * @return how many
+     */
+    long getIdleReplicaConnections();
+
+    /**
+     * Connections to the replicas that are read from that are in use.
+     *
+     * @return how many
+     */
+    long getActiveReplicaConnections();
+
+    /**
      * Gives the connections that stand idle in Java back to the native pool, which looks at each before it
      * hands it out again, and has the sentinels asked now. Handles that are out keep theirs. It need not be
      * called: connections of a master that was replaced are gone at the switch by themselves.

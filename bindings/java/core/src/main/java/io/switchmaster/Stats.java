@@ -29,6 +29,11 @@ import java.nio.ByteOrder;
  * @param overruledCommands those of them whose master had been replaced: writes among them may be lost
  * @param watchFaults faults inside the watch that were survived
  * @param malformedMessages messages of sentinels that could not be read
+ * @param droppedMessages messages that came on handles between whole commands and were dropped: a {@link Lease} reads
+ *     them
+ * @param replicaTotal connections to the replicas that are read from, idle and in use
+ * @param replicaIdle connections to the replicas that are read from that nobody uses
+ * @param replicaInUse handles to the replicas that are read from
  */
 public record Stats(
         long total,
@@ -53,10 +58,14 @@ public record Stats(
         long doubtfulCommands,
         long overruledCommands,
         long watchFaults,
-        long malformedMessages) {
+        long malformedMessages,
+        long droppedMessages,
+        long replicaTotal,
+        long replicaIdle,
+        long replicaInUse) {
 
     /** The fields of {@code swm_stats} behind its size, in their order. */
-    private static final int FIELDS = 23;
+    private static final int FIELDS = 27;
 
     /** What the native library counts; its pool's part is completed by the shelf above it. */
     static Stats read(Factory factory, Shelf shelf) {
@@ -77,6 +86,7 @@ public record Stats(
         return new Stats(
                 of[0], of[1] + standing, Math.max(0, of[2] - standing), of[3] + shelf.waiting(), of[4], of[5],
                 shelf.uses() + waited[4], of[7] + waited[0], of[8] + waited[1] / 1_000, of[9] + waited[2], waited[3],
-                of[11], of[12], of[13], of[14], of[15], of[16], of[17], of[18], of[19], of[20], of[21], of[22]);
+                of[11], of[12], of[13], of[14], of[15], of[16], of[17], of[18], of[19], of[20], of[21], of[22],
+                of[23], of[24], of[25], of[26]);
     }
 }

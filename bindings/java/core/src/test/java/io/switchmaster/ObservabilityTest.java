@@ -169,6 +169,54 @@ final class ObservabilityTest {
         assertEquals(List.of(), registry.getMeters());
     }
 
+    @Test
+    void dropped_messages_and_connections_to_replicas_are_counted() throws JMException {
+        MeterRegistry registry = new SimpleMeterRegistry();
+        ObjectName bean = new ObjectName("io.switchmaster:type=Pool,name=replicas");
+        String url = sandbox.url() + "?protocol=3";
+        try (Factory factory = Factory.builder(url).name("replicas").registerMBean(true).build();
+                SwitchmasterMetrics metrics = new SwitchmasterMetrics(factory)) {
+            metrics.bindTo(registry);
+            assertEquals(0, factory.stats().replicaTotal());
+            assertEquals(0, factory.stats().droppedMessages());
+            Handle[] replica = new Handle[1];
+            Sandbox.await("a replica may be read from", () -> {
+                try {
+                    replica[0] = factory.replica();
+                    return true;
+                } catch (SwitchmasterException notYet) {
+                    return false;
+                }
+            });
+            replica[0].command("PING");
+            Stats stats = factory.stats();
+            assertEquals(1, stats.replicaInUse());
+            assertEquals(stats.replicaTotal(), stats.replicaIdle() + 1);
+            assertEquals(1L, attribute(bean, "ActiveReplicaConnections"));
+            assertEquals(stats.replicaTotal(), attribute(bean, "TotalReplicaConnections"));
+            assertEquals(1, gauged(registry, "switchmaster.connections.replica.active"));
+            assertEquals(stats.replicaTotal(), gauged(registry, "switchmaster.connections.replica"));
+            replica[0].close();
+            Sandbox.await("it is idle", () -> factory.stats().replicaInUse() == 0);
+            assertTrue((Long) attribute(bean, "IdleReplicaConnections") >= 1);
+            assertTrue(gauged(registry, "switchmaster.connections.replica.idle") >= 1);
+
+            try (Handle told = factory.get(); Handle writes = factory.get()) {
+                told.command("CLIENT", "TRACKING", "ON", "BCAST");
+                Sandbox.await("one is dropped", () -> {
+                    writes.command("SET", "tracked", "1");
+                    told.command("PING");
+                    return factory.stats().droppedMessages() > 0;
+                });
+                Sandbox.await("all show the same, once the last has come", () -> {
+                    long dropped = factory.stats().droppedMessages();
+                    return attribute(bean, "DroppedMessages").equals(dropped)
+                            && counted(registry, "switchmaster.messages.dropped") == dropped;
+                });
+            }
+        }
+    }
+
     /** What is logged meanwhile. */
     private static final class Lines extends AppenderBase<ILoggingEvent> implements AutoCloseable {
         private final List<String> lines = new CopyOnWriteArrayList<>();

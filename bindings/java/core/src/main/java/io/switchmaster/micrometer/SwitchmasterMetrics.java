@@ -34,6 +34,10 @@ import java.util.function.ToLongFunction;
  * <tr><td>{@code switchmaster.connections.pending}</td><td>threads that wait for one</td></tr>
  * <tr><td>{@code switchmaster.connections.max}</td><td>{@code max_size}</td></tr>
  * <tr><td>{@code switchmaster.connections.min}</td><td>{@code min_idle}</td></tr>
+ * <tr><td>{@code switchmaster.connections.replica}</td><td>connections to the replicas that are read
+ *     from</td></tr>
+ * <tr><td>{@code switchmaster.connections.replica.active}</td><td>those in use</td></tr>
+ * <tr><td>{@code switchmaster.connections.replica.idle}</td><td>those that nobody uses</td></tr>
  * <tr><td>{@code switchmaster.connections.acquire}</td><td>timer: calls for a handle, and how long they
  *     waited</td></tr>
  * <tr><td>{@code switchmaster.connections.timeout}</td><td>calls that waited in vain</td></tr>
@@ -54,6 +58,8 @@ import java.util.function.ToLongFunction;
  * <tr><td>{@code switchmaster.commands.overruled}</td><td>those whose master had been replaced</td></tr>
  * <tr><td>{@code switchmaster.watch.faults}</td><td>faults inside the watch that were survived</td></tr>
  * <tr><td>{@code switchmaster.watch.malformed}</td><td>messages of sentinels that could not be read</td></tr>
+ * <tr><td>{@code switchmaster.messages.dropped}</td><td>messages that came on handles between whole commands and
+ *     were dropped</td></tr>
  * </table>
  *
  * <p>The meters read the factory when they are looked at; that blocks never. Of a closed factory the counters
@@ -95,6 +101,9 @@ public final class SwitchmasterMetrics implements MeterBinder, AutoCloseable {
         gauge(registry, "connections.pending", "Threads that wait for a connection", Stats::waiting);
         gauge(registry, "connections.max", "Connections that there may be", Stats::max);
         gauge(registry, "connections.min", "Connections that are to lie idle", Stats::min);
+        gauge(registry, "connections.replica", "Connections to the replicas that are read from", Stats::replicaTotal);
+        gauge(registry, "connections.replica.active", "Connections to replicas in use", Stats::replicaInUse);
+        gauge(registry, "connections.replica.idle", "Connections to replicas that nobody uses", Stats::replicaIdle);
         gauge(registry, "generation", "Masters that were served", Stats::switches);
         Last calls = new Last(stats -> stats.checkouts() + stats.timeouts());
         Last micros = new Last(Stats::waitMicros);
@@ -121,6 +130,8 @@ public final class SwitchmasterMetrics implements MeterBinder, AutoCloseable {
         counter(registry, "watch.faults", "Faults inside the watch that were survived", Stats::watchFaults);
         counter(registry, "watch.malformed", "Messages of sentinels that could not be read",
                 Stats::malformedMessages);
+        counter(registry, "messages.dropped", "Messages that came between whole commands and were dropped",
+                Stats::droppedMessages);
     }
 
     private void gauge(MeterRegistry registry, String name, String what, ToLongFunction<Stats> of) {
