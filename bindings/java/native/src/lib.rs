@@ -1,8 +1,8 @@
 //! The natives of the Java class `io.switchmaster.Native`: each is a call of the C interface.
 //!
 //! What Java hands in is numbers, addresses of direct buffers, and arrays of bytes, which are copied. No
-//! native calls into Java, keeps a reference, or attaches a thread, so a virtual machine that ends waits
-//! for nothing here. Failures go into the caller's `swm_error`, as in C, and a negative status or a 0
+//! native calls into Java, keeps a reference, or attaches a thread, but for those of `credentials`, whose
+//! threads are daemons; so a virtual machine that ends waits for nothing here. Failures go into the caller's `swm_error`, as in C, and a negative status or a 0
 //! says so; Java makes the exception. Text is UTF-8 in arrays; what goes in ends with a NUL.
 //!
 //! The C interface lets no panic out and follows no number that is over. What it cannot know is
@@ -12,6 +12,7 @@
 #![allow(unsafe_code, reason = "this is where Java meets Rust; each block has its reason")]
 
 mod arrays;
+mod credentials;
 mod events;
 mod factory;
 mod guard;

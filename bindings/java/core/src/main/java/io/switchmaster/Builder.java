@@ -85,6 +85,32 @@ public final class Builder {
     }
 
     /**
+     * Has user and password at the nodes supplied by a provider, at each connection that is made, instead of
+     * {@link #username} and {@link #password}: for passwords that are rotated. When it supplies others, idle
+     * connections log in again, and those in use with their next command, or are closed when they are returned.
+     * {@link Factory#refresh()} has it called at once.
+     *
+     * @param provider called as {@link CredentialsProvider} says; a second one takes its place
+     * @return this builder
+     */
+    public Builder credentials(CredentialsProvider provider) {
+        options.credentials(Objects.requireNonNull(provider, "provider"));
+        return this;
+    }
+
+    /**
+     * As {@link #credentials}, for the sentinels, instead of {@link #sentinelUsername} and
+     * {@link #sentinelPassword}. Links that stand stay logged in as they are.
+     *
+     * @param provider called as {@link CredentialsProvider} says; a second one takes its place
+     * @return this builder
+     */
+    public Builder sentinelCredentials(CredentialsProvider provider) {
+        options.sentinelCredentials(Objects.requireNonNull(provider, "provider"));
+        return this;
+    }
+
+    /**
      * The user on the sentinels.
      *
      * @param username its name

@@ -2,6 +2,7 @@ package io.switchmaster;
 
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -42,6 +43,10 @@ public final class Factory implements AutoCloseable {
     private final Shelf shelf;
     private final EventPump events;
     private final Leaks leaks;
+
+    /** Kept here: the native library has them weakly. */
+    private final List<CredentialsCall> credentials;
+
     private final Housekeeper.Watched watched;
     private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -53,6 +58,7 @@ public final class Factory implements AutoCloseable {
 
     private Factory(long number, Options options, String name, long leakAfterMs) {
         this.number = number;
+        this.credentials = options.calls();
         this.service = options.get("service");
         this.name = name == null ? service : name;
         this.database = Integer.parseInt(options.get("db"));
@@ -431,7 +437,8 @@ public final class Factory implements AutoCloseable {
 
     /**
      * Has the sentinels asked now, instead of at their next turn. It need not be called: every sign of trouble
-     * does the same. Blocks never.
+     * does the same. Has the provider of {@link Builder#credentials} called, too, if there is one: call it after
+     * the password was changed, and idle connections log in again at once. Blocks never.
      */
     public void refresh() {
         Fault fault = new Fault();

@@ -35,6 +35,8 @@ final class Native {
 
     static native byte[] optionsGet(long options, byte[] name, long err);
 
+    static native int optionsSetCredentials(long options, int forSentinels, CredentialsCall call, long err);
+
     static native void optionsFree(long options);
 
     static native long factoryOpen(long options, long err);

@@ -1,5 +1,6 @@
 package io.switchmaster;
 
+import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,6 +13,10 @@ import java.util.function.LongFunction;
 final class Options {
     private final byte[] url;
     private final List<byte[][]> given = new ArrayList<>();
+
+    /** What the native library calls for credentials, at the nodes and at the sentinels; null where it does not. */
+    private CredentialsCall nodes;
+    private CredentialsCall sentinels;
 
     Options(String url) {
         this.url = url == null ? null : text("the URL", url);
@@ -44,6 +49,33 @@ final class Options {
         } catch (SwitchmasterException wrong) {
             given.remove(given.size() - 1);
             throw wrong;
+        }
+    }
+
+    void credentials(CredentialsProvider provider) {
+        nodes = new CredentialsCall(provider);
+    }
+
+    void sentinelCredentials(CredentialsProvider provider) {
+        sentinels = new CredentialsCall(provider);
+    }
+
+    /** What the native library refers to weakly: a factory keeps these. */
+    List<CredentialsCall> calls() {
+        List<CredentialsCall> calls = new ArrayList<>();
+        if (nodes != null) {
+            calls.add(nodes);
+        }
+        if (sentinels != null) {
+            calls.add(sentinels);
+        }
+        return calls;
+    }
+
+    private static void supplied(long options, boolean atSentinels, CredentialsCall call, Fault fault) {
+        if (call != null
+                && Native.optionsSetCredentials(options, atSentinels ? 1 : 0, call, fault.address()) != 0) {
+            throw fault.exception();
         }
     }
 
@@ -92,10 +124,18 @@ final class Options {
     long openWithout(String name) {
         Fault fault = new Fault();
         byte[] none = "none".getBytes(StandardCharsets.UTF_8);
-        long factory = with(options -> {
-            Native.optionsSet(options, text("the name", name), none, fault.address());
-            return Native.factoryOpen(options, fault.address());
-        });
+        long factory;
+        try {
+            factory = with(options -> {
+                Native.optionsSet(options, text("the name", name), none, fault.address());
+                supplied(options, false, nodes, fault);
+                supplied(options, true, sentinels, fault);
+                return Native.factoryOpen(options, fault.address());
+            });
+        } finally {
+            // Nobody else need have the builder any more, and its calls with it.
+            Reference.reachabilityFence(this);
+        }
         if (factory == 0) {
             throw fault.exception();
         }

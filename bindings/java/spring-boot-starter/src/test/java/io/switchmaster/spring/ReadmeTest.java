@@ -34,6 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class ReadmeTest {
     private static final String IMPORTS = """
             import io.micrometer.core.instrument.MeterRegistry;
+            import io.switchmaster.Credentials;
             import io.switchmaster.Factory;
             import io.switchmaster.Handle;
             import io.switchmaster.Outcome;
@@ -42,6 +43,8 @@ final class ReadmeTest {
             import io.switchmaster.jedis.SwitchmasterPool;
             import io.switchmaster.micrometer.SwitchmasterMetrics;
             import io.switchmaster.spring.SwitchmasterBuilderCustomizer;
+            import java.nio.file.Files;
+            import java.nio.file.Path;
             import java.time.Duration;
             import java.util.List;
             import java.util.Set;
