@@ -30,6 +30,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <initializer_list>
 #include <iterator>
 #include <limits>
@@ -532,6 +534,73 @@ private:
     detail::Owned<swm_subscription, swm_subscription_close> subscription_;
 };
 
+/// A user and a password.
+struct Credentials {
+    /// The ACL user; empty is the server's default user.
+    std::string username;
+    std::string password;
+};
+
+/// Supplies the credentials that are valid now, for a connection that is made. It is called on threads
+/// of the library, one call at a time, may block and may throw: the connection fails then, with an error
+/// that quotes what(). swm_credentials_callback says how long it may take.
+using CredentialsProvider = std::function<Credentials()>;
+
+namespace detail {
+
+/// A provider as C takes it, with the strings of its last answer.
+class Provider {
+public:
+    explicit Provider(CredentialsProvider provider) : provider_(std::move(provider)) {}
+
+    static void supply(void *own, swm_credentials *out) noexcept {
+        static_cast<Provider *>(own)->supply(*out);
+    }
+    static void end(void *own) noexcept { delete static_cast<Provider *>(own); }
+
+private:
+    void supply(swm_credentials &out) noexcept {
+        try {
+            last_ = provider_();
+            out.username = last_.username.empty() ? nullptr : last_.username.c_str();
+            out.password = last_.password.c_str();
+        } catch (const std::exception &failure) {
+            out.error = keep(failure.what());
+        } catch (...) {
+            out.error = "the credentials provider threw no std::exception";
+        }
+    }
+
+    const char *keep(const char *text) noexcept {
+        try {
+            error_ = text;
+            return error_.c_str();
+        } catch (...) {
+            return "the credentials provider failed";
+        }
+    }
+
+    CredentialsProvider provider_;
+    Credentials last_;
+    std::string error_;
+};
+
+/// Sets a provider. The library owns it where that succeeds.
+template <typename Set>
+void provide(swm_options *options, Set set, CredentialsProvider provider) {
+    if (!provider) {
+        run([&](swm_error *error) { return set(options, nullptr, nullptr, nullptr, error); });
+        return;
+    }
+    auto own = std::make_unique<Provider>(std::move(provider));
+    run([&](swm_error *error) {
+        return set(options, Provider::supply, own.get(), Provider::end, error);
+    });
+    own.release();
+}
+
+} // namespace detail
+
 /// The settings of a factory that is to be opened: `Options(url).set("max_size", "16")`.
 class Options {
 public:
@@ -553,6 +622,18 @@ public:
         return detail::string([&](char **out, swm_error *error) {
             return swm_options_get(options_.get(), name.c_str(), out, error);
         });
+    }
+
+    /// Has user and password at the nodes supplied at each connection that is made, instead of the options
+    /// `username` and `password`. An empty provider removes it.
+    Options &credentials(CredentialsProvider provider) {
+        detail::provide(options_.get(), swm_options_set_credentials, std::move(provider));
+        return *this;
+    }
+    /// The same for the sentinels.
+    Options &sentinel_credentials(CredentialsProvider provider) {
+        detail::provide(options_.get(), swm_options_set_sentinel_credentials, std::move(provider));
+        return *this;
     }
 
     explicit operator bool() const noexcept { return options_ != nullptr; }

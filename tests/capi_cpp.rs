@@ -118,6 +118,7 @@ behaviours! {
         an_event_that_does_not_come_is_none
         an_option_that_is_not_allowed_is_named
         bytes_of_any_kind_go_there_and_back
+        credentials_come_from_a_provider_that_may_throw
         closing_a_factory_wakes_who_waits_for_a_handle
         closing_a_subscription_wakes_who_waits
         each_kind_of_reply_is_read_by_its_accessor

@@ -2,6 +2,8 @@
 
 #include "harness.hpp"
 
+#include <atomic>
+#include <memory>
 #include <thread>
 
 using switchmaster::Error;
@@ -29,6 +31,40 @@ BEHAVIOUR(options_are_set_one_by_one) {
     CHECK_EQ(factory.stats().min, 0u);
     CHECK_EQ(options.get("max_size"), "3");
     CHECK_EQ(error_of([&] { (void)options.get("client_name"); }).status(), SWM_E_NOTHING);
+}
+
+BEHAVIOUR(credentials_come_from_a_provider_that_may_throw) {
+    // Without a password of its own the default user takes any.
+    auto calls = std::make_shared<std::atomic<int>>(0);
+    {
+        Options options(stage.url);
+        options.credentials([calls] {
+            ++*calls;
+            return switchmaster::Credentials{"", "any"};
+        });
+        options.sentinel_credentials([] { return switchmaster::Credentials{"default", "any"}; });
+        options.sentinel_credentials({});
+        const Factory factory(options);
+        CHECK_EQ(factory.get(5s).command({"PING"}).str(), "PONG");
+        CHECK(*calls > 0);
+        options.set("connect_timeout", "2s");
+        options.credentials([]() -> switchmaster::Credentials {
+            throw std::runtime_error("the vault is sealed");
+        });
+        const std::string sealed = error_of([&] { (void)Factory::open(options); }).what();
+        CHECK(sealed.find("the vault is sealed") != std::string::npos);
+        options.credentials([]() -> switchmaster::Credentials { throw 7; });
+        const std::string strange = error_of([&] { (void)Factory::open(options); }).what();
+        CHECK(strange.find("threw no std::exception") != std::string::npos);
+    }
+    // The first provider has ended with the factory that used it.
+    for (int tries = 0; calls.use_count() > 1 && tries < 5000; ++tries)
+        std::this_thread::sleep_for(1ms);
+    CHECK_EQ(calls.use_count(), 1);
+    Options moved_from;
+    const Options other(std::move(moved_from));
+    const auto late = [&] { moved_from.credentials([] { return switchmaster::Credentials{}; }); };
+    CHECK_EQ(error_of(late).status(), SWM_E_NULL);
 }
 
 BEHAVIOUR(an_option_that_is_not_allowed_is_named) {
