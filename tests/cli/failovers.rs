@@ -379,12 +379,21 @@ fn a_sentinel_that_refuses_has_writes_go_on() {
     assert_eq!(cluster.master().unwrap().port(), master.port());
 }
 
+/// The sentinel that a line names at its end.
+fn leader_in(cluster: &Cluster, line: &str) -> Sentinel {
+    let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+    port.and_then(|port| cluster.sentinel_at(port)).expect("one of the sentinels")
+}
+
 #[test]
 fn replicas_that_die_before_their_promotion_have_writes_go_on() {
     let cluster = cluster();
     let master = cluster.master().unwrap();
     let mut failover = Failover::start(&cluster, &["--now", "--timeout", "20s"]);
-    failover.wait_for("promotion");
+    let leader = leader_in(&cluster, &failover.wait_for("promotion"));
+    // The step begins before its order arrives.
+    let flags = || leader.describe("mymaster").unwrap().field_text("flags");
+    assert!(wait_until(PATIENCE, || flags().contains("failover_in_progress")), "{}", flags());
     replicas(&cluster).iter().for_each(|replica| replica.kill().unwrap());
     let (status, told) = failover.end();
     assert_eq!(status.code(), Some(1), "{told}");
@@ -398,9 +407,7 @@ fn a_leader_that_dies_leaves_one_master_that_takes_writes() {
     let cluster = cluster();
     let old = cluster.master().unwrap();
     let mut failover = Failover::start(&cluster, &["--now", "--timeout", "8s"]);
-    let line = failover.wait_for("promotion");
-    let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-    let leader = port.and_then(|port| cluster.sentinel_at(port)).expect("one of the sentinels");
+    let leader = leader_in(&cluster, &failover.wait_for("promotion"));
     leader.kill().unwrap();
     let (status, told) = failover.end();
     let masters = || -> Vec<Node> {
