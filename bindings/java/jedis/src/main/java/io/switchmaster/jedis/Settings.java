@@ -5,15 +5,12 @@ import io.switchmaster.Factory;
 import io.switchmaster.SwitchmasterException;
 import java.time.Duration;
 import java.util.Set;
-import java.util.function.Supplier;
 import org.apache.commons.pool2.impl.GenericObjectPoolConfig;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import redis.clients.jedis.DefaultRedisCredentialsProvider;
 import redis.clients.jedis.HostAndPort;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.JedisClientConfig;
-import redis.clients.jedis.RedisCredentials;
 
 /** What a JedisSentinelPool is configured with, as the settings of a factory. */
 final class Settings {
@@ -34,24 +31,30 @@ final class Settings {
 
     private Settings() {}
 
+    /** A factory, and the credentials that it is told of. */
+    record Opened(Factory factory, Login login) {}
+
     /** Opens the factory that such a pool stands for. */
-    static Factory open(
+    static Opened open(
             String service,
             Set<HostAndPort> sentinels,
             GenericObjectPoolConfig<Jedis> pool,
             JedisClientConfig master,
             JedisClientConfig sentinel) {
         try {
+            Login login = new Login();
             Builder builder = Factory.builder().service(service);
             for (HostAndPort address : sentinels) {
                 builder.sentinel(text(address));
             }
             pool(builder, pool);
-            master(builder, master);
-            sentinel(builder, sentinel);
+            master(builder, login, master);
+            sentinel(builder, login, sentinel);
             Duration dial = dialTimeout(master);
             builder.connectTimeout(dial.compareTo(CONNECT) > 0 ? dial.multipliedBy(2) : CONNECT);
-            return builder.build();
+            Factory factory = builder.build();
+            login.follow(factory);
+            return new Opened(factory, login);
         } catch (SwitchmasterException failed) {
             throw Failures.ofPool("Could not open a pool for " + service, failed);
         }
@@ -72,15 +75,9 @@ final class Settings {
         }
     }
 
-    private static void master(Builder builder, JedisClientConfig config) {
+    private static void master(Builder builder, Login login, JedisClientConfig config) {
         refuseWhatCannotBe("the master", config);
-        RedisCredentials credentials = credentials("the master", config);
-        if (credentials != null && credentials.getPassword() != null) {
-            if (credentials.getUser() != null) {
-                builder.username(credentials.getUser());
-            }
-            builder.password(new String(credentials.getPassword()));
-        }
+        login.nodes(builder, config);
         builder.db(config.getDatabase());
         if (config.getClientName() != null) {
             builder.clientName(config.getClientName());
@@ -102,15 +99,9 @@ final class Settings {
         return millis == 0 ? FOR_EVER : Duration.ofMillis(millis);
     }
 
-    private static void sentinel(Builder builder, JedisClientConfig config) {
+    private static void sentinel(Builder builder, Login login, JedisClientConfig config) {
         refuseWhatCannotBe("the sentinels", config);
-        RedisCredentials credentials = credentials("the sentinels", config);
-        if (credentials != null && credentials.getPassword() != null) {
-            if (credentials.getUser() != null) {
-                builder.sentinelUsername(credentials.getUser());
-            }
-            builder.sentinelPassword(new String(credentials.getPassword()));
-        }
+        login.sentinels(builder, config);
         tls(builder, "sentinel_", config);
         if (config.getClientName() != null) {
             LOG.info("the client name {} on the sentinels is not used: the links to them have a name of their own",
@@ -140,8 +131,6 @@ final class Settings {
                 + " name: see the tls_ options of Factory.builder()");
         refuse("hostAndPortMapper", config.getHostAndPortMapper(), where,
                 "say Factory.builder().addressMap(from, to) for each address");
-        refuse("authXManager", Versions.authXManager(config), where,
-                "credentials are those that the factory was opened with: use user and password");
     }
 
     private static void refuse(String option, Object value, String where, String instead) {
@@ -149,18 +138,6 @@ final class Settings {
             throw new IllegalArgumentException(
                     option + " for " + where + " cannot be used with SwitchmasterPool: " + instead);
         }
-    }
-
-    private static RedisCredentials credentials(String where, JedisClientConfig config) {
-        Supplier<RedisCredentials> provider = config.getCredentialsProvider();
-        if (provider == null) {
-            return null;
-        }
-        if (provider instanceof DefaultRedisCredentialsProvider) {
-            return provider.get();
-        }
-        throw new IllegalArgumentException("credentialsProvider for " + where + " cannot be used with SwitchmasterPool:"
-                + " credentials are those that the factory was opened with: use user and password");
     }
 
     private static Duration atLeastAMilli(Duration time) {

@@ -44,8 +44,13 @@ import redis.clients.jedis.exceptions.JedisException;
  * {@code fairness} (those who wait are served in the order in which they came), setters of the pool's
  * configuration, and the counts of borrowed and returned objects. What would have an effect and cannot be honoured
  * is refused with an {@link IllegalArgumentException} that names it: {@code sslSocketFactory},
- * {@code sslParameters}, {@code sslOptions}, {@code hostnameVerifier}, {@code hostAndPortMapper},
- * {@code credentialsProvider}, {@code authXManager}, a {@code JedisFactory}.
+ * {@code sslParameters}, {@code sslOptions}, {@code hostnameVerifier}, {@code hostAndPortMapper}, a
+ * {@code JedisFactory}.
+ *
+ * <p><b>Credentials.</b> A {@code credentialsProvider} is called for each connection, on a thread of its own and with
+ * {@code connectionTimeout} as its time; so is that which user and password of the configuration for the nodes make.
+ * An {@code authXManager} is started when the pool is opened, and stopped when the pool is closed. Idle connections
+ * log in again as soon as it has a new token.
  *
  * <p><b>TLS.</b> With {@code ssl(true)} the native library gets the certificates of the virtual machine's default
  * trust store, and the key of its default key store ({@code javax.net.ssl.trustStore} and
@@ -63,6 +68,7 @@ public class SwitchmasterPool extends LeasePool {
     private static final int TIMEOUT = 2_000;
 
     private final boolean closesFactory;
+    private final Login login;
 
     /**
      * A pool over a factory, which is not closed with the pool.
@@ -81,13 +87,22 @@ public class SwitchmasterPool extends LeasePool {
      * @throws IllegalArgumentException when it speaks RESP3, and this version of Jedis does not
      */
     public SwitchmasterPool(Factory factory, boolean closesFactory) {
-        this(factory, closesFactory, true, new GenericObjectPoolConfig<>());
+        this(factory, closesFactory, null, true, new GenericObjectPoolConfig<>());
     }
 
     private SwitchmasterPool(
-            Factory factory, boolean closesFactory, boolean waits, GenericObjectPoolConfig<Jedis> config) {
+            Factory factory,
+            boolean closesFactory,
+            Login login,
+            boolean waits,
+            GenericObjectPoolConfig<Jedis> config) {
         super(factory, waits, config);
         this.closesFactory = closesFactory;
+        this.login = login;
+    }
+
+    private SwitchmasterPool(Settings.Opened opened, GenericObjectPoolConfig<Jedis> config) {
+        this(opened.factory(), true, opened.login(), config.getBlockWhenExhausted(), config);
     }
 
     /**
@@ -126,8 +141,7 @@ public class SwitchmasterPool extends LeasePool {
             GenericObjectPoolConfig<Jedis> poolConfig,
             JedisClientConfig masterClientConfig,
             JedisClientConfig sentinelClientConfig) {
-        this(Settings.open(masterName, sentinels, poolConfig, masterClientConfig, sentinelClientConfig),
-                true, poolConfig.getBlockWhenExhausted(), poolConfig);
+        this(Settings.open(masterName, sentinels, poolConfig, masterClientConfig, sentinelClientConfig), poolConfig);
     }
 
     /**
@@ -711,6 +725,9 @@ public class SwitchmasterPool extends LeasePool {
     @Override
     public void destroy() {
         super.destroy();
+        if (login != null) {
+            login.end();
+        }
         if (closesFactory) {
             factory.close();
         }

@@ -27,7 +27,6 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import redis.clients.jedis.DefaultJedisClientConfig;
-import redis.clients.jedis.DefaultRedisCredentials;
 import redis.clients.jedis.HostAndPort;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.JedisClientConfig;
@@ -181,8 +180,6 @@ final class ConstructorsTest {
                 DefaultJedisClientConfig.builder().hostnameVerifier((host, session) -> true).build());
         unmapped.put("hostAndPortMapper",
                 DefaultJedisClientConfig.builder().hostAndPortMapper(address -> address).build());
-        unmapped.put("credentialsProvider", DefaultJedisClientConfig.builder()
-                .credentialsProvider(() -> new DefaultRedisCredentials("bob", "pw")).build());
         unmapped.forEach((name, config) -> {
             assertRefused(name, "the master",
                     () -> new SwitchmasterPool(service, addresses, three(), config, plain()));
