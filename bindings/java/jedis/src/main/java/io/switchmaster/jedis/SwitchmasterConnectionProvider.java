@@ -22,8 +22,8 @@ import redis.clients.jedis.providers.ConnectionProvider;
  *
  * <p>Waits and errors are those of {@link SwitchmasterPool}. All settings of connections are the factory's; what the
  * client's own configuration says of them has no effect. {@code RedisClient.getPool()} is not supported, for there
- * is no such pool, and neither is client-side caching: {@code cacheConfig} of a client is refused by Jedis over RESP2,
- * and has no effect over RESP3.
+ * is no such pool, and neither is client-side caching: {@link SwitchmasterClientBuilder} refuses {@code cacheConfig}. The
+ * builder of Jedis ignores it, unless its configuration asks for RESP2; no provider can notice that.
  *
  * <p><b>Threads.</b> Any, as many at once as you like.
  */

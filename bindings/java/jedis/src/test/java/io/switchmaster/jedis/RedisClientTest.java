@@ -17,6 +17,8 @@ import redis.clients.jedis.AbstractTransaction;
 import redis.clients.jedis.DefaultJedisClientConfig;
 import redis.clients.jedis.RedisClient;
 import redis.clients.jedis.Response;
+import redis.clients.jedis.csc.CacheConfig;
+import redis.clients.jedis.csc.CacheFactory;
 import redis.clients.jedis.exceptions.JedisDataException;
 
 /** The client of Jedis 8 over the provider. */
@@ -39,6 +41,26 @@ final class RedisClientTest {
                 .connectionProvider(new SwitchmasterConnectionProvider(factory, true))
                 .clientConfig(DefaultJedisClientConfig.builder().serverDefaultProtocol().build())
                 .build();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3})
+    void client_side_caching_is_refused_by_its_name(int protocol) {
+        try (Factory factory = Factory.open(sandbox.url() + "?protocol=" + protocol)) {
+            var configured = new SwitchmasterClientBuilder(factory, false)
+                    .cacheConfig(CacheConfig.builder().maxSize(10).build());
+            var refused = assertThrows(IllegalArgumentException.class, configured::build);
+            assertTrue(refused.getMessage().startsWith("cacheConfig cannot be used"), refused.getMessage());
+            var given = new SwitchmasterClientBuilder(factory, false)
+                    .cache(CacheFactory.getCache(CacheConfig.builder().build()));
+            refused = assertThrows(IllegalArgumentException.class, given::build);
+            assertTrue(refused.getMessage().startsWith("cache cannot be used"), refused.getMessage());
+            try (RedisClient redis = new SwitchmasterClientBuilder(factory, false).build()) {
+                assertEquals("OK", redis.set("cached", "no"));
+                assertNull(redis.getCache());
+            }
+            assertEquals("PONG", factory.run(redis -> redis.command("PING")).asString());
+        }
     }
 
     @ParameterizedTest
