@@ -322,8 +322,8 @@ typedef struct {
     char message[256];
 } swm_error;
 
-/// What a swm_credentials_callback supplies. All members are NULL when it is called. Strings stay the
-/// callback's; the library copies them as soon as it returns.
+/// Credentials that a swm_credentials_callback supplies. All members are NULL when the library calls it.
+/// The callback owns the strings; the library copies them as soon as the callback returns.
 typedef struct {
     /// The ACL user; NULL is the server's default user.
     const char *username;
@@ -719,7 +719,7 @@ uint64_t swm_handle_generation(const swm_handle *handle);
 int swm_handle_fd(const swm_handle *handle);
 
 /// swm_handle_protocol returns the version of the protocol that the handle's connection speaks: 2 or 3. It
-/// is 2 where the server refused RESP3, whatever the option `protocol` says, and may change when the handle
+/// is 2 when the server refused RESP3, even with the option `protocol=3`, and may change when the handle
 /// moves. Returns 0 when the handle has no connection at the moment, is in use by another thread, or
 /// `handle` is none. Never blocks.
 int swm_handle_protocol(const swm_handle *handle);

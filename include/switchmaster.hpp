@@ -425,7 +425,7 @@ private:
     detail::Owned<swm_event, swm_event_free> event_;
 };
 
-/// What a subscription brought: a message, a gap, or a refusal. What it gives lives as long as it does.
+/// A delivery of a subscription: a message, a gap, or a refusal. Its views are valid as long as it lives.
 class Delivery {
 public:
     Delivery() noexcept = default;
@@ -437,7 +437,7 @@ public:
     bool is_message() const noexcept { return kind() == SWM_DELIVERY_MESSAGE; }
     /// Whether messages may be missing before it.
     bool is_gap() const noexcept { return kind() == SWM_DELIVERY_GAP; }
-    /// Whether the server refused a channel or pattern after the call that asked for it had returned.
+    /// Returns true when the server refused a channel or pattern after the call that asked for it had returned.
     bool is_refusal() const noexcept { return kind() == SWM_DELIVERY_REFUSED; }
 
     /// The channel of a message, or the channel that was refused.

@@ -25,7 +25,7 @@
  * comes as a push, which hiredis keeps from redisGetReply until redisSetPushCallback(c, NULL).
  *
  * The time that commands may take is the factory's `command_timeout`; redisSetTimeout does not change it.
- * What redisSetTimeout, redisEnableKeepAlive and redisSetTcpUserTimeout set on the socket lasts until the
+ * Socket options of redisSetTimeout, redisEnableKeepAlive and redisSetTcpUserTimeout last until the
  * handle is released. redisReconnect fails with REDIS_ERR_OTHER, and the context can then only be freed:
  * take another with swm_hiredis_context. redisFreeKeepFd returns a duplicate of the socket's descriptor,
  * for you to close. hiredis's asynchronous interface takes no such context, and MONITOR and
@@ -94,8 +94,8 @@ static inline ssize_t swm_hiredis_read(redisContext *c, char *buffer, size_t cap
 }
 
 /*
- * What hiredis calls from redisFree, and from redisReconnect, which goes on to use the context. So the
- * context gets back the functions of hiredis; `functions` is freed here.
+ * The function that hiredis calls from redisFree, and from redisReconnect, which then uses the context. So
+ * it restores the functions of hiredis in the context, and frees `functions`.
  */
 static inline void swm_hiredis_end(void *privctx) {
     swm_hiredis *self = (swm_hiredis *)privctx;

@@ -56,7 +56,7 @@ impl AddressMap {
         self.function = Some(Arc::new(function));
     }
 
-    /// Whether an address may lead to another place later: only a function can change its mind.
+    /// Returns true when an address may lead to another place later, as only a function allows.
     pub(crate) fn may_change(&self) -> bool {
         self.function.is_some()
     }

@@ -10,9 +10,9 @@ use crate::{
     trace,
 };
 
-/// How many events wait in a receiver's channel, and how many more behind it. The channel itself has no
-/// bound: one that has would allocate all of its places at once, and a receiver that was dropped keeps
-/// them until the next event, since a channel shows that only to a send.
+/// The most events in a receiver's channel, and the most behind it. The channel itself is unbounded: a
+/// bounded channel allocates all of its places at once. A dropped receiver keeps its events until the next
+/// one, since a channel shows the drop only to a send.
 const IN_CHANNEL: usize = 256;
 const BEHIND: usize = 768;
 
@@ -108,7 +108,7 @@ impl Listener {
         }
     }
 
-    /// Fills the channel up to `most` events. `false`: nobody holds the receiver any more.
+    /// Fills the channel up to `most` events. Returns false when the receiver was dropped.
     fn flush(&mut self, most: usize) -> bool {
         if self.lost > 0 {
             let missed =
@@ -116,7 +116,7 @@ impl Listener {
             match self.put(missed, most) {
                 Put::Done => self.lost = 0,
                 Put::Full(_) => return true,
-                Put::Nobody => return false,
+                Put::Dropped => return false,
             }
         }
         while let Some(event) = self.behind.pop_front() {
@@ -126,7 +126,7 @@ impl Listener {
                     self.behind.push_front(event);
                     return true;
                 }
-                Put::Nobody => return false,
+                Put::Dropped => return false,
             }
         }
         true
@@ -141,16 +141,16 @@ impl Listener {
                 self.ring();
                 Put::Done
             }
-            Err(_) => Put::Nobody,
+            Err(_) => Put::Dropped,
         }
     }
 }
 
-/// What became of an event for a channel.
+/// The result of putting an event into a channel.
 enum Put {
     Done,
     Full(Event),
-    Nobody,
+    Dropped,
 }
 
 #[cfg(test)]

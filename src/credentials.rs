@@ -1,5 +1,5 @@
 //! Credentials that a program supplies at each dial: [`CredentialsProvider`], and [`Source`], which
-//! calls it without letting anybody wait longer than a dial may take.
+//! calls it and waits no longer than a dial may take.
 
 use std::{
     error, fmt,
@@ -91,7 +91,7 @@ impl fmt::Debug for Credentials {
 /// it, too, so one that asks a remote vault does best to answer from memory and to renew in time.
 ///
 /// # Errors
-/// What it returns is quoted in the error of the connection
+/// The error is quoted in the error of the connection
 /// ([`Authentication`](crate::ErrorKind::Authentication)), so it must not contain the password. A panic is
 /// reported as an error.
 pub trait CredentialsProvider: Send + Sync + 'static {

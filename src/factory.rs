@@ -51,7 +51,7 @@ pub struct Factory {
 struct Running {
     membership: Membership,
     workers: Arc<Workers>,
-    /// What keeps certificates up to date.
+    /// The watch over the certificate files.
     files: Vec<Reloading>,
 }
 

@@ -125,7 +125,7 @@ pub fn nodes(data: &[u8]) {
     crate::watch::fuzz::node(data);
 }
 
-/// What a scripted master says to every connection, and where.
+/// A scripted master: its address, and the bytes that it sends on every connection.
 struct Master {
     address: Address,
     script: Sender<Vec<u8>>,
@@ -176,8 +176,8 @@ fn master() -> &'static Master {
 const GREETING: &[u8] =
     b"%1\r\n$2\r\nid\r\n:1\r\n+OK\r\n+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n";
 
-/// A master that says this, whatever it is asked, and hangs up. No call waits for longer than it takes
-/// to read, and a connection that has failed is not used again.
+/// Runs a handle against a master that sends these bytes and hangs up. No call waits for longer than it
+/// takes to read, and a failed connection is not used again.
 pub fn handles(data: &[u8]) {
     let Some((flags, rest)) = data.split_first() else { return };
     let mut said = Vec::new();

@@ -20,7 +20,7 @@ use parking_lot::{Condvar, Mutex};
 use patient::Patient;
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-/// How many threads dial for the pools, and work for the watches. Every job is bounded by a dial
+/// The numbers of threads that dial for the pools and work for the watches. Every job is bounded by a dial
 /// timeout, and retirement ends the dials of a generation, so a few suffice for many services.
 const DIALLING: usize = 2;
 const WATCHING: usize = 2;
@@ -38,7 +38,7 @@ static SHARED: Mutex<Weak<Workers>> = Mutex::new(Weak::new());
 static OWNER: AtomicU32 = AtomicU32::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether this is the child of a process that had workers, and thus a factory, when it forked. The
+/// Returns true in the child of a process that had workers, and thus a factory, when it forked. The
 /// child has a copy of their memory, their sockets, and none of their threads.
 pub(crate) fn are_of_another_process() -> bool {
     let owner = OWNER.load(Ordering::SeqCst);

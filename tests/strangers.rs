@@ -61,7 +61,7 @@ fn a_sentinel_of_another_deployment_at_a_dead_ones_address_leads_nowhere() {
     };
     assert_fresh(&factory, &ours);
 
-    // Its former colleagues would greet whoever answers there, and the two deployments become one.
+    // Its former colleagues would greet any process that answers there, and the two deployments become one.
     drop(foreign);
     place.kill().unwrap();
     fs::write(place.config_file(), own).unwrap();

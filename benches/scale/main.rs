@@ -28,16 +28,16 @@ use stage::Stage;
 
 /// How many services one process follows.
 const SERVICES: usize = 200;
-/// How many replicas are listed that are gone, beside the one that lives.
+/// The number of listed replicas that are gone, beside the one that lives.
 const STALE: usize = 199;
-/// How often every sentinel is asked about them.
+/// The number of queries about them to every sentinel.
 const LOOKS: u32 = 200;
 /// How long an idle factory is looked at.
 const IDLE: Duration = Duration::from_secs(30);
 /// Starts of each kind.
 const STARTS: usize = 20;
-/// How many services lose their nodes into a black hole, how often that is measured, and by how many
-/// milliseconds the switch of another service may be later then.
+/// The number of services whose nodes fall into a black hole, the number of measurements, and the
+/// milliseconds by which the switch of another service may be later then.
 const LOST: usize = 20;
 const HOLE_ROUNDS: usize = 7;
 const HOLE_TARGET: f64 = 5.0;
@@ -129,7 +129,7 @@ fn starts() -> Result<(), Fault> {
     Ok(())
 }
 
-/// One factory that nobody uses.
+/// One idle factory.
 fn idle() -> Result<(), Fault> {
     let stage = Stage::begin(1)?;
     let factory = open(&stage.sentinels, 0)?;

@@ -113,7 +113,7 @@ pub fn play(services: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Nobody listens at their addresses, and every sentinel knows it.
+/// Lists replicas at addresses where no server listens, as every sentinel knows.
 fn list_stale(many: &Many, count: usize) {
     let gone = |number: usize| {
         let place = SocketAddr::from(([127, 1, (number / 250) as u8, (number % 250) as u8 + 1], 1));

@@ -1,4 +1,4 @@
-//! What a master sends on the connection of a handle.
+//! Bytes of a master on the connection of a handle.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| switchmaster::fuzz::handles(data));

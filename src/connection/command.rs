@@ -184,7 +184,7 @@ impl State {
     }
 
     fn queue(&mut self, effect: Effect) {
-        // A server that queues has a transaction open, whatever was known of it.
+        // A server that queues has a transaction open, even when the state says otherwise.
         self.multi = true;
         match effect {
             // EXEC and DISCARD are never queued, and EXEC ends every watch.

@@ -132,8 +132,8 @@ trait Intake {
     /// To whose end the next bytes are appended.
     fn room(&mut self) -> &mut Vec<u8>;
 
-    /// What is next, if it is all there. What is no reply is counted by the inbox. `last` is whether
-    /// the next confirmation is the reply.
+    /// Returns the next value when it is complete. The inbox counts values that are not replies. `last` is
+    /// true when the next confirmation is the reply.
     fn next(
         &mut self,
         inbox: &mut Inbox,

@@ -94,7 +94,7 @@ impl Inbox {
         }
     }
 
-    /// Counts a message that nobody reads.
+    /// Counts a dropped message.
     pub(super) fn drop_message(&mut self) {
         self.dropped += 1;
     }

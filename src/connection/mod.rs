@@ -693,7 +693,7 @@ impl Connection {
     }
 }
 
-/// What replies said of the server.
+/// The condition of the server according to its replies.
 #[derive(Default)]
 struct Told {
     /// The last of them that was not reported yet.

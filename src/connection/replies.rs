@@ -104,7 +104,7 @@ pub(super) trait Reply {
     /// What it tells about the server, or what those replies tell that are in it, if it is EXEC's.
     fn distress(&self, of_exec: bool) -> Option<Distress>;
 
-    /// What it says of a command that changes the state of the connection.
+    /// Returns the answer to a command that changes the state of the connection.
     fn answer(&self) -> Answer;
 
     /// The confirmations of subscriptions in a reply to EXEC.

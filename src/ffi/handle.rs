@@ -479,7 +479,7 @@ pub extern "C" fn swm_handle_fd(handle: *const swm_handle) -> c_int {
 }
 
 /// swm_handle_protocol returns the version of the protocol that the handle's connection speaks: 2 or 3. It
-/// is 2 where the server refused RESP3, whatever the option `protocol` says, and may change when the handle
+/// is 2 when the server refused RESP3, even with the option `protocol=3`, and may change when the handle
 /// moves. Returns 0 when the handle has no connection at the moment, is in use by another thread, or
 /// `handle` is none. Never blocks.
 #[unsafe(no_mangle)]

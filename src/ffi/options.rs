@@ -122,8 +122,8 @@ pub unsafe extern "C" fn swm_options_get(
     }
 }
 
-/// What a swm_credentials_callback supplies. All members are NULL when it is called. Strings stay the
-/// callback's; the library copies them as soon as it returns.
+/// Credentials that a swm_credentials_callback supplies. All members are NULL when the library calls it.
+/// The callback owns the strings; the library copies them as soon as the callback returns.
 #[repr(C)]
 pub struct swm_credentials {
     /// The ACL user; NULL is the server's default user.
@@ -214,7 +214,7 @@ struct Callback {
 }
 
 // SAFETY: the header says that the callback and the destructor are called on threads of the library's,
-// one at a time; whoever sets them vouches for that.
+// one at a time; the caller that sets them ensures that this is sound.
 unsafe impl Send for Callback {}
 // SAFETY: as above. A source lets no two calls overlap.
 unsafe impl Sync for Callback {}

@@ -209,8 +209,8 @@ impl Handle {
         self.lease().and_then(|lease| lease.descriptor())
     }
 
-    /// The version of the protocol that this handle's connection speaks: RESP2 where the server refused
-    /// RESP3, whatever [`Builder::protocol`](crate::Builder::protocol) asks for. `None` where
+    /// Returns the version of the protocol that this handle's connection speaks: RESP2 when the server refused
+    /// RESP3, even when [`Builder::protocol`](crate::Builder::protocol) asks for it. `None` where
     /// [`Handle::address`] is. It may change when the handle moves.
     pub fn protocol(&self) -> Option<Protocol> {
         self.lease().and_then(|lease| lease.protocol())

@@ -30,7 +30,7 @@ const PROBE_PAUSE: Duration = Duration::from_millis(50);
 /// A dial that fails after this long is one that was kept waiting.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How long a generation raises no further alarm after one: at least and at most.
+/// The shortest and the longest pause of a generation after an alarm.
 const ALARM_PAUSE: Duration = Duration::from_millis(20);
 const ALARM_PAUSE_MOST: Duration = Duration::from_secs(1);
 
@@ -454,7 +454,7 @@ impl Manager {
         !live.dead
     }
 
-    /// Whether it is logged in with the credentials that are valid now: logs in with them if not.
+    /// Logs in with the valid credentials if they have changed. Returns true when the connection has them.
     /// Blocks until `deadline` at most.
     fn logs_in_again(&self, live: &mut Live, deadline: Instant) -> bool {
         let latest = self.settings.credentials.as_ref().and_then(Source::latest);
@@ -476,7 +476,7 @@ impl Manager {
         live.connection.take_distress().filter(|told| self.concerns(*told))
     }
 
-    /// That a replica takes no writes is as it should be.
+    /// Returns true when the fault concerns this pool. A replica refuses writes by design.
     fn concerns(&self, told: Distress) -> bool {
         self.target == Target::Master || told != Distress::ReadOnly
     }

@@ -582,7 +582,7 @@ impl Pool {
         }
     }
 
-    /// How many connections of the current generation there are, and how many of them lie idle.
+    /// Returns the number of connections of the current generation, and the number of idle ones.
     fn present_size(&self) -> (u32, u32) {
         self.current().map_or((0, 0), |generation| self.size(&generation))
     }

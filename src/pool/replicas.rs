@@ -99,7 +99,7 @@ impl Latency {
 struct Latencies(Mutex<BTreeMap<Address, Arc<Latency>>>);
 
 impl Latencies {
-    /// The round trip of this node. While somebody holds it, it stays the one that is measured.
+    /// Returns the round trip of this node. Its measurement goes on while a reference to it exists.
     fn of(&self, address: &Address) -> Arc<Latency> {
         let mut all = self.0.lock();
         if all.len() >= MOST && !all.contains_key(address) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 /// what has arrived. One read brings at most what the system holds for the socket.
 const LATE_READS: u32 = 16;
 
-/// How long one call may take, also while the server sends bytes without end.
+/// The limit of one call's duration, which also holds while the server sends bytes without end.
 pub(super) struct Limit {
     deadline: Option<Instant>,
     late_reads: u32,
@@ -26,7 +26,7 @@ impl Limit {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Whether the call may read from the socket once more.
+    /// Returns true when the call may read from the socket once more.
     pub(super) fn permits_read(&mut self) -> bool {
         if !self.is_over() {
             return true;

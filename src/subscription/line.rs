@@ -76,8 +76,8 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Whether the server refused names that it or its predecessor had confirmed; the connection
-    /// itself was sound.
+    /// Returns true when the server refused names that it or its predecessor had confirmed. The connection
+    /// itself was healthy.
     pub(super) fn is_refusal(&self) -> bool {
         self.error.outcome() == Outcome::Replied
     }

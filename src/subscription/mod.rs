@@ -77,7 +77,7 @@ const LASTING: Duration = Duration::from_secs(1);
 /// answered, the subscription yields [`Delivery::Refused`] for each of its names once, and no longer asks
 /// for them. Either way the confirmed channels are not affected.
 ///
-/// Where the server refuses a channel that was confirmed before (the user's rights have changed, or those
+/// When the server refuses a channel that was confirmed before (the user's rights have changed, or those
 /// at the new master differ), the subscription tries again with all of its confirmed channels, with the
 /// pauses of the next paragraph, and [`Subscription::failure`] returns the server's error.
 ///

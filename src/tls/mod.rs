@@ -146,7 +146,7 @@ impl Connector {
         self.inner.made.read().clone()
     }
 
-    /// Whether this is the very same connector.
+    /// Returns true when both are the same connector.
     fn is(&self, other: &Connector) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

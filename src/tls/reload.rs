@@ -97,7 +97,7 @@ impl Reloading {
         }
     }
 
-    /// Returns the thread when nobody is left that needs it.
+    /// Returns the thread when no connector needs it any more.
     fn release(&mut self) -> Option<Thread> {
         let connector = self.0.take()?;
         let mut watched = WATCHED.lock();
@@ -133,7 +133,7 @@ fn start() -> io::Result<Thread> {
     Ok(Thread { _stop: stop, ended })
 }
 
-/// How the files were when they were looked at last.
+/// The state of the files at the last look.
 #[derive(Default)]
 pub(super) struct Looked {
     /// Used, or reported as broken: nothing is to be done until this changes.

@@ -39,7 +39,7 @@ pub(super) struct Electorate {
     pub(super) known: usize,
     /// How many of them have neither answered nor failed yet.
     pub(super) pending: usize,
-    /// How many of them were configured.
+    /// The number of configured ones among them.
     pub(super) configured: usize,
     pub(super) claims: Vec<Claim>,
     /// More than one sentinel has led a failover at the same time.
@@ -99,11 +99,11 @@ pub(super) struct Acceptance {
     pub(super) evidence: Evidence,
     /// A sentinel that named it.
     pub(super) sentinel: Address,
-    /// What it takes that the address continues the data that are served.
+    /// The proof that the address has to give of continuing the served data.
     pub(super) descent: Descent,
 }
 
-/// What it takes to follow a claim, besides that the address says that it is a master.
+/// The condition for following a claim, besides the master role of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Descent {
     /// Nothing: a majority names it, or another proof is there.
@@ -115,7 +115,7 @@ pub(super) enum Descent {
 }
 
 impl Descent {
-    /// What it takes to follow one sentinel.
+    /// Returns the condition for following one sentinel.
     fn of(electorate: &Electorate, held: Held<'_>, vouched: bool) -> Descent {
         match vouched {
             false => Descent::Proven,
@@ -229,7 +229,7 @@ impl Deliberation {
     ) -> Decision {
         // The address that is served, with a higher epoch: only the epoch rises.
         let epoch = held.epoch.max(electorate.epoch(held.address));
-        // A claim that nobody vouches for stands in the way of none of the others.
+        // A claim without a voucher does not block the others.
         let vouched = |claim: &Claim| claim.vouched;
         let any = |_: &Claim| true;
         if let Some(accept) = confirmed(rules, electorate, held, epoch, vouched)

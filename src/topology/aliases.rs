@@ -20,7 +20,7 @@ pub(super) struct Aliases {
     listed: HashMap<Address, Vec<String>>,
     /// The other addresses that may stand for the node at an address; absent where there is none.
     others: HashMap<Address, Vec<Address>>,
-    /// How often they were collected.
+    /// The number of times that they were collected.
     pub(super) version: u64,
 }
 

@@ -163,7 +163,7 @@ impl ReplicaFields {
 }
 
 impl ReplicaFields {
-    /// Whether the sentinel that lists it reaches it.
+    /// Returns true when the sentinel that lists it reaches it.
     pub(crate) fn is_reached(&self) -> bool {
         !self.flags.has("s_down") && !self.flags.has("disconnected")
     }

@@ -87,8 +87,8 @@ impl Nodes {
         }
     }
 
-    /// Whether a master has the history of the master that is served, or continues it; `None` where
-    /// either does not tell its history.
+    /// Returns true when a master has the history of the served master, or continues it; `None` when
+    /// either does not report its history.
     pub(super) fn continues(&self, origin: &Origin) -> Option<bool> {
         let known: Vec<&String> = [&self.served, &self.confirmed].into_iter().flatten().collect();
         let replid = origin.replid.as_ref().filter(|_| !known.is_empty())?;
@@ -330,7 +330,7 @@ impl Machine {
         }
     }
 
-    /// What [`Machine::wanted_nodes`] goes by: the lists by their version, and the rest as it is.
+    /// Returns the inputs of [`Machine::wanted_nodes`]: the version of the lists, and the other inputs themselves.
     fn basis(&self, now: Instant) -> (u64, Vec<Address>) {
         let lately = |(address, replaced): (_, &Replaced)| {
             (now < replaced.at + self.rules.forget_after).then_some(address)

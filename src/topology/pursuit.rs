@@ -189,7 +189,8 @@ impl Machine {
         false
     }
 
-    /// Whether another sentinel than the one that names this address lists it, or it was the master before.
+    /// Returns true when another sentinel than the one that names this address lists it, or when it was
+    /// the master before.
     fn is_heard_of(&self, address: &Address) -> bool {
         let by = self.candidate.as_ref().map(|candidate| &candidate.accepted.sentinel);
         let others = self.roster.sentinels.iter().filter(|own| Some(&own.address) != by);

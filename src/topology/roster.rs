@@ -50,7 +50,7 @@ pub(super) struct Sentinel {
     pub(super) seed: bool,
     pub(super) link: Link,
     pub(super) peer: Option<Address>,
-    /// The run id of the sentinel that is known, whoever answers at its address.
+    /// The run id of the known sentinel, even while another process answers at its address.
     pub(super) run_id: Option<String>,
     /// The process at the other end of the link told that run id itself.
     pub(super) introduced: bool,
@@ -182,7 +182,7 @@ pub(super) struct Roster {
     names: BTreeMap<Address, Vec<Address>>,
     /// Discovered sentinels that were let go and are still listed by a minority.
     forgotten: BTreeSet<Address>,
-    /// What the sentinels list of the nodes, or what names stand for, may have changed.
+    /// True when the sentinels' lists of nodes, or the meaning of names, may have changed.
     pub(super) changed: bool,
     /// The run ids of sentinels that were known to a machine that failed.
     remembered: BTreeMap<Address, String>,

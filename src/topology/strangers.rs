@@ -29,7 +29,7 @@ pub(super) struct Stranger {
 }
 
 impl Sentinel {
-    /// Whether the link stands and leads to the sentinel that is known.
+    /// Returns true while the link is up and leads to the known sentinel.
     pub(super) fn speaks(&self) -> bool {
         self.is_up() && self.stranger.is_none()
     }
@@ -60,7 +60,7 @@ impl Sentinel {
         self.stranger = Some(Stranger { run_id, view });
     }
 
-    /// What was taken for the sentinel of this place is a stranger.
+    /// Forgets the sentinel of this place, which proved to be a stranger.
     fn expel(&mut self) {
         let Some(run_id) = self.run_id.take() else { return };
         self.replicas.clear();
@@ -100,11 +100,11 @@ impl Roster {
         self.sentinels.iter().any(|own| own.stranger.is_some())
     }
 
-    /// Whether a majority of the known sentinels vouches for the process that answers in this place. That
-    /// process counts as one of them, as a sentinel does when a leader is elected. Strangers vouch for
-    /// nobody: what a place lists is what the known sentinel in it listed last.
+    /// Returns true when a majority of the known sentinels vouches for the process in this place. That
+    /// process counts as one of them, as a sentinel does when a leader is elected. Strangers do not
+    /// vouch: the list of a place is the last list of its known sentinel.
     fn vouches(&self, voters: &[&Sentinel], place: &Sentinel) -> bool {
-        // A sentinel alone has nobody to vouch for it. Then it is enough that it is the same as ever.
+        // No other sentinel can vouch for the only one. An unchanged process suffices then.
         if voters.len() == 1 && place.stranger.is_none() {
             return true;
         }
@@ -314,8 +314,8 @@ impl Machine {
         self.facts().into_iter().filter_map(continues).collect()
     }
 
-    /// Whether another deployment has had the configured addresses for a minute, while the master was
-    /// away and no known sentinel was heard. Then it is the one that the user configured.
+    /// Returns true when another deployment has had the configured addresses for a minute, while the master
+    /// was away and no known sentinel was heard. Then it is the one that the user configured.
     fn is_rebuilt(&mut self, now: Instant) -> bool {
         let away = self.master.is_some() && self.nodes.is_away(|own| self.is_served(own));
         if !away || !self.roster.is_replaced() {

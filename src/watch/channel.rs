@@ -52,7 +52,7 @@ pub(crate) struct Channel {
     phase: Phase,
     decoder: Decoder,
     outbox: Vec<u8>,
-    /// How much the peer may send that is not asked for, and in total.
+    /// The most bytes that the peer may send unasked, and in total.
     allowance: Allowance,
     /// Every value of an open channel comes unasked: it carries a subscription only.
     hears: bool,
@@ -81,7 +81,7 @@ struct Metered<S> {
 
 /// The bytes that one connection may receive in a turn.
 struct Share {
-    /// What is left of the share.
+    /// The rest of the share.
     left: usize,
     /// The share was used up before the socket ran dry.
     exhausted: bool,
@@ -221,13 +221,13 @@ impl Channel {
         self
     }
 
-    /// Whether [`Channel::ready`] is to be called in the next turn although no readiness will be
+    /// Returns true when [`Channel::ready`] is due in the next turn although no readiness will be
     /// reported: the share of this turn was used up.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.unfinished
     }
 
-    /// Whether the channel failed because its peer sent more than its allowance.
+    /// Returns true when the channel failed because its peer sent more than its allowance.
     pub(crate) fn is_flooded(&self) -> bool {
         self.flooded
     }
@@ -263,8 +263,8 @@ impl Channel {
         !self.outbox.is_empty()
     }
 
-    /// The socket is ready for something: goes on with whatever is under way and gathers what came,
-    /// as far as the share of a turn goes.
+    /// Continues the step in progress on a ready socket and gathers the values that arrived, within the
+    /// share of a turn.
     pub(crate) fn ready(&mut self, now: Instant, arrivals: &mut Vec<Arrival>) -> Result<(), Error> {
         self.unfinished = false;
         let before = self.wire.begin_turn();

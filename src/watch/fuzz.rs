@@ -1,5 +1,5 @@
-//! What the fuzzers do with the links of the watch: a stream that follows a script, instead of a
-//! socket, and what has to hold however it goes.
+//! The fuzzing of the watch's links: a stream that follows a script, instead of a socket, and the
+//! conditions that hold for every script.
 
 use std::{
     collections::VecDeque,
@@ -23,13 +23,13 @@ use crate::{
     },
 };
 
-/// What a link may take until it is up or given up, without a byte that is of use.
+/// The longest time until a link is up or given up, without a useful byte.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Turns after which a link that still has something to read is taken for one without end.
 const TURNS: usize = 20_000;
 
-/// What a peer does: pieces of bytes, between which nothing can be read for a moment.
+/// A peer's behaviour: pieces of bytes, between which nothing can be read for a moment.
 pub(crate) struct Script {
     pieces: VecDeque<Vec<u8>>,
     /// It hangs up at the end, instead of falling silent.
@@ -65,7 +65,7 @@ impl Write for Script {
     }
 }
 
-/// How the first bytes of an input say that the rest is sent.
+/// The manner of sending an input, which its first bytes select.
 struct Manner {
     script: Script,
     /// Time between two turns.

@@ -174,7 +174,7 @@ impl PromotionLink {
         link
     }
 
-    /// Whether what it keeps is bounded, whatever came.
+    /// Checks that its memory is bounded after any input.
     #[cfg(any(fuzzing, test))]
     pub(super) fn check_bounds(&self) {
         self.channel.iter().for_each(Channel::check_bounds);
@@ -186,8 +186,8 @@ impl PromotionLink {
         self.channel.is_some()
     }
 
-    /// Whether the node is expected to answer a dial at once: the link stands, or the node itself
-    /// ended it just now, as a promotion does. One that fell silent is not.
+    /// Returns true when the node probably answers a dial at once: the link is up, or the node itself
+    /// ended it just now, as a promotion does. A silent node does not count.
     pub(crate) fn is_lively(&self, now: Instant) -> bool {
         self.is_up() || self.hung_up.is_some_and(|at| now < at + SILENCE)
     }
@@ -328,7 +328,7 @@ impl PromotionLink {
         }
     }
 
-    /// Whether the socket has more to read although no readiness will be reported.
+    /// Returns true when the socket has more to read although no readiness will be reported.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.channel.as_ref().is_some_and(Channel::is_unfinished)
     }
@@ -465,8 +465,8 @@ impl Drop for PromotionLink {
     }
 }
 
-/// Whether the node closed or reset the connection, which takes a node that is there. The kernel's
-/// own timeout, or no way to the host, says the contrary.
+/// Returns true when the node closed or reset the connection, as only a live node does. The kernel's
+/// own timeout, or a missing route, shows the contrary.
 fn is_ended_by_the_node(error: &Error) -> bool {
     use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
     let source = std::error::Error::source(error);

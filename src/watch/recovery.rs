@@ -38,7 +38,7 @@ impl Recovery {
         self.due
     }
 
-    /// Whether the machine is to be rebuilt now, which is said once.
+    /// Returns true, once, when the machine is due to be rebuilt.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         self.due.take_if(|due| *due <= now).is_some()
     }

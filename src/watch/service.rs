@@ -58,7 +58,7 @@ pub(super) struct Service {
     pub(super) candidates: HashMap<Address, Arc<Candidate>>,
     /// Candidates whose dial is under way: one at a time for each.
     pub(super) dialling: HashSet<Address>,
-    /// Where the sentinels and the nodes of this service are reached.
+    /// The map to the addresses where the sentinels and the nodes of this service are reached.
     pub(super) map: AddressMap,
     pub(super) client_name: Option<String>,
     /// The sentinels that this service listens to, and where they were reached when their link was

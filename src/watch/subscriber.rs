@@ -153,7 +153,7 @@ impl Link {
         link
     }
 
-    /// Whether what it keeps is bounded, whatever came.
+    /// Checks that its memory is bounded after any input.
     #[cfg(any(fuzzing, test))]
     pub(super) fn check_bounds(&self) {
         self.ask.iter().chain(&self.listen).for_each(Channel::check_bounds);
@@ -166,7 +166,7 @@ impl Link {
         self.ask.is_some()
     }
 
-    /// Whether it waits to be dialled again.
+    /// Returns true while it waits for its next dial.
     pub(crate) fn is_paused(&self) -> bool {
         self.reach.is_paused()
     }
@@ -311,7 +311,7 @@ impl Link {
         }
     }
 
-    /// Whether one of the two sockets has more to read although no readiness will be reported.
+    /// Returns true when one of the two sockets has more to read although no readiness will be reported.
     pub(crate) fn is_unfinished(&self, token: Token) -> bool {
         let channel = if token.0 == self.token { &self.ask } else { &self.listen };
         channel.as_ref().is_some_and(Channel::is_unfinished)

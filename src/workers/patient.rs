@@ -56,7 +56,7 @@ impl Lane {
         job
     }
 
-    /// Whether a job waits and no thread is on its way to it.
+    /// Returns true when a job waits for which no thread is idle or starting.
     fn is_short(&self) -> bool {
         let waiting: usize = self.jobs.values().map(VecDeque::len).sum();
         waiting > self.idle && self.threads < THREADS && !self.ended

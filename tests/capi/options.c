@@ -166,7 +166,7 @@ static void what_keeps_a_factory_from_opening_is_told(const char *url)
     CHECK(!factory);
 }
 
-/* What a callback supplies, and how often it was called and forgotten. */
+/* The credentials of a callback, and the numbers of its calls and of its destructions. */
 struct vault {
     const char *username, *password, *error;
     int calls, forgotten;

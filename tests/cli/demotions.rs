@@ -231,7 +231,7 @@ fn the_help_is_true_of_a_kill_between_the_promotion_and_the_demotion() {
     let old = cluster.master().unwrap();
     let mut failover = Failover::start(&cluster, &["--now"]);
     let leader = leader(&cluster, &failover.wait_for("promotion"));
-    // Without the others nobody names the new master, so the demotion comes at the end of the pause.
+    // Without the others no sentinel names the new master, so the demotion comes at the end of the pause.
     let others = || cluster.sentinels().iter().filter(|sentinel| sentinel.id() != leader.id());
     others().for_each(|sentinel| sentinel.freeze().unwrap());
     failover.wait_for("announcement");

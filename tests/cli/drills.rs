@@ -23,7 +23,7 @@ pub(crate) fn is_kept(drill: &Output) -> bool {
     drill.status.success() || (slow && only_late)
 }
 
-/// How many keys there are whose names begin as a drill's do.
+/// Returns the number of keys whose names begin as a drill's do.
 fn keys_of_drills(node: &Node) -> usize {
     node.ask(&["KEYS", "switchmaster:drill:*"]).map_or(0, |keys| keys.items().len())
 }

@@ -420,7 +420,7 @@ fn a_leader_that_dies_leaves_one_master_that_takes_writes() {
             assert!(told.contains("writes go on at"), "{told}");
             assert_writable(&old);
         }
-        // Nobody knows what it has done, or the sentinels that are left do not know of it.
+        // The result is unknown, or the remaining sentinels do not know of it.
         Some(3) => {
             let unknown = told.contains("the sentinels may still do it");
             assert!(unknown || told.contains("does not name"), "{told}");

@@ -16,7 +16,7 @@ use crate::{
     program::{PATIENCE, output, text},
 };
 
-/// What a sentinel remembers of a replica: its last INFO.
+/// Returns the last INFO of a replica that a sentinel remembers.
 fn remembered(cluster: &Cluster, sentinel: &Sentinel, run_id: &str) -> String {
     let Ok(reply) = sentinel.ask(&["SENTINEL", "INFO-CACHE", cluster.service()]) else {
         return String::new();
@@ -120,7 +120,7 @@ fn a_replica_that_only_sentinels_reach_is_in_the_way() {
     set(far, "replica-priority", "10");
     wait_until_known(&cluster, far, "slave_priority:10");
     let load = PlainLoad::begin(&cluster, 4);
-    // Nobody listens there.
+    // No server listens there.
     let url = format!("{}?address_map={}>127.0.0.1:1", cluster.url(), far.address());
     assert_refused(&cluster, load, &url, far);
 }

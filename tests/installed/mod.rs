@@ -21,7 +21,7 @@ pub struct Installation {
     prefix: PathBuf,
     /// What comes before the prefix, on the disk alone.
     stage: Option<PathBuf>,
-    /// The umask of whoever installed it.
+    /// The umask of the installing user.
     umask: &'static str,
 }
 
@@ -39,7 +39,7 @@ impl Installation {
         Installation { prefix: prefix.to_owned(), stage: None, umask: USUAL }.made()
     }
 
-    /// With this prefix, by somebody who has this umask.
+    /// Installs under this prefix, as a user with this umask.
     pub fn with_umask(prefix: &Path, umask: &'static str) -> Installation {
         Installation { prefix: prefix.to_owned(), stage: None, umask }.made()
     }

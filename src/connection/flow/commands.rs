@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::connection::command::Effect;
 
-    /// What is told of commands that go out in pieces: how many, and what they change.
+    /// The commands that went out in pieces: their number, and their effects.
     type Passed = (usize, bool, Vec<(usize, Effect)>);
 
     fn passed(bytes: &[u8], cut: usize) -> Result<Passed, Malformed> {

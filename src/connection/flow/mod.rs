@@ -59,7 +59,7 @@ pub(super) struct Flow {
     again: Option<Vec<u8>>,
 }
 
-/// What the server has still to send.
+/// The replies that the server has still to send.
 #[derive(Default)]
 struct Due {
     /// Replies.
@@ -107,7 +107,7 @@ impl Due {
         self.after += replies - counted;
     }
 
-    /// A reply came, or a push. Takes over its effect on the state; false when nobody asked for it.
+    /// Takes over the effect of a reply or a push on the state. Returns false when no command asked for it.
     fn answered(&mut self, reply: Skimmed<'_>, state: &mut State) -> bool {
         let is_push = reply.first == b'>';
         let turn = self.awaited.front().is_some_and(|next| next.before == 0);

@@ -23,7 +23,7 @@ pub(in crate::connection) struct Skimmed<'l> {
 }
 
 impl Skimmed<'_> {
-    /// What it says of a command that changes the state of the connection.
+    /// Returns the answer to a command that changes the state of the connection.
     pub(in crate::connection) fn answer(&self) -> Answer {
         match (self.error, self.line) {
             (Some(error), _) => Answer::of_error(error),

@@ -268,7 +268,7 @@ impl Cluster {
         Identity { standing, origin }
     }
 
-    /// Whether another deployment's sentinel answers there.
+    /// Returns true when another deployment's sentinel answers there.
     fn is_strange(&self, number: usize) -> bool {
         self.court.sentinels[number].voice == Voice::Strange
     }

@@ -50,9 +50,12 @@ impl Court {
             let known = [&self.history, &self.confirmed_history];
             told.into_iter().any(|told| told.is_some() && known.contains(&told))
         });
-        // A sentinel alone has nobody that could list it.
+        // No other sentinel can list the only one.
         let alone = self.known() == 1;
-        assert!(!one || self.listed || alone || continues, "{evidence}, which nobody vouches for");
+        assert!(
+            !one || self.listed || alone || continues,
+            "{evidence}, which no sentinel vouches for"
+        );
         match evidence {
             Evidence::Start { .. } => panic!("a second start"),
             Evidence::Insistence { .. } => {

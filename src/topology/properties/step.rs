@@ -182,7 +182,7 @@ fn replica(number: usize, flags: Vec<String>) -> ReplicaFields {
     }
 }
 
-/// What a sentinel of another deployment answers at the address of this one.
+/// Returns the answer of another deployment's sentinel at the address of this one.
 pub(super) fn foreign(own: usize) -> Answer {
     let mut told = match Told::plain(FOREIGN, Some(50)).answer(own, 0) {
         Answer::Names(view) => view,

@@ -361,7 +361,7 @@ struct Orders {
     late: BTreeMap<String, Duration>,
     /// How many commands are left until a connection ends.
     until_end: Option<usize>,
-    /// What every connection is sent again and again.
+    /// The bytes that every connection is sent again and again.
     flood: Option<Vec<u8>>,
     /// The pause after each byte.
     trickle: Option<Duration>,

@@ -180,7 +180,7 @@ impl FakeSentinel {
         self.fake.trickle(pause);
     }
 
-    /// How many connections were accepted so far.
+    /// Returns the number of connections accepted so far.
     pub fn accepted(&self) -> usize {
         self.fake.accepted()
     }

@@ -1,4 +1,4 @@
-//! Whether the new master has all that the old one acknowledged: [`Account`].
+//! The comparison of the new master with the writes that the old one acknowledged: [`Account`].
 
 use switchmaster::Address;
 

@@ -55,7 +55,7 @@ enum Promotion {
     Late,
 }
 
-/// What is known of an order.
+/// The state of an order.
 struct Ordered {
     leader: usize,
     at: Instant,
@@ -66,7 +66,7 @@ struct Ordered {
     signs: Signs,
 }
 
-/// Where writes stood still.
+/// The pause of the writes, and the progress of the data in it.
 struct Still {
     pause: Pause,
     progress: Progress,

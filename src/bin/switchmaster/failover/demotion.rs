@@ -1,4 +1,4 @@
-//! What becomes of the old master and its clients: [`demote`], [`release`], [`rewrite`].
+//! The demotion of the old master and the release of its clients: [`demote`], [`release`], [`rewrite`].
 
 use std::{
     thread,
@@ -17,20 +17,20 @@ use super::{
 
 /// Between two attempts to demote.
 const STEP: Duration = Duration::from_millis(10);
-/// What is left of the pause when its last writes are sent away, which would run when it ends.
+/// The rest of the pause when its last writes are discarded, which would run at its end.
 const LAST: Duration = Duration::from_millis(20);
 
-/// How far the old master had come when it became a replica; `None` where that is not known.
+/// The progress of the old master when it became a replica; `None` where that is unknown.
 pub(super) type End = Option<Progress>;
 
 /// Makes it a replica of `to`: tries again until then where that fails, for every write that it
 /// acknowledges afterwards is lost.
 ///
-/// Where it is refused, the writes that wait in the server are sent away (`CLIENT KILL`): those of a client
-/// whose connection ends do not run. The pause stays, and just before its end they are sent away once more.
+/// When the server refuses, the writes that wait in it are discarded (`CLIENT KILL`): the writes of a client
+/// whose connection ends do not run. The pause stays, and just before its end they are discarded once more.
 ///
 /// # Errors
-/// Why it is still a master.
+/// The reason why it is still a master.
 pub(super) fn demote(
     master: &mut Node,
     to: &Address,
@@ -109,7 +109,7 @@ fn insist(master: &mut Node, words: &[&str]) -> Result<(), String> {
         .map_err(|error| format!("{} at {} failed: {error}", words.join(" "), master.address))
 }
 
-/// What came of the attempt to keep the demotion for the next start.
+/// The result of the attempt to keep the demotion for the next start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rewritten {
     Yes,

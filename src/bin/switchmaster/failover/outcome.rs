@@ -29,9 +29,9 @@ pub(super) struct Outcome {
     pub(super) leader: Address,
     /// How long writes were paused.
     pub(super) paused: Option<Duration>,
-    /// What ran on the old master although its writes were paused.
+    /// The writes that ran on the old master although its writes were paused.
     pub(super) slipped: Option<Slipped>,
-    /// What is worth knowing and needs nothing to be done.
+    /// Information that needs no action.
     pub(super) notes: Vec<String>,
     /// What is not as it should be.
     pub(super) wrong: Vec<String>,

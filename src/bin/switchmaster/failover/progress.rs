@@ -1,4 +1,4 @@
-//! How far the data of a master have come: [`Progress`], [`Growth`].
+//! The progress of a master's data: [`Progress`], [`Growth`].
 //!
 //! Two figures of the server say whether a write has run between two looks. The replication offset counts
 //! every byte that goes to the replicas; while writes are paused, the PINGs of the master to its replicas
@@ -68,7 +68,7 @@ impl Progress {
         Ok(Progress { at: Instant::now(), offset, changes: changes.zip(saved) })
     }
 
-    /// What has happened since then.
+    /// Returns the growth since then.
     pub(super) fn since(&self, earlier: &Progress) -> Growth {
         let Some(bytes) = self.offset.checked_sub(earlier.offset) else { return Growth::Replaced };
         let changes = match (&self.changes, &earlier.changes) {
@@ -84,7 +84,7 @@ impl Progress {
         }
     }
 
-    /// Whether so many bytes are what PINGs have added since then: one a second at most.
+    /// Returns true when so many bytes are those of PINGs since then: one a second at most.
     pub(super) fn are_pings(&self, bytes: u64, earlier: &Progress) -> bool {
         let most = self.at.saturating_duration_since(earlier.at).as_secs() + 1;
         bytes.is_multiple_of(PING) && bytes / PING <= most
@@ -115,7 +115,7 @@ mod tests {
         // As many bytes as a PING has.
         let writes = Growth::Writes { bytes: 14, changes: Some(1) };
         assert_eq!(known(0, 114, 6).since(&begun), writes);
-        // Nobody counts bytes where there are no replicas.
+        // A master without replicas counts no bytes.
         let writes = Growth::Writes { bytes: 0, changes: Some(2) };
         assert_eq!(known(0, 100, 7).since(&begun), writes);
         assert_eq!(known(0, 99, 5).since(&begun), Growth::Replaced);

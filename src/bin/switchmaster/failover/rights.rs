@@ -15,7 +15,7 @@ const NEEDED: [&[&str]; 5] = [
 /// Without this one a restart of the old master undoes the demotion.
 const REWRITE: &[&str] = &["CONFIG", "REWRITE"];
 
-/// What the master says of its user's rights.
+/// The rights of the user, as the master reports them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rights {
     /// The needed commands that the user may not run, and why.
@@ -109,7 +109,7 @@ fn rules(reply: &Value) -> Option<String> {
     found.and_then(|(_, rules)| text(rules))
 }
 
-/// Whether these rules surely grant it. Rules that take something away are not weighed.
+/// Returns true when these rules surely grant it. Rules that take something away are not weighed.
 fn grants(rules: &str, words: &[&str]) -> bool {
     let name = words[0].to_lowercase();
     let sub = words.get(1).map(|sub| format!("+{name}|{}", sub.to_lowercase()));
@@ -125,7 +125,7 @@ fn grants(rules: &str, words: &[&str]) -> bool {
     granted
 }
 
-/// Whether a server is too busy with a script for anything else, for a while.
+/// Returns true when a server is too busy with a script for any other command.
 pub(super) fn is_busy(error: &redis::RedisError) -> bool {
     error.code() == Some("BUSY")
 }

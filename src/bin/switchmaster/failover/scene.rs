@@ -147,7 +147,7 @@ impl Scene {
         }
         self.selection =
             Selection::look(&mut self.voices, &self.service, &self.dialer, &mut master);
-        self.obstacles.extend(self.selection.nobody.clone());
+        self.obstacles.extend(self.selection.no_candidate.clone());
     }
 
     fn obstacle(&mut self, what: String) {
@@ -180,8 +180,8 @@ impl Scene {
         )))
     }
 
-    /// Looks again, just before something is done. Says why not where somebody has begun a failover since,
-    /// or ended one, or the servers are in another state.
+    /// Looks again, just before an action. Returns the reason against it when a failover has begun or
+    /// ended since, or the servers are in another state.
     pub(super) fn is_still_so(&mut self, manner: Manner) -> Result<(), String> {
         let mut views = Vec::new();
         for voice in &mut self.voices {
@@ -250,7 +250,7 @@ impl fmt::Display for Scene {
     }
 }
 
-/// What it means that the demotion is not in the configuration file.
+/// Returns the consequence of a demotion that is not in the configuration file.
 pub(super) fn not_rewritten(why: &str) -> String {
     format!(
         "a restart makes the old master a master again, since its configuration file does not say that it \

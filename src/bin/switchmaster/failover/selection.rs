@@ -33,19 +33,19 @@ pub(super) struct Selection {
     pub(super) candidates: Vec<Address>,
     /// The other replicas, and why no sentinel promotes them.
     pub(super) unfit: Vec<String>,
-    /// Why nobody can be promoted.
-    pub(super) nobody: Option<String>,
+    /// The reason why no replica can be promoted.
+    pub(super) no_candidate: Option<String>,
     /// Replicas that a sentinel may promote and that cannot be waited for.
     pub(super) unchecked: Vec<String>,
     /// The replication id of the master.
     pub(super) history: Option<String>,
-    /// All addresses that were looked at; those of candidates, by whatever name, are marked.
+    /// All addresses that were looked at; every name of a candidate is marked.
     seen: HashMap<Address, bool>,
-    /// How many replicas each sentinel knows and does not list.
+    /// The number of replicas that each sentinel knows and does not list.
     unlisted: HashMap<Address, u64>,
 }
 
-/// What a sentinel knows of the replicas.
+/// The replicas as one sentinel knows them.
 struct Known {
     sentinel: Address,
     view: View,
@@ -55,7 +55,7 @@ struct Known {
     cached: Option<Vec<Cached>>,
 }
 
-/// What a sentinel remembers of a replica's answer to INFO.
+/// A replica's answer to INFO as a sentinel remembers it.
 struct Cached {
     run_id: String,
     port: u16,
@@ -63,7 +63,7 @@ struct Cached {
     why_not: Option<String>,
 }
 
-/// What a replica says of itself.
+/// A replica's own answers.
 struct Examined {
     role: RedisResult<Role>,
     run_id: Option<String>,
@@ -71,7 +71,7 @@ struct Examined {
     history: Option<String>,
 }
 
-/// What the sentinels say of one replica.
+/// The sentinels' reports on one replica.
 #[derive(Default)]
 struct Said {
     /// Those that may promote it.
@@ -152,7 +152,7 @@ impl Selection {
                 [] => "there is none".to_owned(),
                 why => why.join("; "),
             };
-            selection.nobody = Some(format!("no replica can be promoted: {why}"));
+            selection.no_candidate = Some(format!("no replica can be promoted: {why}"));
         }
         selection
     }
@@ -296,7 +296,7 @@ impl Examined {
 }
 
 impl Said {
-    /// Whether all say that its priority is 0, itself included where it answers.
+    /// Returns true when all report the priority 0, the replica itself included where it answers.
     fn is_never_promoted(&self, examined: &Examined) -> bool {
         let mut all = self.priorities.iter().chain(&examined.priority).peekable();
         all.peek().is_some() && all.all(|priority| *priority == 0)
@@ -425,7 +425,7 @@ fn examine(dialer: &Dialer, address: &Address) -> Examined {
     }
 }
 
-/// Whether the master names a replica here that the sentinels list by another name.
+/// Returns true when the master names a replica here that the sentinels list by another name.
 fn is_another_name(
     address: &Address,
     examined: &Examined,

@@ -10,7 +10,7 @@ use super::line::Line;
 /// A row of what a sentinel tells: fields by name.
 pub(super) type Row = HashMap<String, String>;
 
-/// What a sentinel tells of a service at one moment.
+/// A sentinel's report on a service at one moment.
 pub(super) struct View {
     pub(super) master: Row,
     pub(super) names: Option<Address>,

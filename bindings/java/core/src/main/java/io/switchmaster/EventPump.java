@@ -104,7 +104,7 @@ final class EventPump {
         try {
             LOG.warn(message, failed);
         } catch (Throwable logFails) {
-            // There is nobody left to tell.
+            // No logger is left that could report it.
         }
     }
 }

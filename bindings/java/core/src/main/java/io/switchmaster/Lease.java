@@ -85,10 +85,10 @@ public final class Lease {
     private long address;
     private Object attachment;
 
-    /** Whether a command was called on it since it was taken. */
+    /** True after a command was called on it since it was taken. */
     private boolean used;
 
-    /** Whether it was used as a stream since it was taken: by threads that its owner may not know of. */
+    /** True after a use as a stream since it was taken: by threads that its owner may not know of. */
     private boolean streamed;
 
     /** The looks of {@link Leaks}: the use that it saw last, since when, and whether it reported that. */
@@ -248,7 +248,7 @@ public final class Lease {
      * @return whether the next user may have this lease: no thread of this one can come back to it
      */
     private boolean finish(OpenHandle current) {
-        // In this order: a thread that has left did whatever it did before.
+        // In this order: the work of a thread that has left is complete.
         boolean inside = current.isEntered();
         boolean stream = streamed || inside;
         if (!stream && !used) {
@@ -333,8 +333,8 @@ public final class Lease {
     }
 
     /**
-     * Whether the connection leads to the master that is served now: not when there is none at the moment, or
-     * when it moves with the next command that is sent. Never blocks.
+     * Returns true while the connection leads to the master that is served now. Returns false when there is no
+     * master at the moment, or when the connection moves with the next command. Never blocks.
      *
      * @return true while it does
      */
@@ -382,7 +382,7 @@ public final class Lease {
                 sendAlone(current, bytes, from, length);
             } finally {
                 shared.unlock();
-                // Whoever waits may have to wait in another way, or on another connection.
+                // A waiting thread may have to wait in another way, or on another connection.
                 current.sleeper.nudge();
             }
         } finally {

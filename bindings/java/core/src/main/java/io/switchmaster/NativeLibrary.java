@@ -166,7 +166,7 @@ final class NativeLibrary {
     }
 
     /**
-     * Whether this process runs on musl, as on Alpine. The dynamic linker that is mapped decides: a system with
+     * Returns true when this process runs on musl, as on Alpine. The mapped dynamic linker decides: a system with
      * glibc may have musl's installed as well, and the other way round.
      *
      * @param maps the process's mappings, as in proc(5); one that cannot be read, as on other systems, is none

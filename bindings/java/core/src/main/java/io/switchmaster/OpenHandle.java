@@ -82,12 +82,12 @@ final class OpenHandle {
         USERS.setRelease(this, 0);
     }
 
-    /** Whether a thread is inside. */
+    /** Returns true while a thread is inside. */
     boolean isEntered() {
         return (users & ~CLOSED) != 0;
     }
 
-    /** Whether it was let go of. */
+    /** Returns true after it was closed. */
     boolean isClosed() {
         return users < 0;
     }

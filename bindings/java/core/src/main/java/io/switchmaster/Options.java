@@ -14,7 +14,7 @@ final class Options {
     private final byte[] url;
     private final List<byte[][]> given = new ArrayList<>();
 
-    /** What the native library calls for credentials, at the nodes and at the sentinels; null where it does not. */
+    /** The calls for credentials, at the nodes and at the sentinels; null without a callback. */
     private CredentialsCall nodes;
     private CredentialsCall sentinels;
 
@@ -27,7 +27,7 @@ final class Options {
         }
     }
 
-    /** Whether the query of a URL, which could be read, sets an option. */
+    /** Returns true when the query of a URL that could be read sets an option. */
     private static boolean names(String url, String option) {
         int query = url == null ? -1 : url.indexOf('?');
         if (query < 0) {
@@ -60,7 +60,7 @@ final class Options {
         sentinels = new CredentialsCall(provider);
     }
 
-    /** What the native library refers to weakly: a factory keeps these. */
+    /** Returns the calls that the native library refers to weakly: a factory keeps them. */
     List<CredentialsCall> calls() {
         List<CredentialsCall> calls = new ArrayList<>();
         if (nodes != null) {
@@ -133,7 +133,7 @@ final class Options {
                 return Native.factoryOpen(options, fault.address());
             });
         } finally {
-            // Nobody else need have the builder any more, and its calls with it.
+            // Keeps the builder, and its calls with it, reachable until here.
             Reference.reachabilityFence(this);
         }
         if (factory == 0) {

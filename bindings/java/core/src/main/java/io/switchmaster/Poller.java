@@ -38,7 +38,7 @@ final class Poller {
 
     private final long number;
 
-    /** Where the native writes who is to be woken. */
+    /** The buffer in which the native poller writes the tokens of the threads to wake. */
     private final ByteBuffer tokens = ByteBuffer.allocateDirect(MOST * Long.BYTES).order(ByteOrder.nativeOrder());
     private final ConcurrentHashMap<Long, Sleeper> sleepers = new ConcurrentHashMap<>();
     /** Calls with the number that are under way: it may go when there are none. */

@@ -204,7 +204,7 @@ public interface PoolMXBean {
     long getTotalReplicaConnections();
 
     /**
-     * Connections to the replicas that are read from that nobody uses.
+     * Idle connections to the replicas that are read from.
      *
      * @return how many
      */

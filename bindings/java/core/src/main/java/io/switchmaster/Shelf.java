@@ -25,7 +25,7 @@ final class Shelf {
 
     private final Factory factory;
 
-    /** A place is empty after its lease could not be kept, until somebody looks for one there. */
+    /** A place is empty after its lease could not be kept, until a thread looks for a lease there. */
     private final AtomicReferenceArray<Lease> leases;
 
     /**
@@ -273,7 +273,7 @@ final class Shelf {
         serveWaiters();
     }
 
-    /** After a lease was given back: that succeeded, whatever comes of it. */
+    /** Serves the waiting threads after a return, which succeeds even when this fails. */
     private void serveWaiters() {
         if (waiting.get() > 0) {
             try {
@@ -341,7 +341,7 @@ final class Shelf {
         }
     }
 
-    /** How often leases were taken. */
+    /** Returns the number of times that leases were taken. */
     long uses() {
         synchronized (counters) {
             long[] uses = {counters.ended};

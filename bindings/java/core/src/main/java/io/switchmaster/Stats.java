@@ -32,7 +32,7 @@ import java.nio.ByteOrder;
  * @param droppedMessages messages that came on handles between whole commands and were dropped: a {@link Lease} reads
  *     them
  * @param replicaTotal connections to the replicas that are read from, idle and in use
- * @param replicaIdle connections to the replicas that are read from that nobody uses
+ * @param replicaIdle idle connections to the replicas that are read from
  * @param replicaInUse handles to the replicas that are read from
  */
 public record Stats(

@@ -37,7 +37,7 @@ import java.util.function.ToLongFunction;
  * <tr><td>{@code switchmaster.connections.replica}</td><td>connections to the replicas that are read
  *     from</td></tr>
  * <tr><td>{@code switchmaster.connections.replica.active}</td><td>those in use</td></tr>
- * <tr><td>{@code switchmaster.connections.replica.idle}</td><td>those that nobody uses</td></tr>
+ * <tr><td>{@code switchmaster.connections.replica.idle}</td><td>those that are idle</td></tr>
  * <tr><td>{@code switchmaster.connections.acquire}</td><td>timer: calls for a handle, and how long they
  *     waited</td></tr>
  * <tr><td>{@code switchmaster.connections.timeout}</td><td>calls that waited in vain</td></tr>
@@ -103,7 +103,7 @@ public final class SwitchmasterMetrics implements MeterBinder, AutoCloseable {
         gauge(registry, "connections.min", "Connections that are to lie idle", Stats::min);
         gauge(registry, "connections.replica", "Connections to the replicas that are read from", Stats::replicaTotal);
         gauge(registry, "connections.replica.active", "Connections to replicas in use", Stats::replicaInUse);
-        gauge(registry, "connections.replica.idle", "Connections to replicas that nobody uses", Stats::replicaIdle);
+        gauge(registry, "connections.replica.idle", "Idle connections to replicas", Stats::replicaIdle);
         gauge(registry, "generation", "Masters that were served", Stats::switches);
         Last calls = new Last(stats -> stats.checkouts() + stats.timeouts());
         Last micros = new Last(Stats::waitMicros);

@@ -94,7 +94,7 @@ final class LeaseSocket extends Socket {
         }
     }
 
-    /** Whether a command is one whose replies are waited for while other commands are sent. */
+    /** Returns true for a command whose replies are waited for while other commands are sent. */
     private static boolean subscribes(byte[] bytes, int from, int length) {
         return new String(bytes, from, Math.min(length, COMMAND), StandardCharsets.ISO_8859_1)
                 .contains("SUBSCRIBE\r\n");
@@ -106,7 +106,7 @@ final class LeaseSocket extends Socket {
         return Failures.ofSocket(failed);
     }
 
-    /** Whether it takes no more. After the return of its lease, that is somebody else's. */
+    /** Returns true when it takes no more bytes. After the return of its lease, another use owns the stream. */
     private boolean isOver() {
         return closed || failure != null || !link.isOpen();
     }
@@ -126,7 +126,7 @@ final class LeaseSocket extends Socket {
         return failure != null;
     }
 
-    /** Whether nobody has closed it; it may have failed. */
+    /** Returns true until it is closed, even when it has failed. */
     boolean isUp() {
         return !closed;
     }

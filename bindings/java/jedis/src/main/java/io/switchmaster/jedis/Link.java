@@ -21,13 +21,13 @@ import redis.clients.jedis.exceptions.JedisConnectionException;
 final class Link extends DefaultJedisSocketFactory {
     private final Lease lease;
 
-    /** Whether it serves one use, and then no other. */
+    /** True when it serves a single use. */
     private final boolean single;
 
-    /** Whether somebody has it. Written before the lease is returned, and read after it is taken. */
+    /** True while it is in use. Written before the lease is returned, and read after it is taken. */
     private final AtomicBoolean open = new AtomicBoolean();
 
-    /** Whether the handshake of a Jedis is to be answered. */
+    /** True when it answers the handshake of a Jedis. */
     private boolean greets;
 
     /** Whether the next socket needs another connection, with nothing of the last one's under way. */
@@ -110,13 +110,13 @@ final class Link extends DefaultJedisSocketFactory {
         open.set(true);
     }
 
-    /** Whether a Connection is to be told that it is connected: from its first socket to its end. */
+    /** Returns true while its Connection counts as connected: from its first socket to its end. */
     boolean isConnected() {
         LeaseSocket last = socket;
         return last != null && last.isUp() && (open.get() || !lease.factory().isClosed());
     }
 
-    /** Whether its Connection asks for another socket only when this one is closed. */
+    /** Returns true when its Connection asks for another socket only after this one is closed. */
     boolean isSingle() {
         return single;
     }
@@ -209,7 +209,7 @@ final class Link extends DefaultJedisSocketFactory {
     /** Refuses: the factory decides where its connections lead. */
     @Override
     public void updateHostAndPort(HostAndPort address) {
-        throw new UnsupportedOperationException("the factory follows the master, wherever that is");
+        throw new UnsupportedOperationException("the factory follows the master at any address");
     }
 
     /** Returns the lease; with what is on it for the next user, or without when it is not fit for that. */

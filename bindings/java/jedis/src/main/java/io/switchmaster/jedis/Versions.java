@@ -35,7 +35,7 @@ final class Versions {
         }
     }
 
-    /** Whether a configuration asks for RESP3. */
+    /** Returns true when a configuration asks for RESP3. */
     static boolean asksForResp3(JedisClientConfig config) {
         return KNOW_PROTOCOLS && Protocols.isResp3(config);
     }

@@ -25,7 +25,7 @@ import redis.clients.jedis.exceptions.JedisConnectionException;
 import redis.clients.jedis.exceptions.JedisException;
 import redis.clients.jedis.util.Pool;
 
-/** What a Jedis and a Connection say of themselves between their checkout and their end. */
+/** The state that a Jedis and a Connection report between their checkout and their end. */
 @SuppressWarnings("deprecation") // JedisSentinelPool, whose place is taken.
 final class LifeCycleTest {
     private static Sandbox sandbox;

@@ -145,7 +145,7 @@ final class ProtocolTest {
             sandbox.settle();
             sandbox.failover();
             Sandbox.await("the new master serves", () -> factory.generation() == 2);
-            // Whatever has the old protocol in mind fails, and nothing is decoded in the wrong way.
+            // Every command for the old protocol fails, and no reply is decoded in the wrong way.
             JedisException late = assertThrows(JedisException.class, () -> open.zrangeWithScores("zset", 0, -1));
             assertEquals(ErrorKind.PROTOCOL, SwitchmasterException.in(late).kind());
             assertEquals(Outcome.UNKNOWN, Outcome.of(late));

@@ -157,7 +157,7 @@ final class TlsTest {
         return List.of("-Djavax.net.ssl.keyStore=" + file(store), "-Djavax.net.ssl.keyStorePassword=" + PASSWORD);
     }
 
-    /** What a program says that opens a pool with ssl(true) in a virtual machine with these options. */
+    /** Returns the output of a program that opens a pool with ssl(true) in a virtual machine with these options. */
     private static String say(List<String> options, String... arguments) {
         try (Child child = Child.start(options, Opener.class,
                 with(List.of(String.valueOf(sentinel)), arguments).toArray(new String[0]))) {
