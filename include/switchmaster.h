@@ -338,8 +338,8 @@ typedef struct {
 /// Threads: the library calls it on threads of its own, one call at a time. It may block and may call
 /// this library; it must not unwind (no C++ exception, no longjmp) and not end its thread.
 /// Time: it counts towards `dial_timeout` of the connection that is made, and a switch to a new master
-/// waits for it. One that takes longer fails that connection and nothing else; a call that never
-/// returns keeps its thread.
+/// waits for it. A slower call fails only that connection; a call that never returns keeps its
+/// thread.
 typedef void (*swm_credentials_callback)(void *user_data, swm_credentials *out);
 
 /// Frees the `user_data` of a callback.
@@ -363,7 +363,7 @@ typedef struct {
     uint64_t max;
     /// Connections that are to lie idle.
     uint64_t min;
-    /// Handles given out, to the master and to replicas.
+    /// Checkouts of handles, to the master and to replicas.
     uint64_t checkouts;
     /// Handles given out after a wait.
     uint64_t waits;
@@ -402,7 +402,7 @@ typedef struct {
     uint64_t dropped_messages;
     /// Connections to the replicas that are read from, idle and in use.
     uint64_t replica_total;
-    /// Connections to the replicas that are read from that lie idle.
+    /// Idle connections to the replicas that are read from.
     uint64_t replica_idle;
     /// Handles to the replicas that are read from.
     uint64_t replica_in_use;
@@ -455,18 +455,18 @@ swm_status swm_options_get(const swm_options *options,
                            char **out,
                            swm_error *err);
 
-/// swm_options_set_credentials has user and password at the nodes supplied by a callback, at each
-/// connection that is made, instead of `username` and `password`: for passwords that are rotated. When
-/// it supplies others, idle connections log in again, and those in use when they are returned, or are
-/// closed then; swm_factory_refresh has it called at once. A callback of NULL removes it. Blocks never.
+/// swm_options_set_credentials sets a callback that supplies user and password for each connection to a
+/// node, instead of `username` and `password`: for passwords that are rotated. When it supplies others,
+/// idle connections log in again. Connections in use log in again when they are returned, or are closed
+/// then. swm_factory_refresh makes the library call it at once. A callback of NULL removes it. Never blocks.
 ///
 /// `destroy`, unless NULL, is called once with `user_data` when the callback is not called any more:
 /// after the options were freed or given another one, every factory opened with them was closed, and
-/// their handles were released. It runs on the thread that lets go last, which may be one of the
-/// library's. When this call fails, `destroy` is not called, and `user_data` stays the caller's.
+/// their handles were released. It runs on the thread that releases the last of them, which may belong to
+/// the library. When this call fails, `destroy` is not called, and `user_data` stays the caller's.
 ///
 /// Errors: SWM_E_DEAD, SWM_E_NULL. Opening a factory reports SWM_E_INVALID_CONFIG when `password` is
-/// set as well; a callback that fails is reported by what waits for its connection.
+/// set as well; the call that waits for the connection reports the error of the callback.
 swm_status swm_options_set_credentials(swm_options *options,
                                        swm_credentials_callback provider,
                                        void *user_data,
@@ -474,8 +474,7 @@ swm_status swm_options_set_credentials(swm_options *options,
                                        swm_error *err);
 
 /// swm_options_set_sentinel_credentials is swm_options_set_credentials for the sentinels, instead of
-/// `sentinel_username` and `sentinel_password`. Links that stand stay logged in as they are. Blocks
-/// never.
+/// `sentinel_username` and `sentinel_password`. Open links stay logged in as they are. Never blocks.
 ///
 /// Errors: as swm_options_set_credentials.
 swm_status swm_options_set_sentinel_credentials(swm_options *options,
@@ -657,8 +656,8 @@ swm_status swm_handle_exchange(swm_handle *handle,
 /// moves to the next master while nothing is under way on it: every command was sent whole, and every
 /// reply received. Calls for whole commands are refused while something is.
 ///
-/// MONITOR works here alone: what it reports comes from swm_handle_receive until the connection ends, which
-/// a switch does. Whole commands are refused from then on.
+/// MONITOR works only here: swm_handle_receive returns its reports until the connection ends, as at a
+/// switch. The handle refuses whole commands from then on.
 ///
 /// Blocks until everything is sent, at most for `command_timeout`, and for `get_timeout` before that
 /// when the handle has to move.
@@ -901,12 +900,12 @@ void swm_subscription_close(swm_subscription *subscription);
 /// swm_delivery_type tells what it is, a swm_delivery_kind; SWM_DELIVERY_NONE of NULL.
 int swm_delivery_type(const swm_delivery *delivery);
 
-/// swm_delivery_channel gives the channel of a message, or the channel that was refused, and its length in
+/// swm_delivery_channel returns the channel of a message, or the channel that was refused, and its length in
 /// bytes where `len` is not NULL. No NUL follows. NULL of a gap, and where a pattern was refused.
 const char *swm_delivery_channel(const swm_delivery *delivery,
                                  size_t *len);
 
-/// swm_delivery_pattern gives the pattern that a message came by, or the pattern that was refused, and its
+/// swm_delivery_pattern returns the pattern that a message came by, or the pattern that was refused, and its
 /// length in bytes where `len` is not NULL. No NUL follows. NULL when a message came by its channel, of a
 /// gap, and where a channel was refused.
 const char *swm_delivery_pattern(const swm_delivery *delivery,
@@ -917,11 +916,11 @@ const char *swm_delivery_pattern(const swm_delivery *delivery,
 const char *swm_delivery_payload(const swm_delivery *delivery,
                                  size_t *len);
 
-/// swm_delivery_generation tells the generation of the master that a message came from, that a gap leads
+/// swm_delivery_generation returns the generation of the master that a message came from, that a gap leads
 /// to, or that refused a name; 0 of NULL.
 uint64_t swm_delivery_generation(const swm_delivery *delivery);
 
-/// swm_delivery_text gives a line for people about a gap or a refusal, with a NUL behind it; NULL of a
+/// swm_delivery_text returns a line for a log about a gap or a refusal, which ends with a NUL; NULL of a
 /// message.
 const char *swm_delivery_text(const swm_delivery *delivery);
 

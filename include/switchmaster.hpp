@@ -447,7 +447,7 @@ public:
     std::string_view payload() const noexcept { return bytes(swm_delivery_payload); }
     /// The generation of the master that a message came from, that a gap leads to, or that refused a name.
     std::uint64_t generation() const noexcept { return swm_delivery_generation(delivery_.get()); }
-    /// A line for people about a gap or a refusal; empty of a message.
+    /// Returns a line for a log about a gap or a refusal; empty of a message.
     std::string_view text() const noexcept {
         return detail::text(swm_delivery_text(delivery_.get()));
     }
@@ -543,7 +543,7 @@ struct Credentials {
 
 /// Supplies the credentials that are valid now, for a connection that is made. It is called on threads
 /// of the library, one call at a time, may block and may throw: the connection fails then, with an error
-/// that quotes what(). swm_credentials_callback says how long it may take.
+/// that quotes what(). swm_credentials_callback documents its time limit.
 using CredentialsProvider = std::function<Credentials()>;
 
 namespace detail {
@@ -624,13 +624,13 @@ public:
         });
     }
 
-    /// Has user and password at the nodes supplied at each connection that is made, instead of the options
+    /// Sets a provider of user and password for each connection to a node, instead of the options
     /// `username` and `password`. An empty provider removes it.
     Options &credentials(CredentialsProvider provider) {
         detail::provide(options_.get(), swm_options_set_credentials, std::move(provider));
         return *this;
     }
-    /// The same for the sentinels.
+    /// Sets a provider for the sentinels in the same way.
     Options &sentinel_credentials(CredentialsProvider provider) {
         detail::provide(options_.get(), swm_options_set_sentinel_credentials, std::move(provider));
         return *this;

@@ -76,12 +76,12 @@ impl Builder {
     }
 
     /// Supplies user and password at the nodes, at each dial, instead of [`Builder::username`] and
-    /// [`Builder::password`]: for passwords that are rotated. [`CredentialsProvider`] says when it is
-    /// called, and how long it may take.
+    /// [`Builder::password`]: for passwords that are rotated. [`CredentialsProvider`] documents its calls
+    /// and their time limit.
     ///
-    /// When what it supplies has changed, idle connections log in again (`AUTH`), and connections that
-    /// are in use are closed when they are returned. It is called at dials; to have a rotation
-    /// noticed earlier, call [`Factory::refresh`](crate::Factory::refresh).
+    /// When the credentials have changed, idle connections log in again (`AUTH`), and connections
+    /// in use are closed when they are returned. The library calls it at dials. To apply a rotation
+    /// earlier, call [`Factory::refresh`](crate::Factory::refresh).
     ///
     /// ```
     /// use switchmaster::{Builder, Credentials};
@@ -99,8 +99,8 @@ impl Builder {
         self
     }
 
-    /// As [`Builder::credentials`], for the sentinels. A link to a sentinel that stands stays logged in
-    /// as it is; the next one uses the new credentials.
+    /// Supplies user and password at the sentinels, as [`Builder::credentials`] does at the nodes. An open
+    /// link to a sentinel stays logged in as it is; the next one uses the new credentials.
     ///
     /// Default none. The provider for the nodes is not asked instead.
     pub fn sentinel_credentials(mut self, provider: impl CredentialsProvider) -> Builder {

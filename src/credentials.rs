@@ -25,10 +25,10 @@ use crate::{
 /// logged in.
 const LONGEST: usize = 16 << 10;
 
-/// A call that has taken this long is not waited for again; those who ask get an error at once.
+/// The age of a call from which no dial waits for it: each gets an error at once.
 const OVERDUE: Duration = Duration::from_secs(5);
 
-/// The pause between two looks whether a wait still has a purpose.
+/// The pause between two checks whether a wait still has a purpose.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A user name and password for a server, supplied by a [`CredentialsProvider`].
@@ -86,8 +86,8 @@ impl fmt::Debug for Credentials {
 /// Connections that are made at the same time share one call. Calls never overlap, and each runs on a
 /// thread of its own, so it may block and may use other factories.
 ///
-/// Its time counts towards [`Builder::dial_timeout`](crate::Builder::dial_timeout); one that takes
-/// longer fails the connections that wait for it, and nothing else. A switch to a new master waits for
+/// Its time counts towards [`Builder::dial_timeout`](crate::Builder::dial_timeout); a slower
+/// call fails only the connections that wait for it. A switch to a new master waits for
 /// it, too, so one that asks a remote vault does best to answer from memory and to renew in time.
 ///
 /// # Errors
@@ -196,8 +196,8 @@ impl Source {
         listeners.push(listener);
     }
 
-    /// Has the provider called, and the answer handed to `waiter`, on another thread unless the answer
-    /// is known at once. Never blocks.
+    /// Calls the provider on another thread, which hands the answer to `waiter`. A known answer is handed
+    /// over at once. Never blocks.
     pub(crate) fn ask(&self, waiter: impl FnOnce(Answer) + Send + 'static) {
         let mut calls = self.0.calls.lock();
         if let Some(since) = calls.since {
@@ -218,7 +218,7 @@ impl Source {
         }
     }
 
-    /// As [`Source::ask`]; the answer is waited for later, by [`Asked::wait`].
+    /// Asks like [`Source::ask`]; [`Asked::wait`] waits for the answer later.
     pub(crate) fn begin(&self) -> Asked {
         let (answer, answers) = bounded(1);
         self.ask(move |answered| drop(answer.send(answered)));
@@ -240,7 +240,7 @@ impl Source {
         self.answer(supplied.unwrap_or_else(|_| Err(failure("it panicked".to_owned()))));
     }
 
-    /// The call is over.
+    /// Ends the call.
     fn answer(&self, supplied: Result<Credentials, Error>) {
         let mut calls = self.0.calls.lock();
         let mut changes = false;

@@ -160,7 +160,7 @@ impl Factory {
         self.get_timeout(self.inner.config.get_timeout)
     }
 
-    /// As [`Factory::get`], with a timeout of its own. Zero: looks once and returns at once.
+    /// Returns a handle like [`Factory::get`], with a timeout of its own. Zero returns at once.
     ///
     /// # Errors
     /// As [`Factory::get`].
@@ -170,10 +170,10 @@ impl Factory {
         self.inner.pool.checkout(timeout, Location::caller()).map(Handle::new)
     }
 
-    /// A handle, if a connection to the current master is idle right now. Never blocks.
+    /// Returns a handle if a connection to the current master is idle now. Never blocks.
     ///
-    /// Just after another connection broke the server is asked about each idle one first, by another
-    /// thread, and such a connection is not given out before it has answered. `None` also when the
+    /// Just after another connection broke, another thread checks each idle one with the server first.
+    /// Such a connection is handed out only after that answer. `None` also when the
     /// factory is closed.
     #[inline]
     #[track_caller]
@@ -345,8 +345,8 @@ impl Factory {
         self.inner.pool.stats()
     }
 
-    /// Has every sentinel asked now, instead of at the next poll, and the providers of credentials
-    /// called. Does not wait for the answers.
+    /// Queries every sentinel now, instead of at the next poll, and calls the providers of credentials.
+    /// Does not wait for the answers.
     pub fn refresh(&self) {
         let config = &self.inner.config;
         for source in [&config.credentials, &config.sentinel_credentials].into_iter().flatten() {
@@ -450,7 +450,7 @@ impl Config {
     /// Makes the TLS sessions with the nodes and those with the sentinels, where TLS is spoken.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfig`] when certificates or keys cannot be had.
+    /// [`ErrorKind::InvalidConfig`] when certificates or keys cannot be read.
     #[cfg(feature = "cli")]
     pub(crate) fn connectors(&self) -> Result<[Option<tls::Connector>; 2], Error> {
         let connector = |spoken: bool, config, names| {

@@ -36,8 +36,8 @@ impl Origin {
 }
 
 impl Origin {
-    /// True when a node with this origin is the process `known`, or has the data of `known` or what
-    /// continues them. True also when either does not tell.
+    /// Returns true when a node with this origin is the process `known`, or has the data of `known` or their
+    /// continuation. Also returns true when either does not report it.
     pub(crate) fn continues(&self, known: &Origin) -> bool {
         // One process may begin a new history: after an hour without replicas, for example.
         if self.run_id.is_some() && self.run_id == known.run_id {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn another_history_is_told_from_one_that_goes_on() {
+    fn another_history_differs_from_one_that_goes_on() {
         let origin = |run_id: &str, replid: &str, former: &str| {
             let id = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Origin { run_id: id(run_id), replid: id(replid), former: id(former) }

@@ -207,7 +207,7 @@ impl Workers {
     }
 }
 
-/// Has a patient thread more started unless one is free by then. It is weak: the timer is not to keep
+/// Starts another patient thread unless one is free by then. It is weak: the timer is not to keep
 /// its own threads alive.
 fn grow_later(timer: &ScheduledThreadPool, weak: Weak<ScheduledThreadPool>, patient: Arc<Patient>) {
     timer.execute_after(patient::STEP, move || {

@@ -1,4 +1,4 @@
-//! The rate at which sentinels are asked after replies that may mean that the master was replaced.
+//! The rate of queries to sentinels after replies that hint at a replaced master.
 
 use std::time::{Duration, Instant};
 

@@ -78,7 +78,7 @@ fn cluster_of(authority: &Authority) -> (Cluster, Secret) {
     (Cluster::builder().tls(tls.beside().demanding()).start().unwrap(), files)
 }
 
-/// Has every member present certificates of this authority, and admit only its clients.
+/// Makes every member present certificates of this authority, and admit only its clients.
 fn servers_change(cluster: &Cluster, files: &Secret, authority: &Authority) {
     let own = authority.issue(&["127.0.0.1"]);
     files.replace(&authority.pem(), &own.cert, &own.key);

@@ -46,7 +46,7 @@ impl CredentialsProvider for Vault {
     }
 }
 
-/// The user exists and has this password alone.
+/// Creates the user with this password alone.
 fn grant<'a>(members: impl IntoIterator<Item = &'a Member>, user: &str, password: &str) {
     let password = format!(">{password}");
     for member in members {
@@ -211,7 +211,7 @@ fn a_provider_that_fails_is_reported_and_shows_no_password() {
 }
 
 #[test]
-fn a_provider_that_blocks_delays_nobody_for_longer_than_a_dial() {
+fn a_provider_that_blocks_delays_a_call_for_a_dial_at_most() {
     let cluster = cluster();
     let (release, blocked) = bounded::<()>(0);
     let hangs = Arc::new(Mutex::new(false));

@@ -6,7 +6,7 @@ use redis::Commands;
 use switchmaster::{ErrorKind, Factory};
 use switchmaster_sandbox::{FakeNode, FakeSentinel, FakeService};
 
-/// Runs something in a forked child, which says by its exit code whether it holds.
+/// Runs a check in a forked child, which reports the result by its exit code.
 fn holds_in_a_child(holds: impl FnOnce() -> bool) -> bool {
     match fork::fork().expect("a fork") {
         fork::Fork::Child => exit(i32::from(!holds())),
@@ -19,7 +19,7 @@ fn holds_in_a_child(holds: impl FnOnce() -> bool) -> bool {
 
 /// One test, because a fork concerns the whole process.
 #[test]
-fn a_child_is_told_that_it_was_forked_and_leaves_its_parents_factory_alone() {
+fn a_forked_child_gets_an_error_and_leaves_its_parents_factory_alone() {
     let node = FakeNode::start().unwrap();
     let sentinel = FakeSentinel::start().unwrap();
     sentinel.serve("mymaster", FakeService::new(node.address()));

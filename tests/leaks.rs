@@ -79,7 +79,7 @@ fn a_handle_that_is_kept_is_told_once_with_the_place_where_it_was_taken() {
 }
 
 #[test]
-fn a_handle_to_a_replica_that_is_kept_is_told_once_also_after_its_replica_is_gone() {
+fn a_kept_handle_to_a_replica_is_reported_once_also_after_its_replica_is_gone() {
     let cluster = cluster();
     let factory = watched(&cluster);
     let events = factory.events();

@@ -10,7 +10,7 @@ use redis::Commands;
 use switchmaster::{ErrorKind, Factory};
 use switchmaster_sandbox::{Cluster, wait_until};
 
-/// The time in which a connection would be there if it were not refused.
+/// The time in which an accepted connection would be made.
 const SHORT: Duration = Duration::from_secs(1);
 
 fn start() -> Cluster {

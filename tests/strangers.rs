@@ -1,4 +1,4 @@
-//! Sentinels that answer under the address of a known one and are not it.
+//! Strange sentinels that answer at the address of a known one.
 
 mod common;
 

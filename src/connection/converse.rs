@@ -51,7 +51,7 @@ impl Expected {
 pub(super) trait Form {
     type Reply<'r>: Reply;
 
-    /// Before anything is sent: what the server has begun to say unasked is taken out.
+    /// Takes out, before anything is sent, the bytes that the server sent unasked.
     fn prepare(&mut self, link: &mut Link, expected: &Expected) -> Result<(), Fault>;
 
     /// Sends everything and reads every reply. `sent` counts the bytes that were accepted, however

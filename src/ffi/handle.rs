@@ -313,8 +313,8 @@ pub unsafe extern "C" fn swm_handle_exchange(
 /// moves to the next master while nothing is under way on it: every command was sent whole, and every
 /// reply received. Calls for whole commands are refused while something is.
 ///
-/// MONITOR works here alone: what it reports comes from swm_handle_receive until the connection ends, which
-/// a switch does. Whole commands are refused from then on.
+/// MONITOR works only here: swm_handle_receive returns its reports until the connection ends, as at a
+/// switch. The handle refuses whole commands from then on.
 ///
 /// Blocks until everything is sent, at most for `command_timeout`, and for `get_timeout` before that
 /// when the handle has to move.

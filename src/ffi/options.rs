@@ -139,26 +139,26 @@ pub struct swm_credentials {
 /// Threads: the library calls it on threads of its own, one call at a time. It may block and may call
 /// this library; it must not unwind (no C++ exception, no longjmp) and not end its thread.
 /// Time: it counts towards `dial_timeout` of the connection that is made, and a switch to a new master
-/// waits for it. One that takes longer fails that connection and nothing else; a call that never
-/// returns keeps its thread.
+/// waits for it. A slower call fails only that connection; a call that never returns keeps its
+/// thread.
 pub type swm_credentials_callback =
     Option<unsafe extern "C" fn(user_data: *mut c_void, out: *mut swm_credentials)>;
 
 /// Frees the `user_data` of a callback.
 pub type swm_destructor = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
-/// swm_options_set_credentials has user and password at the nodes supplied by a callback, at each
-/// connection that is made, instead of `username` and `password`: for passwords that are rotated. When
-/// it supplies others, idle connections log in again, and those in use when they are returned, or are
-/// closed then; swm_factory_refresh has it called at once. A callback of NULL removes it. Blocks never.
+/// swm_options_set_credentials sets a callback that supplies user and password for each connection to a
+/// node, instead of `username` and `password`: for passwords that are rotated. When it supplies others,
+/// idle connections log in again. Connections in use log in again when they are returned, or are closed
+/// then. swm_factory_refresh makes the library call it at once. A callback of NULL removes it. Never blocks.
 ///
 /// `destroy`, unless NULL, is called once with `user_data` when the callback is not called any more:
 /// after the options were freed or given another one, every factory opened with them was closed, and
-/// their handles were released. It runs on the thread that lets go last, which may be one of the
-/// library's. When this call fails, `destroy` is not called, and `user_data` stays the caller's.
+/// their handles were released. It runs on the thread that releases the last of them, which may belong to
+/// the library. When this call fails, `destroy` is not called, and `user_data` stays the caller's.
 ///
 /// Errors: SWM_E_DEAD, SWM_E_NULL. Opening a factory reports SWM_E_INVALID_CONFIG when `password` is
-/// set as well; a callback that fails is reported by what waits for its connection.
+/// set as well; the call that waits for the connection reports the error of the callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_options_set_credentials(
     options: *mut swm_options,
@@ -181,8 +181,7 @@ pub unsafe extern "C" fn swm_options_set_credentials(
 }
 
 /// swm_options_set_sentinel_credentials is swm_options_set_credentials for the sentinels, instead of
-/// `sentinel_username` and `sentinel_password`. Links that stand stay logged in as they are. Blocks
-/// never.
+/// `sentinel_username` and `sentinel_password`. Open links stay logged in as they are. Never blocks.
 ///
 /// Errors: as swm_options_set_credentials.
 #[unsafe(no_mangle)]

@@ -26,7 +26,7 @@ pub struct swm_stats {
     pub max: u64,
     /// Connections that are to lie idle.
     pub min: u64,
-    /// Handles given out, to the master and to replicas.
+    /// Checkouts of handles, to the master and to replicas.
     pub checkouts: u64,
     /// Handles given out after a wait.
     pub waits: u64,
@@ -65,7 +65,7 @@ pub struct swm_stats {
     pub dropped_messages: u64,
     /// Connections to the replicas that are read from, idle and in use.
     pub replica_total: u64,
-    /// Connections to the replicas that are read from that lie idle.
+    /// Idle connections to the replicas that are read from.
     pub replica_idle: u64,
     /// Handles to the replicas that are read from.
     pub replica_in_use: u64,

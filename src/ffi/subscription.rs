@@ -338,7 +338,7 @@ pub unsafe extern "C" fn swm_delivery_type(delivery: *const swm_delivery) -> c_i
     kind as c_int
 }
 
-/// swm_delivery_channel gives the channel of a message, or the channel that was refused, and its length in
+/// swm_delivery_channel returns the channel of a message, or the channel that was refused, and its length in
 /// bytes where `len` is not NULL. No NUL follows. NULL of a gap, and where a pattern was refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_channel(
@@ -356,7 +356,7 @@ pub unsafe extern "C" fn swm_delivery_channel(
     }
 }
 
-/// swm_delivery_pattern gives the pattern that a message came by, or the pattern that was refused, and its
+/// swm_delivery_pattern returns the pattern that a message came by, or the pattern that was refused, and its
 /// length in bytes where `len` is not NULL. No NUL follows. NULL when a message came by its channel, of a
 /// gap, and where a channel was refused.
 #[unsafe(no_mangle)]
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn swm_delivery_payload(
     }
 }
 
-/// swm_delivery_generation tells the generation of the master that a message came from, that a gap leads
+/// swm_delivery_generation returns the generation of the master that a message came from, that a gap leads
 /// to, or that refused a name; 0 of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_generation(delivery: *const swm_delivery) -> u64 {
@@ -405,7 +405,7 @@ pub unsafe extern "C" fn swm_delivery_generation(delivery: *const swm_delivery) 
     }
 }
 
-/// swm_delivery_text gives a line for people about a gap or a refusal, with a NUL behind it; NULL of a
+/// swm_delivery_text returns a line for a log about a gap or a refusal, which ends with a NUL; NULL of a
 /// message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn swm_delivery_text(delivery: *const swm_delivery) -> *const c_char {

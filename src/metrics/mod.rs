@@ -51,8 +51,8 @@ pub(crate) struct Counters {
 /// What a factory did since it was opened, and the state of its pool. See `Factory::stats()`.
 ///
 /// Totals only grow, and are those of all nodes together. Gauges (`total`, `idle`, `in_use`, `waiting`,
-/// `max`, `min`) are those of the moment and of the master alone, but for `waiting`; they mean what
-/// HikariCP's mean (which calls `in_use` active and `waiting` pending). `replica_total`, `replica_idle`
+/// `max`, `min`) are those of the moment and of the master alone, except `waiting`; they mean the same
+/// as in HikariCP (which calls `in_use` active and `waiting` pending). `replica_total`, `replica_idle`
 /// and `replica_in_use` are the same of the replicas together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -66,7 +66,7 @@ pub struct Stats {
     /// Connections to the replicas that are read from, idle and in use. There may be
     /// [`Builder::max_size`](crate::Builder::max_size) to each.
     pub replica_total: u32,
-    /// Connections to the replicas that are read from that lie idle.
+    /// Idle connections to the replicas that are read from.
     pub replica_idle: u32,
     /// Handles to the replicas that are read from.
     pub replica_in_use: u32,
@@ -76,7 +76,7 @@ pub struct Stats {
     pub max: u32,
     /// Connections that are to lie idle ([`Builder::min_idle`](crate::Builder::min_idle)).
     pub min: u32,
-    /// Handles given out, to the master and to replicas.
+    /// Checkouts of handles, to the master and to replicas.
     pub checkouts: u64,
     /// Handles given out after a wait.
     pub waits: u64,

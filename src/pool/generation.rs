@@ -227,7 +227,7 @@ impl Generation {
         self.pool.state().connections
     }
 
-    /// Has what lies idle with r2d2 looked at now. Waits for the server's answers, each at most for the
+    /// Checks the idle connections of r2d2 now. Waits for the server's answers, each at most for the
     /// dial timeout.
     pub(crate) fn look_at_idle(&self) {
         // None goes back before the last was looked at, so each is looked at once.
@@ -237,7 +237,7 @@ impl Generation {
         }
     }
 
-    /// Takes a connection that lies idle with r2d2 and is fit for use. When another connection has
+    /// Takes a connection that is idle in r2d2 and fit for use. When another connection has
     /// broken since it was made, it waits for the server's answer to a PING, at most for the dial
     /// timeout; without that much time before `deadline` the connection is doubtful.
     pub(crate) fn take(&self, deadline: Instant) -> Option<Found> {
@@ -312,7 +312,7 @@ impl Generation {
     }
 
     /// The server has begun another history and is the master nevertheless: connections to it are made
-    /// again. Those that lie idle are looked at before they are handed out.
+    /// again. Idle ones are checked before they are handed out.
     pub(crate) fn accept(&self, origin: Origin) {
         self.manager.accept(origin);
         self.note_breakage();

@@ -130,8 +130,8 @@ impl Handle {
     /// another connection when its own is over and nothing is under way on it: every command was sent
     /// whole, and every reply received.
     ///
-    /// `MONITOR` works here alone: what it reports comes from [`Handle::receive`] until the connection
-    /// ends, which a switch does. Whole commands are refused from then on, and the next user gets another
+    /// `MONITOR` works only here: [`Handle::receive`] returns its reports until the connection ends, as at
+    /// a switch. The handle refuses whole commands from then on, and the next user gets another
     /// connection.
     ///
     /// # How long it blocks

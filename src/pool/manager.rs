@@ -35,7 +35,7 @@ const ALARM_PAUSE: Duration = Duration::from_millis(20);
 const ALARM_PAUSE_MOST: Duration = Duration::from_secs(1);
 
 /// The pause grows to this part of the time since the first alarm: a fault that lasts for a minute has
-/// the sentinels asked once a second, while a failover is over before the pause is a tenth of that.
+/// the sentinels queried once a second; a failover is over before the pause is a tenth of that.
 const ALARM_PART: u32 = 64;
 
 /// Alarms that are further apart belong to different faults.
@@ -314,7 +314,7 @@ impl Manager {
     }
 
     /// Reports trouble to the watch, but not again within [`ALARM_PAUSE`], and more seldom the longer
-    /// it lasts: one alarm has every sentinel asked, and a thousand at a time tell no more.
+    /// it lasts: one alarm queries every sentinel, and a thousand at a time bring no more.
     pub(crate) fn raise_alarm(&self, trouble: Trouble) {
         let number = self.number.load(Ordering::Relaxed);
         if number == 0 || self.gate.is_retired() {
@@ -526,7 +526,7 @@ mod tests {
         assert_eq!(count[..3], [0, 20, 40]);
         assert!(within(4_000, 5_000) >= 10, "a failover is followed as before");
         assert!(within(64_000, 120_000) <= 57, "{}", within(64_000, 120_000));
-        // The next fault has the sentinels asked at once.
+        // The next fault queries the sentinels at once.
         assert!(Alarms::is_due(&mut alarms, begin + Duration::from_millis(123_100)));
         assert!(Alarms::is_due(&mut alarms, begin + Duration::from_millis(123_120)));
     }

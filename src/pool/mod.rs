@@ -499,8 +499,8 @@ impl Pool {
         None
     }
 
-    /// Has another thread ask the server about this connection, which comes back to the shelf if it
-    /// is fit. Never waits.
+    /// Makes another thread check this connection with the server. A fit connection returns to the shelf.
+    /// Never blocks.
     fn ask_elsewhere(&self, mut leased: Box<Leased>) {
         let Some(workers) = self.settings.workers.upgrade() else { return };
         workers.probe(move || {

@@ -14,7 +14,7 @@ use super::Names;
 /// own. Certificates and keys are PEM, as files or as bytes. A server's certificate is always checked.
 ///
 /// Files are read when the factory is built and again when they have changed: within 2 s, new
-/// connections use the new ones; connections that stand keep theirs. Files that cannot be used
+/// connections use the new ones; open connections keep theirs. Files that cannot be used
 /// (unreadable, half written, a key of another certificate) leave the earlier ones in use; that is
 /// logged as a warning once per change, and errors of later dials name the fault. One thread of the
 /// process looks at the files once a second, and reads the platform's authorities again with them.

@@ -75,11 +75,11 @@ struct Inner {
     /// Replaced when the files have changed.
     made: RwLock<Arc<Made>>,
     looked: Mutex<Looked>,
-    /// Why the changed files are not used.
+    /// The reason why the changed files are not used.
     fault: Mutex<Option<String>>,
 }
 
-/// The files as they were read, and what makes sessions from them.
+/// The files as they were read, and the maker of sessions from them.
 struct Made {
     material: Material,
     factory: Factory,
@@ -189,7 +189,7 @@ impl Connector {
         self.with_fault(explain::explain(error, self.name(host), &self.inner.names))
     }
 
-    /// Appends why the changed files are not used, if they are not.
+    /// Appends the reason why the changed files are not used, if there is one.
     fn with_fault(&self, text: String) -> String {
         match &*self.inner.fault.lock() {
             Some(fault) => format!("{text} (files that were in use before still are: {fault})"),

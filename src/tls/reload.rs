@@ -48,8 +48,8 @@ struct Thread {
 pub(crate) struct Reloading(Option<Connector>);
 
 impl Connector {
-    /// Returns the connector that every factory of the process with this configuration shares, and
-    /// has its files looked at for as long as the [`Reloading`] lives. Reads the files now.
+    /// Returns the connector that every factory of the process with this configuration shares. Its files
+    /// are watched for as long as the [`Reloading`] lives. Reads the files now.
     ///
     /// # Errors
     /// As [`Connector::new`], and when the system refuses a thread.
@@ -219,7 +219,7 @@ impl Connector {
         looked.done = settled.then_some(now);
     }
 
-    /// Takes over what another connector was made of; returns whether that is a change.
+    /// Takes over the files of another connector. Returns true when they differ.
     fn install(&self, fresh: &Connector) -> bool {
         *self.inner.fault.lock() = None;
         let made = fresh.made();

@@ -155,8 +155,7 @@ impl Driver {
         }
     }
 
-    /// Brings what is done in line with what the machine of a service believes, after a fault in
-    /// between.
+    /// Aligns the running work with the state of a service's machine, after a fault in between.
     fn agree(&mut self, id: u64) {
         let Some(service) = self.services.get_mut(&id) else { return };
         let believed = service.machine.topology();
@@ -199,7 +198,7 @@ impl Driver {
         if catch_unwind(AssertUnwindSafe(|| part(self))).is_ok() {
             return;
         }
-        // What waits for it was meant for the machine that failed.
+        // The waiting inputs were meant for the machine that failed.
         self.pending.retain(|(own, _)| *own != id);
         let Some(service) = self.services.get_mut(&id) else { return };
         error!("a fault in the machine of service {:?}; it is rebuilt", service.name);
@@ -302,7 +301,7 @@ impl Driver {
         }
     }
 
-    /// Has a machine take an input, unless it waits to be rebuilt: it is told all again then.
+    /// Passes an input to a machine, unless it waits to be rebuilt: a rebuilt machine starts from fresh inputs.
     pub(super) fn push(&mut self, id: u64, input: Input) {
         if self.services.get(&id).is_some_and(|service| service.recovery.due().is_none()) {
             self.pending.push_back((id, input));
@@ -449,7 +448,7 @@ impl Driver {
         }
     }
 
-    /// Puts a new link in the place of one that failed, and has it rest first.
+    /// Replaces a failed link by a new one, which pauses first.
     fn replace_link(&mut self, way: &Way) {
         error!("a fault in the link to sentinel {}; it is made again", way.announced);
         self.links.remove(way);
@@ -491,7 +490,7 @@ impl Driver {
         }
     }
 
-    /// Has each link bear the one name that its services have, or none if they have several.
+    /// Gives each link the one name that its services have, or none if they have several.
     pub(super) fn name_links(&mut self) {
         let ways: Vec<Way> = self.links.keys().cloned().collect();
         for way in ways {
@@ -616,7 +615,7 @@ impl Driver {
         }
     }
 
-    /// Has a machine take an input, and does what it says.
+    /// Passes an input to a machine, and performs its actions.
     fn take(&mut self, id: u64, input: Input) {
         let Some(service) = self.services.get_mut(&id) else { return };
         let actions = service.handle(input);

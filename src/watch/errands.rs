@@ -226,8 +226,8 @@ impl Driver {
     }
 }
 
-/// Has credentials supplied where a provider does that, resolves the name, and hands on what comes of
-/// it. Never blocks.
+/// Asks the provider for credentials, if there is one, resolves the name, and passes on the result.
+/// Never blocks.
 fn prepare(
     name: &Address,
     credentials: Option<&Source>,

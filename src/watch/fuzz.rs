@@ -114,7 +114,7 @@ fn route() -> Route {
     Route { announced: "127.0.0.1:1".parse().expect("an address"), map: Default::default() }
 }
 
-/// A sentinel that says this, in pieces, again and again, and then hangs up or falls silent.
+/// Runs a link against a sentinel that sends this, in pieces, repeatedly, and then hangs up or falls silent.
 pub(crate) fn sentinel(data: &[u8]) {
     let Some(Manner { script, step, .. }) =
         manner(data, b"*2\r\n$8\r\nsentinel\r\n*1\r\n$8\r\nmymaster\r\n")
@@ -158,7 +158,7 @@ pub(crate) fn sentinel(data: &[u8]) {
     assert!(link.is_up(), "it never ends");
 }
 
-/// A node that says this, as [`sentinel`].
+/// Runs a link against a node that sends this, as [`sentinel`] does.
 pub(crate) fn node(data: &[u8]) {
     let Some(Manner { script, step, pace }) =
         manner(data, b"*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:1\r\n$9\r\nconnected\r\n:9\r\n")

@@ -62,7 +62,7 @@ pub(crate) struct SentinelSet {
 }
 
 impl SentinelSet {
-    /// Leaves out of the settings what does not concern the links to sentinels.
+    /// Removes the settings that do not concern the links to sentinels.
     pub(crate) fn new(mut seeds: Vec<Address>, settings: Settings) -> SentinelSet {
         seeds.sort();
         // A link bears the one name that its services have, and has deadlines of its own.

@@ -111,7 +111,7 @@ pub(crate) struct PromotionLink {
     since: Instant,
     /// When ROLE was last asked to be told in any case.
     told: Instant,
-    /// When the node ended a link that stood.
+    /// The time at which the node ended an open link.
     hung_up: Option<Instant>,
     /// Replicas are read from: each reply to ROLE is told for what it says of the node's data.
     measures: bool,

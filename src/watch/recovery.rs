@@ -1,4 +1,4 @@
-//! When the machine of one service is rebuilt after a fault: [`Recovery`].
+//! The schedule on which the machine of one service is rebuilt after a fault: [`Recovery`].
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ impl Recovery {
         self.due = Some(now + rest);
     }
 
-    /// When the machine is rebuilt; `None` while it works.
+    /// The time at which the machine is rebuilt; `None` while it works.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }

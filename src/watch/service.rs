@@ -144,7 +144,7 @@ impl Service {
         actions
     }
 
-    /// When the machine wants time to pass, as it said last, or is rebuilt.
+    /// The time of the machine's next timer, or of its rebuild.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.recovery.due().or(self.wake)
     }

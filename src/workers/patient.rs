@@ -122,7 +122,7 @@ impl Patient {
             thread::Builder::new().name("switchmaster-patient".to_owned()).spawn(move || {
                 let presence = presence;
                 own.run();
-                // What `run` holds is gone before the thread is said to be.
+                // The values that `run` holds are dropped before the thread counts as ended.
                 drop(own);
                 drop(presence);
             });

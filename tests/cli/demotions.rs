@@ -1,4 +1,4 @@
-//! `switchmaster failover`: the demotion of the old master, and whether its pause holds.
+//! `switchmaster failover`: the demotion of the old master, and the check of its pause.
 
 use std::{
     process::Stdio,
@@ -111,7 +111,7 @@ fn the_old_master_starts_again_as_a_replica() {
 }
 
 #[test]
-fn a_demotion_that_may_not_be_written_down_is_told() {
+fn a_demotion_that_may_not_be_written_down_is_reported() {
     let (cluster, url) = with_rights("-config|rewrite");
     let done = output(&["failover", "--url", &url, "--dry-run"]);
     let printed = text(&done.stdout);
@@ -126,7 +126,7 @@ fn a_demotion_that_may_not_be_written_down_is_told() {
 }
 
 #[test]
-fn writes_that_slip_through_a_pause_that_somebody_ends_are_counted() {
+fn writes_during_a_pause_that_another_client_ends_are_counted() {
     let cluster = patient_cluster();
     let old = cluster.master().unwrap();
     let load = PlainLoad::begin(&cluster, 4);
@@ -145,7 +145,7 @@ fn writes_that_slip_through_a_pause_that_somebody_ends_are_counted() {
 }
 
 #[test]
-fn a_pause_that_somebody_ends_before_the_order_ends_it() {
+fn a_pause_that_another_client_ends_before_the_order_stops_the_failover() {
     let cluster = patient_cluster();
     let old = cluster.master().unwrap();
     let failover = held(&cluster);
@@ -186,7 +186,7 @@ fn pings_to_the_replicas_are_not_taken_for_writes() {
 }
 
 #[test]
-fn a_link_to_the_master_that_is_lost_between_two_steps_is_made_anew() {
+fn a_link_to_the_master_that_is_lost_between_two_steps_is_made_again() {
     for step in ["catching up", "promotion", "announcement", "demotion", "release"] {
         let cluster = patient_cluster();
         let old = cluster.master().unwrap();

@@ -1,4 +1,4 @@
-//! `switchmaster failover`, where the sentinels choose another replica than one would think, each under load
+//! `switchmaster failover`, where the sentinels choose an unexpected replica, each under load
 //! by clients of other makes.
 
 use std::{
@@ -143,7 +143,7 @@ fn a_priority_that_no_sentinel_knows_yet_counts() {
 }
 
 #[test]
-fn a_choice_that_nobody_expected_is_followed_as_the_promotion() {
+fn an_unexpected_choice_is_followed_as_the_promotion() {
     // The sentinel reads the new priority just before it chooses, or not; it nearly always does.
     for attempt in 0.. {
         let cluster = cluster();

@@ -32,7 +32,7 @@ impl Commands {
         self.arguments == 0 && self.line.is_empty()
     }
 
-    /// Looks at bytes that are to go out, inside a transaction or not, and tells of the commands that they
+    /// Reads outgoing bytes, inside a transaction or not, and reports the commands that they
     /// complete: one by one, or several of which at most the last subscribes.
     pub(super) fn pass(
         &mut self,

@@ -39,7 +39,7 @@ struct Call {
     answer: Vec<u8>,
 }
 
-/// Has credentials supplied by a `CredentialsCall`, for the sentinels or for the nodes.
+/// Sets a `CredentialsCall` as the source of credentials, for the sentinels or for the nodes.
 #[unsafe(no_mangle)]
 extern "system" fn Java_io_switchmaster_Native_optionsSetCredentials(
     env: *mut JNIEnv,
@@ -98,7 +98,7 @@ impl Call {
         }
     }
 
-    /// Has Java called, and its answer put into `answer`.
+    /// Calls Java, and puts its answer into `answer`.
     fn ask(&mut self) {
         let (vm, object, supply) = (self.vm, self.object, self.supply);
         // SAFETY: the environment is this thread's. The object is used through a reference of this call's, and

@@ -11,13 +11,13 @@ use super::{
 pub(super) struct Account<'a> {
     pub(super) old: &'a Address,
     pub(super) to: &'a Address,
-    /// The last offset of the old master's stream that the new one has; `None` where it does not tell.
+    /// The last offset of the old master's stream that the new one has; `None` where it does not report it.
     pub(super) cut: Option<u64>,
 }
 
 impl Account<'_> {
-    /// Compares how far the old master had come when writes were paused, and when it became a replica. What
-    /// is lost goes to `wrong`, anything else that should be known to `notes`.
+    /// Compares the progress of the old master at the pause with that at its demotion. Losses go to
+    /// `wrong`, other information to `notes`.
     pub(super) fn settle(
         &self,
         still: Option<&Progress>,

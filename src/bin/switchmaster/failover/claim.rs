@@ -21,7 +21,7 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Makes sure of it once more: the server may have ended the connection meanwhile (`timeout`, `CLIENT
+    /// Checks the claim once more: the server may have ended the connection meanwhile (`timeout`, `CLIENT
     /// KILL`), and another command may have begun since.
     pub(super) fn hold(&mut self) -> Result<(), String> {
         let node = &mut self.node;

@@ -209,7 +209,7 @@ impl Course {
             .map_err(|error| format!("no thread can be had: {error}"))
     }
 
-    /// The offset up to which the new master has the data of the old one; `None` where it does not tell.
+    /// The offset up to which the new master has the data of the old one; `None` where it does not report it.
     fn cut(&self, to: &Address) -> Option<u64> {
         let info: String = self.node(to).ask(&["INFO", "replication"]).ok()?;
         let same = field(&info, "master_replid2") == Some(self.scene.selection.history.as_deref()?);
@@ -328,7 +328,7 @@ impl Course {
         Failure::new(format!("{sentinel} {what}: {text}; {undone}"))
     }
 
-    /// Waits until a replica is a master: one of the candidates, or whichever a sentinel has chosen.
+    /// Waits until a replica is a master: a candidate, or another replica that a sentinel has chosen.
     fn promotion(&self, phases: &Phases, ordered: &mut Ordered, deadline: Instant) -> Promotion {
         loop {
             match ordered.signs.next(deadline) {
@@ -356,7 +356,7 @@ impl Course {
                 if !ordered.signs.is_watched(&address) {
                     phases
                         .note(&format!("a sentinel has chosen {address}, which was not expected"));
-                    // Without a thread for it, the sentinels tell of its promotion.
+                    // Without a thread for it, the sentinels report its promotion.
                     let _ = ordered.signs.replica(&address);
                 }
                 ordered.chosen = Some(address);
@@ -503,7 +503,7 @@ impl Course {
     }
 }
 
-/// Fails when anything has run on a paused master since then.
+/// Fails when a write has run on a paused master since then.
 fn pause_held(master: &mut Node, since: &Progress) -> Result<(), String> {
     let what = match Progress::of(master)?.since(since) {
         Growth::Nothing => return Ok(()),

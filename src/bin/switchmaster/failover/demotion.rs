@@ -23,8 +23,8 @@ const LAST: Duration = Duration::from_millis(20);
 /// The progress of the old master when it became a replica; `None` where that is unknown.
 pub(super) type End = Option<Progress>;
 
-/// Makes it a replica of `to`: tries again until then where that fails, for every write that it
-/// acknowledges afterwards is lost.
+/// Makes it a replica of `to`, and retries until the deadline: every write that it acknowledges
+/// afterwards is lost.
 ///
 /// When the server refuses, the writes that wait in it are discarded (`CLIENT KILL`): the writes of a client
 /// whose connection ends do not run. The pause stays, and just before its end they are discarded once more.
@@ -47,7 +47,7 @@ pub(super) fn demote(
         let is_refusal = Outcome::of(&error) == Outcome::Replied && !is_busy(&error);
         if is_refusal && !refused {
             refused = true;
-            // It is told of below, if it comes to that.
+            // The last error is reported below.
             let _ = disconnect(master);
         }
         let again = match until {

@@ -42,7 +42,7 @@ use crate::{deployment::Deployment, failure::Failure, stop, target::Target, time
 /// when the sentinels demote it, some ten seconds later.
 ///
 /// Exit codes: 0 success; 1 failure, and the master is as before; 2 usage error; 3 there is a new master
-/// and something afterwards is not as it should be, or the failover was ordered and its end is not known.
+/// and a later step failed, or the failover was ordered and its result is unknown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     switchmaster failover --url redis+sentinel://10.0.0.1/mymaster --dry-run\n  \
@@ -71,7 +71,7 @@ pub(crate) struct Arguments {
     /// within 10 s and makes the pause shorter by most of a second.
     #[arg(long)]
     now: bool,
-    /// Proceed although the master does not tell whether its user may do all that it takes.
+    /// Proceed although the master does not report whether its user has all required permissions.
     #[arg(long, conflicts_with_all = ["plain", "coordinated"])]
     trust_rights: bool,
     /// How long to follow what happens after the order.

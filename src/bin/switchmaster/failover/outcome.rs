@@ -14,7 +14,7 @@ use crate::{
 /// Writes that the old master acknowledged although they were paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slipped {
-    /// The changes of data, where the server tells.
+    /// The changes of data, where the server reports them.
     pub(super) changes: Option<u64>,
     /// The bytes in the replication stream.
     pub(super) bytes: u64,
@@ -33,7 +33,7 @@ pub(super) struct Outcome {
     pub(super) slipped: Option<Slipped>,
     /// Information that needs no action.
     pub(super) notes: Vec<String>,
-    /// What is not as it should be.
+    /// Problems that need action.
     pub(super) wrong: Vec<String>,
 }
 

@@ -24,7 +24,7 @@ const STEP: Duration = Duration::from_millis(2);
 /// Between two looks at a sentinel.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Something that a server says.
+/// A sign from one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     /// This replica is a master.
@@ -51,7 +51,7 @@ impl Signs {
     /// Watches these replicas, and all sentinels; the leader is the one at that index.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// The system refuses a thread.
     pub(super) fn watch(
         dialer: &Dialer,
         replicas: &[Address],
@@ -72,7 +72,7 @@ impl Signs {
         Ok(signs)
     }
 
-    /// The next sign, waited for until then.
+    /// Waits until then for the next sign, and returns it.
     pub(super) fn next(&self, deadline: Instant) -> Option<Sign> {
         self.receiver.recv_deadline(deadline).ok()
     }
@@ -88,7 +88,7 @@ impl Signs {
         let address = address.clone();
         self.each(STEP, move |sender| {
             if let Ok(Role::Master { .. }) = node.role() {
-                // The other end is there for as long as this is wanted.
+                // The receiver lives as long as the signs are needed.
                 let _ = sender.send(Sign::Promoted(address.clone()));
                 return true;
             }
@@ -119,7 +119,7 @@ impl Signs {
         })
     }
 
-    /// Does this again and again on a thread of its own, until it says that it is done.
+    /// Repeats this on a thread of its own until it reports that it is done.
     fn each(
         &self,
         step: Duration,

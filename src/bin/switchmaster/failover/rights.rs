@@ -20,9 +20,9 @@ const REWRITE: &[&str] = &["CONFIG", "REWRITE"];
 pub(super) struct Rights {
     /// The needed commands that the user may not run, and why.
     pub(super) refused: Vec<String>,
-    /// Why it is not known of a needed command.
+    /// The reason why the right to a needed command is unknown.
     pub(super) unknown: Option<String>,
-    /// Why the demotion cannot be written to the configuration file.
+    /// The reason why the demotion cannot be written to the configuration file.
     pub(super) no_rewrite: Option<String>,
 }
 
@@ -33,7 +33,7 @@ enum Right {
 }
 
 impl Rights {
-    /// Asks the master (`ACL DRYRUN`, or `COMMAND INFO` and `ACL GETUSER` where that is not to be had).
+    /// Asks the master (`ACL DRYRUN`, or `COMMAND INFO` and `ACL GETUSER` on older servers).
     pub(super) fn of(master: &mut Node) -> Rights {
         let mut rights = Rights::default();
         let user: String = match master.ask(&["ACL", "WHOAMI"]) {

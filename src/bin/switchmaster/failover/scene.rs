@@ -38,7 +38,7 @@ pub(super) struct Scene {
     pub(super) down_after: Duration,
     /// The replicas, and which of them a sentinel may promote.
     pub(super) selection: Selection,
-    /// Why the demotion cannot be written to the old master's configuration file.
+    /// The reason why the demotion cannot be written to the old master's configuration file.
     pub(super) no_rewrite: Option<String>,
     /// Why it cannot be done, or should not.
     obstacles: Vec<String>,
@@ -154,8 +154,8 @@ impl Scene {
         self.obstacles.push(what);
     }
 
-    /// Fails with every reason for which it had better not be done. Rights that the server does not tell
-    /// are one, unless they are trusted.
+    /// Fails with every reason against the failover. Rights that the server does not report are one,
+    /// unless they are trusted.
     pub(super) fn check(&mut self, manner: Manner, trust_rights: bool) -> Result<(), Failure> {
         let mut obstacles = self.obstacles.clone();
         if manner == Manner::Paused {
@@ -165,7 +165,7 @@ impl Scene {
             self.no_rewrite = rights.no_rewrite;
             if let Some(why) = rights.unknown.filter(|_| !trust_rights) {
                 obstacles.push(format!(
-                    "{} does not tell whether its user may do all that it takes ({why}); permit ACL                      WHOAMI and ACL DRYRUN, or say --trust-rights",
+                    "{} does not report whether its user has all required permissions ({why}); permit ACL                      WHOAMI and ACL DRYRUN, or say --trust-rights",
                     self.master
                 ));
             }

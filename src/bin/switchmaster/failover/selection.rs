@@ -23,7 +23,7 @@ use crate::crew;
 
 /// A sentinel does not take a replica that answered its last PING longer ago, in milliseconds.
 const PING_AGE: u64 = 5_000;
-/// Nor one whose last answer to INFO is older.
+/// A sentinel does not take a replica whose last answer to INFO is older.
 const INFO_AGE: u64 = 30_000;
 
 /// The replicas before a failover.
@@ -49,9 +49,9 @@ pub(super) struct Selection {
 struct Known {
     sentinel: Address,
     view: View,
-    /// So many more than it lists.
+    /// The number of replicas that it does not list.
     unlisted: u64,
-    /// Those of which it has an answer to INFO, when there are unlisted ones and it tells.
+    /// The replicas with a cached answer to INFO, when there are unlisted ones and it reports its cache.
     cached: Option<Vec<Cached>>,
 }
 
@@ -59,7 +59,7 @@ struct Known {
 struct Cached {
     run_id: String,
     port: u16,
-    /// Why it would not promote it.
+    /// The reason why the sentinel would not promote it.
     why_not: Option<String>,
 }
 
@@ -157,8 +157,8 @@ impl Selection {
         selection
     }
 
-    /// Fails when a sentinel may promote by now what is no candidate, or has begun a failover, or when the
-    /// sentinel at this index does not answer.
+    /// Fails when a sentinel may now promote another replica than the candidates, or has begun a failover, or
+    /// when the sentinel at this index does not answer.
     pub(super) fn still_holds(
         &self,
         voices: &mut [Voice],
@@ -204,7 +204,7 @@ impl Known {
         number(&self.view.master, "down-after-milliseconds").unwrap_or(30_000)
     }
 
-    /// Notes what it says of the replicas that it lists.
+    /// Adds its reports on the replicas that it lists.
     fn speak(&self, said: &mut HashMap<Address, Said>) {
         for row in &self.view.replicas {
             let Some(address) = address(row) else { continue };
@@ -217,8 +217,8 @@ impl Known {
         }
     }
 
-    /// Notes what it remembers of the replicas that it does not list, and returns what is in the way: those
-    /// that are none of these.
+    /// Adds its memory of the replicas that it does not list. Returns the obstacles: unlisted replicas that
+    /// match none of these.
     fn speak_of_unlisted(
         &self,
         replicas: &[(Address, Examined)],
@@ -279,7 +279,7 @@ impl Known {
 }
 
 impl Examined {
-    /// Why it cannot be waited for, if its master has this replication id.
+    /// Returns the reason not to wait for it, if its master has this replication id.
     fn fault(&self, history: Option<&str>) -> Option<String> {
         match &self.role {
             Ok(Role::Replica { connected: true, .. }) => match (&self.history, history) {
@@ -303,7 +303,7 @@ impl Said {
     }
 }
 
-/// Why a sentinel would not promote the replica of this row.
+/// Returns the reason why a sentinel would not promote the replica of this row.
 fn why_not(row: &Row, down_after: u64) -> Option<String> {
     let flags = row.get("flags").map_or("", String::as_str);
     if let Some(flag) = ["s_down", "o_down", "disconnected"]
@@ -325,7 +325,7 @@ fn why_not(row: &Row, down_after: u64) -> Option<String> {
     }
 }
 
-/// Asks all sentinels at the same time; and which do not answer, and why.
+/// Asks all sentinels at the same time. Also returns the silent ones, with the reasons.
 fn views(
     voices: &mut [Voice],
     service: &str,
@@ -474,7 +474,7 @@ mod tests {
     fn a_sentinel_takes_what_its_own_rules_allow() {
         let may = |fields: &[(&str, &str)]| why_not(&row(fields), 5_000).is_none();
         assert!(may(&[]));
-        // What is neither down nor disconnected does not keep it from anything.
+        // Other flags than down and disconnected do not matter.
         assert!(may(&[("flags", "slave,script_kill_sent")]));
         assert!(!may(&[("flags", "slave,s_down")]) && !may(&[("flags", "slave,disconnected")]));
         assert!(!may(&[("slave-priority", "0")]));
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_tells_of_replicas_alone() {
+    fn a_cache_reports_replicas_alone() {
         let master = (10, "run_id:a\r\ntcp_port:1\r\nrole:master\r\n".to_owned());
         let replica = |age, priority| {
             (age, format!("run_id:b\r\ntcp_port:2\r\nrole:slave\r\nslave_priority:{priority}\r\n"))

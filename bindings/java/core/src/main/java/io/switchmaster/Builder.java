@@ -85,10 +85,10 @@ public final class Builder {
     }
 
     /**
-     * Has user and password at the nodes supplied by a provider, at each connection that is made, instead of
+     * Sets a provider that supplies user and password for each connection to a node, instead of
      * {@link #username} and {@link #password}: for passwords that are rotated. When it supplies others, idle
-     * connections log in again, and those in use with their next command, or are closed when they are returned.
-     * {@link Factory#refresh()} has it called at once.
+     * connections log in again. Connections in use log in with their next command, or are closed when they are
+     * returned. {@link Factory#refresh()} calls it at once.
      *
      * @param provider called as {@link CredentialsProvider} says; a second one takes its place
      * @return this builder
@@ -99,8 +99,8 @@ public final class Builder {
     }
 
     /**
-     * As {@link #credentials}, for the sentinels, instead of {@link #sentinelUsername} and
-     * {@link #sentinelPassword}. Links that stand stay logged in as they are.
+     * Sets a provider like {@link #credentials}, for the sentinels, instead of {@link #sentinelUsername} and
+     * {@link #sentinelPassword}. Open links stay logged in as they are.
      *
      * @param provider called as {@link CredentialsProvider} says; a second one takes its place
      * @return this builder
@@ -151,7 +151,7 @@ public final class Builder {
     }
 
     /**
-     * The version of the protocol with the nodes. RESP3 is asked for, and RESP2 is spoken where a server refuses it.
+     * Sets the version of the protocol with the nodes. With 3, a connection speaks RESP2 when the server refuses RESP3.
      *
      * @param resp 2 or 3; 2 unless set here or by {@code protocol} in the URL, also where the default of the
      *     library is 3: client libraries over these connections expect it

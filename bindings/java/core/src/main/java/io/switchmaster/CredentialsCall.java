@@ -42,7 +42,7 @@ final class CredentialsCall {
         try {
             message = failed.getMessage();
         } catch (RuntimeException | Error itself) {
-            // An exception that cannot say why is named by its class.
+            // The class names an exception without a message.
         }
         boolean empty = message == null || message.isBlank();
         return empty ? failed.getClass().getName() : message.replace('\0', ' ');

@@ -16,7 +16,7 @@ package io.switchmaster;
  * sentinels may. A call may block, and may use any factory, also close this one.
  *
  * <p><b>Time.</b> It counts towards {@code dial_timeout} (500 ms unless set) of the connections that wait for the
- * call; when it takes longer, they fail, and nothing else does. A switch to a new master waits for it, too, so a
+ * call; a slower call fails only those. A switch to a new master waits for it, too, so a
  * provider that asks a remote vault does best to answer from memory and to renew in time. A call that never returns
  * keeps its thread, and neither {@link Factory#close()} nor the end of the virtual machine waits for it; connections
  * that are made later fail at once once it has taken 5 s.
@@ -27,7 +27,7 @@ public interface CredentialsProvider {
      * Returns the credentials that are valid now.
      *
      * @return them, not null
-     * @throws Exception when there are none. Its message is quoted in the error of what waits for the
+     * @throws Exception when there are none. Its message is quoted in the error of the call that waits for the
      *     connection, and in logs, so it must not contain the password
      */
     Credentials credentials() throws Exception;

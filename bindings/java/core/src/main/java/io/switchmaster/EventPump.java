@@ -66,7 +66,7 @@ final class EventPump {
         return fault.kind() == ErrorKind.CLOSED || fault.kind() == ErrorKind.DEAD;
     }
 
-    /** Ends when the factory is closed, and for nothing else. */
+    /** Ends only when the factory is closed. */
     private void run() {
         Fault fault = new Fault();
         boolean over = false;
@@ -82,7 +82,7 @@ final class EventPump {
                 }
             } catch (Throwable failed) {
                 warn("an event of the factory " + name + " is lost", failed);
-                // What fails without an event, as for want of memory, would fail again at once.
+                // A failure without an event, as for lack of memory, would repeat at once.
                 LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(100));
             }
         }

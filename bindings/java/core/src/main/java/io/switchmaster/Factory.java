@@ -214,7 +214,7 @@ public final class Factory implements AutoCloseable {
         }
     }
 
-    /** A lease that does not stand on the shelf was given back. */
+    /** Counts the return of a lease that is not on the shelf. */
     void ended(Lease lease) {
         if (leaks != null) {
             leaks.remove(lease);
@@ -436,9 +436,9 @@ public final class Factory implements AutoCloseable {
     }
 
     /**
-     * Has the sentinels asked now, instead of at their next turn. It need not be called: every sign of trouble
-     * does the same. Has the provider of {@link Builder#credentials} called, too, if there is one: call it after
-     * the password was changed, and idle connections log in again at once. Blocks never.
+     * Queries the sentinels now, instead of at their next turn. This is optional: every sign of trouble
+     * does the same. Also calls the provider of {@link Builder#credentials}, if there is one: after a change of
+     * the password, idle connections log in again at once. Never blocks.
      */
     public void refresh() {
         Fault fault = new Fault();
@@ -505,8 +505,8 @@ public final class Factory implements AutoCloseable {
     }
 
     /**
-     * The version of the protocol that the factory asks the nodes for. One that refuses RESP3 is spoken to in
-     * RESP2; {@link Lease#protocol()} returns what a connection speaks.
+     * Returns the version of the protocol that the factory asks the nodes for. A connection speaks RESP2 when the
+     * node refuses RESP3; {@link Lease#protocol()} returns what a connection speaks.
      *
      * @return 2 or 3
      */

@@ -3,7 +3,7 @@ package io.switchmaster;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** Looks for leases that were taken and not given back: those of the shelf, and those beside it. */
+/** Looks for leases that were taken and not returned: those of the shelf, and those beside it. */
 final class Leaks {
     private final Shelf shelf;
     private final long afterMs;
@@ -21,7 +21,7 @@ final class Leaks {
         void leaked(Throwable place, long millis);
     }
 
-    /** From now on it is looked at, until it is given back. */
+    /** Watches it from now on, until it is returned. */
     void add(Lease lease) {
         loose.add(lease);
     }
@@ -30,7 +30,7 @@ final class Leaks {
         loose.remove(lease);
     }
 
-    /** Reports each lease once for each use. The housekeeper's, once a second. */
+    /** Reports each lease once for each use. The housekeeper calls this once a second. */
     synchronized void look(Report report) {
         long now = System.nanoTime();
         shelf.forEach(lease -> look(lease, now, report));

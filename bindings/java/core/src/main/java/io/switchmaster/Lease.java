@@ -67,7 +67,7 @@ public final class Lease {
 
     private volatile int state = EMPTY;
 
-    /** Made with the first connection, for there are leases that never have one, and anew after it was lost. */
+    /** Made with the first connection, since some leases never have one, and again after it was lost. */
     private volatile OpenHandle open;
 
     /** How often it was taken. Written by whoever has it, without the fence that a volatile write is. */
@@ -183,7 +183,7 @@ public final class Lease {
         return open;
     }
 
-    /** Gives the handle back to the native pool; the last thread that is inside does, if there is one. */
+    /** Returns the handle to the native pool; the last thread that is inside does, if there is one. */
     void close() {
         OpenHandle current = open;
         if (current != null) {
@@ -224,9 +224,9 @@ public final class Lease {
 
     /**
      * Puts the lease back on its shelf. It must not be used afterwards. A connection that was left in the
-     * midst of a stream, or holds state such as a subscription, is closed, and what was attached to it is
-     * let go of; so it is when another thread is using the lease. Calls of that thread, and later ones, fail
-     * with {@link ErrorKind#DEAD} then. Blocks never.
+     * midst of a stream, or holds state such as a subscription, is closed, and its
+     * attachment is dropped; also when another thread is using the lease. Calls of that thread, and later ones,
+     * fail with {@link ErrorKind#DEAD} then. Never blocks.
      */
     public void release() {
         OpenHandle current = open;
@@ -245,7 +245,7 @@ public final class Lease {
     /**
      * Looks at what was done on the connection.
      *
-     * @return whether the next user may have this lease: no thread of this one can come back to it
+     * @return true when the next user may have this lease: no thread of this one can come back to it
      */
     private boolean finish(OpenHandle current) {
         // In this order: the work of a thread that has left is complete.
@@ -491,7 +491,7 @@ public final class Lease {
         }
     }
 
-    /** After the sleeper is armed: a thread that lets go of the handle later ends its sleep. */
+    /** Checks again after the sleeper is armed: a thread that closes the handle later ends its sleep. */
     private static void checkKept(OpenHandle current) {
         if (current.isClosed()) {
             throw OpenHandle.wasLetGo();

@@ -7,8 +7,8 @@ import java.lang.invoke.VarHandle;
  * A handle of the native library while a lease has it, with the memory for its errors and the sleeper of the
  * thread that waits on it.
  *
- * <p>Calls on a stream enter and leave, because another thread may let go of the handle meanwhile. One that is
- * let go of in use belongs to the threads inside: no later call enters, the last thread that leaves releases
+ * <p>Calls on a stream enter and leave, because another thread may close the handle meanwhile. A handle that is
+ * closed in use belongs to the threads inside: no later call enters, the last thread that leaves releases
  * the native handle, and neither its sleeper nor its memory serves another connection. A release while a
  * thread is inside would free the descriptor that this thread is about to arm.
  */
@@ -39,14 +39,14 @@ final class OpenHandle {
     /** Its number in the native library; 0 while there is none. Changes only while no thread is inside. */
     private volatile long number;
 
-    /** The threads inside, and whether another may enter. */
+    /** The number of threads inside, and the mark that no other may enter. */
     private volatile int users = CLOSED;
 
     long number() {
         return number;
     }
 
-    /** Takes a handle of the native pool. Blocks at most for so long. */
+    /** Takes a handle of the native pool. Blocks for at most this time. */
     void open(Factory factory, long timeoutMs) {
         int timeout = (int) Math.max(0, Math.min(timeoutMs, Integer.MAX_VALUE));
         long from = factory.number();
@@ -115,7 +115,7 @@ final class OpenHandle {
         }
     }
 
-    /** Ends a call. The last one on a handle that was let go of releases it. */
+    /** Ends a call. The last one on a closed handle releases it. */
     void leave(int as) {
         if ((int) USERS.getAndAdd(this, -as) - as == CLOSED) {
             release();
@@ -142,14 +142,14 @@ final class OpenHandle {
         }
     }
 
-    /** Gives the handle back to the native pool. */
+    /** Returns the handle to the native pool. */
     void release() {
         long ended = number;
         number = 0;
         Native.handleRelease(ended);
     }
 
-    /** Why a native failed on this handle. */
+    /** Returns the reason why a native failed on this handle. */
     SwitchmasterException failure() {
         return isClosed() ? wasLetGo() : fault.exception();
     }

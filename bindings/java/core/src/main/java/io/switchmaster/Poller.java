@@ -27,13 +27,13 @@ final class Poller {
     /** The one that runs, if one does. */
     private static volatile Poller current;
 
-    /** So long is not tried again after one could not be had, as without descriptors. */
+    /** The pause after a failure to create one, as without descriptors. */
     private static final long PAUSE_NANOS = 100_000_000;
 
     /** Whether this system has none. */
     private static volatile boolean missing;
 
-    /** Until when it is not tried again, by {@link System#nanoTime()}; null while it may be tried. */
+    /** The end of that pause, by {@link System#nanoTime()}; null without a pause. */
     private static volatile Long pausedUntil;
 
     private final long number;
@@ -214,7 +214,7 @@ final class Poller {
         }
     }
 
-    /** Those who wait look for themselves. */
+    /** Makes the waiting threads check for themselves. */
     private void wakeAll() {
         for (boolean done = false; !done; ) {
             try {

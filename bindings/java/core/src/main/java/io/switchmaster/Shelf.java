@@ -215,7 +215,7 @@ final class Shelf {
                 // As in a native: whoever interrupts sees it afterwards.
                 interrupted |= Thread.interrupted();
                 if (queue.peek() == waiter) {
-                    // A thread that gave a lease back may have failed before it served the queue.
+                    // A thread that returned a lease may have failed before it served the queue.
                     serve();
                 }
             }
@@ -263,7 +263,7 @@ final class Shelf {
         }
     }
 
-    /** Takes a lease off the shelf for good; another one will stand in its place. */
+    /** Takes a lease off the shelf for good; another one takes its place. */
     void replace(Lease lease) {
         synchronized (counters) {
             if (leases.compareAndSet(lease.place(), lease, null)) {

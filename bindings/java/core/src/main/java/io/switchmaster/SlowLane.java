@@ -49,7 +49,7 @@ final class SlowLane {
 
         /**
          * Waits for the end in any case: the native writes to memory of the caller. {@link Thread#interrupt()}
-         * ends no wait; the caller sees it afterwards.
+         * does not interrupt the wait; the caller sees it afterwards.
          */
         private void await() {
             boolean interrupted = false;
@@ -66,7 +66,7 @@ final class SlowLane {
     /**
      * Runs a call that may block, and waits for its end without holding a carrier.
      *
-     * @throws OutOfMemoryError when no thread can be had for it; the call was not made then
+     * @throws OutOfMemoryError when the system refuses a thread; the call was not made then
      */
     static long call(LongSupplier work) {
         Call call = new Call(work);

@@ -12,7 +12,7 @@ import java.nio.ByteOrder;
  * @param waiting threads that wait for a handle now
  * @param max connections that there may be at most
  * @param min connections that are to lie idle
- * @param checkouts handles given out, to the master and to replicas
+ * @param checkouts checkouts of handles, to the master and to replicas
  * @param waits handles given out after a wait
  * @param waitMicros microseconds that threads waited for handles, all together
  * @param timeouts calls that waited until their deadline in vain

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledForJreRange;
 import org.junit.jupiter.api.condition.JRE;
 
-/** Leases that one thread gives back while another one waits on them. */
+/** Leases that one thread returns while another one waits on them. */
 final class LeaseTest {
     private static final int SIZE = 8;
     private static Sandbox sandbox;
@@ -244,7 +244,7 @@ final class LeaseTest {
     }
 
     @Test
-    void a_connection_that_is_renewed_in_use_goes_to_nobody_else() throws InterruptedException {
+    void a_connection_that_is_renewed_in_use_is_not_reused() throws InterruptedException {
         try (Factory factory = Factory.open(sandbox.url() + "?max_size=2")) {
             Lease lease = factory.lease(-1);
             for (int round = 0; round < 200; round++) {

@@ -60,7 +60,7 @@ final class JvmCertificates {
      */
     static JvmCertificates read() {
         try {
-            // Before the context, which reads the stores, too, and does not say what is wrong with them.
+            // Before the context, which reads the stores, too, and does not report their faults.
             KeyStore.PrivateKeyEntry own = own();
             String authorities = authorities();
             String context = SSLContext.getDefault().getProtocol();

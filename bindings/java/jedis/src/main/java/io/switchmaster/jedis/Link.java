@@ -135,7 +135,7 @@ final class Link extends DefaultJedisSocketFactory {
     }
 
     /**
-     * Has replies decoded as the server and the core have agreed, and fixes that until the end of this use.
+     * Fixes the decoding of replies until the end of this use: the protocol that server and core agreed on.
      *
      * @return 2 or 3
      */
@@ -150,7 +150,7 @@ final class Link extends DefaultJedisSocketFactory {
     }
 
     /**
-     * The protocol that the connection of a lease speaks, which may be another one than the factory asks for.
+     * Returns the protocol that the connection of a lease speaks, which may differ from the factory's.
      * Blocks for a connection where there is none at the moment, or it would move with the next command.
      */
     static int protocol(Lease lease) {
@@ -163,7 +163,7 @@ final class Link extends DefaultJedisSocketFactory {
         return lease.protocol();
     }
 
-    /** Fails when what came is to be decoded in another way than what was agreed on. */
+    /** Fails when the reply needs another decoding than the agreed one. */
     void checkProtocol() {
         if (lease.factory().protocol() == 2) {
             return;
@@ -212,7 +212,7 @@ final class Link extends DefaultJedisSocketFactory {
         throw new UnsupportedOperationException("the factory follows the master at any address");
     }
 
-    /** Returns the lease; with what is on it for the next user, or without when it is not fit for that. */
+    /** Returns the lease; the next user gets its attachment, unless that is unfit. */
     void giveBack(boolean broken) {
         if (!open.compareAndSet(true, false)) {
             // Another thread is just doing it.

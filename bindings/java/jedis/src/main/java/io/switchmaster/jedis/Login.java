@@ -20,21 +20,21 @@ import redis.clients.jedis.authentication.AuthXManager;
 final class Login {
     private final List<Tokens> tokens = new ArrayList<>();
 
-    /** Has the nodes logged in to with the credentials of a configuration. */
+    /** Makes connections to the nodes log in with the credentials of a configuration. */
     void nodes(Builder builder, JedisClientConfig config) {
         Supplier<RedisCredentials> supplier = supplier(config);
-        if (supplier != null && !namesNobody(supplier)) {
+        if (supplier != null && !lacksPassword(supplier)) {
             builder.credentials(provider(supplier));
         }
     }
 
     /**
-     * The same for the sentinels. User and password that are given as such are read once: factories that log in to
+     * Makes links to the sentinels log in like that. A fixed user and password are read once: factories that log in to
      * their sentinels with the same ones share their links.
      */
     void sentinels(Builder builder, JedisClientConfig config) {
         Supplier<RedisCredentials> supplier = supplier(config);
-        if (supplier == null || namesNobody(supplier)) {
+        if (supplier == null || lacksPassword(supplier)) {
             return;
         }
         if (supplier instanceof DefaultRedisCredentialsProvider) {
@@ -58,8 +58,8 @@ final class Login {
         return started;
     }
 
-    /** A configuration without user and password has a supplier, too. */
-    private static boolean namesNobody(Supplier<RedisCredentials> supplier) {
+    /** Returns true for the supplier of a configuration without a password, which has one, too. */
+    private static boolean lacksPassword(Supplier<RedisCredentials> supplier) {
         if (!(supplier instanceof DefaultRedisCredentialsProvider)) {
             return false;
         }
@@ -67,7 +67,7 @@ final class Login {
         return given == null || given.getPassword() == null;
     }
 
-    /** What Jedis calls for each connection, in its order. */
+    /** Returns a provider that makes the calls of Jedis for each connection, in their order. */
     private static CredentialsProvider provider(Supplier<RedisCredentials> supplier) {
         return () -> {
             if (supplier instanceof RedisCredentialsProvider hooks) {

@@ -31,7 +31,7 @@ final class Settings {
 
     private Settings() {}
 
-    /** A factory, and the credentials that it is told of. */
+    /** A factory, and its source of credentials. */
     record Opened(Factory factory, Login login) {}
 
     /** Opens the factory that such a pool stands for. */

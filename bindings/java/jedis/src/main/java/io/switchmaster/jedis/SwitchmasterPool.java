@@ -54,11 +54,11 @@ import redis.clients.jedis.exceptions.JedisException;
  *
  * <p><b>TLS.</b> With {@code ssl(true)} the native library gets the certificates of the virtual machine's default
  * trust store, and the key of its default key store ({@code javax.net.ssl.trustStore} and
- * {@code javax.net.ssl.keyStore}), as they are when the pool is opened. It always checks the server's name. What cannot
- * be read is refused with an {@link IllegalArgumentException}.
+ * {@code javax.net.ssl.keyStore}), as they are when the pool is opened. It always checks the server's name. An unreadable
+ * store is refused with an {@link IllegalArgumentException}.
  *
- * <p><b>Protocol.</b> RESP2, unless the configuration or the factory asks for RESP3. A server that refuses RESP3 is
- * spoken to in RESP2.
+ * <p><b>Protocol.</b> RESP2, unless the configuration or the factory asks for RESP3. Connections speak
+ * RESP2 to a server that refuses RESP3.
  *
  * <p><b>Threads.</b> Any, as many at once as you like; virtual ones do not hold their carriers while they wait. A
  * Jedis is for one thread at a time, as ever; only a subscription may be ended by another one.

@@ -123,7 +123,7 @@ final class LifeCycleTest {
 
     @ParameterizedTest
     @MethodSource("protocols")
-    void whoever_closes_only_what_is_connected_leaks_nothing(int protocol) {
+    void closing_only_connected_objects_leaks_nothing(int protocol) {
         try (SwitchmasterPool pool = open(protocol)) {
             for (int turn = 0; turn < 12; turn++) {
                 Jedis jedis = pool.getResource();
