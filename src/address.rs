@@ -1,8 +1,9 @@
 //! A server's host and port as one identity.
 
 use std::{
+    borrow::Cow,
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
 };
@@ -125,10 +126,14 @@ fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, message)
 }
 
-fn normalised(host: &str) -> Result<String, Error> {
+fn normalised(host: &str) -> Result<Cow<'_, str>, Error> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    // There is but one way to write it.
+    if bare.parse::<Ipv4Addr>().is_ok() {
+        return Ok(Cow::Borrowed(bare));
+    }
     if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Ok(ip.to_canonical().to_string());
+        return Ok(ip.to_canonical().to_string().into());
     }
     // A zone such as fe80::1%eth0 is kept as it is written, after a valid IPv6 address.
     if let Some((ip, zone)) = bare.split_once('%')
@@ -136,7 +141,7 @@ fn normalised(host: &str) -> Result<String, Error> {
         && !zone.is_empty()
         && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     {
-        return Ok(bare.to_owned());
+        return Ok(Cow::Borrowed(bare));
     }
     let name = bare.strip_suffix('.').unwrap_or(bare);
     if name.is_empty() {
@@ -148,7 +153,7 @@ fn normalised(host: &str) -> Result<String, Error> {
     if name.split('.').any(str::is_empty) {
         return Err(invalid(format!("{host:?} has two dots in a row, or begins with one")));
     }
-    Ok(name.to_ascii_lowercase())
+    Ok(name.to_ascii_lowercase().into())
 }
 
 #[cfg(test)]

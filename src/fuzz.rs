@@ -19,7 +19,7 @@ use crate::{
         Connection, Decoder, Gate, Limits, RawReplies, Settings, commands_pass, raw_replies,
         skimmed,
     },
-    topology::{self, Answer, Audience, Input, Machine, read_inputs, written},
+    topology::{self, Answer, Audience, Input, Machine, Reply, read_inputs, written},
 };
 
 /// Small enough that no input fills the memory.
@@ -71,7 +71,8 @@ pub fn sentinels(data: &[u8]) {
     let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
     let (channel, rest) = (String::from_utf8_lossy(&data[..end]).into_owned(), &data[end + 1..]);
     let _ = Audience::of(&channel, rest);
-    let answer = Answer::parse(&decoded(rest, std::iter::empty()).0);
+    let replies = decoded(rest, std::iter::empty()).0.into_iter().map(Reply::Value);
+    let answer = Answer::parse(&replies.collect::<Vec<Reply>>());
     let sentinel = "s1:26379".parse().expect("it is an address");
     let up = read_inputs("up s1:26379").expect("it is an input");
     let start = read_inputs("start s1:26379").expect("it is an input");

@@ -4,14 +4,11 @@
 //! gone. So the run ids that sentinels list are kept by address, and the addresses by run id and by
 //! place, until a sentinel lists something else.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use crate::address::Address;
 
-use super::{machine::Machine, roster::Sentinel};
+use super::{answer::ReplicaFields, machine::Machine, roster::Sentinel};
 
 /// The run ids of the listed nodes, and the addresses that may stand for one node.
 #[derive(Debug, Default)]
@@ -29,6 +26,12 @@ impl Aliases {
     pub(super) fn ids(&self, address: &Address) -> &[String] {
         self.listed.get(address).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What a sentinel listed at some time.
+pub(super) struct Listing {
+    master: Option<(Address, Option<String>)>,
+    replicas: Arc<[ReplicaFields]>,
 }
 
 impl Machine {
@@ -51,7 +54,7 @@ impl Machine {
         // Addresses that share a run id or a place may be one node; the comparison of the two decides.
         let mut by_id: HashMap<&str, Vec<&Address>> = HashMap::new();
         let mut by_place: HashMap<&Address, Vec<&Address>> = HashMap::new();
-        let kept = self.roster.sentinels.iter().flat_map(|own| &own.replicas);
+        let kept = self.roster.sentinels.iter().flat_map(|own| own.replicas.iter());
         let kept = kept.map(|own| &own.address).filter(|own| !listed.contains_key(own));
         let told = self.run_ids.keys().filter(|own| !listed.contains_key(own));
         let master = self.master.as_ref().map(|own| &own.address);
@@ -94,12 +97,26 @@ impl Machine {
 }
 
 impl Sentinel {
-    /// A number that changes when it lists other nodes, other run ids of them, or others as lost.
-    pub(super) fn listing(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.listed_nodes().for_each(|own| own.hash(&mut hasher));
-        self.replicas.iter().for_each(|own| own.is_reached().hash(&mut hasher));
-        hasher.finish()
+    /// What it lists now, for [`Sentinel::lists_as`].
+    pub(super) fn listing(&self) -> Listing {
+        let master = self.view.as_ref().and_then(|view| view.master.as_ref());
+        Listing {
+            master: master.map(|own| (own.address.clone(), own.run_id.clone())),
+            replicas: Arc::clone(&self.replicas),
+        }
+    }
+
+    /// Whether it lists the same nodes as then, with the same run ids, and the same ones as lost.
+    pub(super) fn lists_as(&self, then: &Listing) -> bool {
+        let now = self.listing();
+        let same = |one: &ReplicaFields, other: &ReplicaFields| {
+            let lost = |own: &ReplicaFields| (own.is_reached(), own.flags.has("s_down"));
+            one.address == other.address && one.run_id == other.run_id && lost(one) == lost(other)
+        };
+        let pairs = || now.replicas.iter().zip(then.replicas.iter());
+        now.master == then.master
+            && (Arc::ptr_eq(&now.replicas, &then.replicas)
+                || (now.replicas.len() == then.replicas.len() && pairs().all(|(a, b)| same(a, b))))
     }
 
     /// The nodes that it lists, with their run ids: the master that it names, and the replicas.

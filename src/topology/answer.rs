@@ -1,6 +1,6 @@
 //! What a sentinel answers to one query.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 use redis::Value;
 
@@ -10,6 +10,33 @@ use crate::address::Address;
 /// name. The address is asked for twice: only when both agree do address and epoch belong together.
 pub(crate) const QUERY: [&str; 5] =
     ["GET-MASTER-ADDR-BY-NAME", "MASTER", "REPLICAS", "SENTINELS", "GET-MASTER-ADDR-BY-NAME"];
+
+/// One reply to a query.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// A reply that was decoded.
+    Value(Value),
+    /// A long list, as the bytes that came. Values of hundreds of replicas take longer to make than all
+    /// the rest of an answer takes.
+    List(Vec<u8>),
+}
+
+impl Reply {
+    /// The reply as a value; nothing when the bytes are no reply.
+    pub(crate) fn into_value(self) -> Option<Value> {
+        match self {
+            Reply::Value(value) => Some(value),
+            Reply::List(bytes) => redis::parse_redis_value(&bytes).ok(),
+        }
+    }
+
+    fn value(&self) -> Option<&Value> {
+        match self {
+            Reply::Value(value) => Some(value),
+            Reply::List(_) => None,
+        }
+    }
+}
 
 /// The replies to one query, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +63,30 @@ pub(crate) struct View {
     /// Where `SENTINEL MASTER` is allowed.
     pub(crate) master: Option<MasterFields>,
     /// Where `SENTINEL REPLICAS` is allowed; empty for some seconds after a reset.
-    pub(crate) replicas: Option<Vec<ReplicaFields>>,
+    pub(crate) replicas: Option<Arc<[ReplicaFields]>>,
     /// The other sentinels, where `SENTINEL SENTINELS` is allowed; empty just after a reset.
     pub(crate) sentinels: Option<Vec<SentinelFields>>,
 }
 
 /// The flags of an instance: `master`, `s_down`, `failover_in_progress` …
+///
+/// Names that servers use are not copied: hundreds of replicas may be listed again and again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags(pub(crate) Vec<String>);
+pub(crate) struct Flags(pub(crate) Vec<Cow<'static, str>>);
+
+/// The flags that servers use.
+const FLAGS: [&str; 10] = [
+    "slave",
+    "s_down",
+    "disconnected",
+    "promoted",
+    "master",
+    "o_down",
+    "failover_in_progress",
+    "sentinel",
+    "master_down",
+    "reconf_done",
+];
 
 impl Flags {
     pub(crate) fn has(&self, flag: &str) -> bool {
@@ -53,8 +96,26 @@ impl Flags {
     pub(crate) fn set(&mut self, flag: &str, on: bool) {
         self.0.retain(|own| own != flag);
         if on {
-            self.0.push(flag.to_owned());
+            self.push(flag);
         }
+    }
+
+    pub(crate) fn push(&mut self, flag: &str) {
+        let known = FLAGS.iter().copied().find(|own| *own == flag);
+        self.0.push(known.map_or_else(|| flag.to_owned().into(), Cow::Borrowed));
+    }
+
+    /// Each flag.
+    pub(crate) fn to_strings(&self) -> Vec<String> {
+        self.0.iter().map(|own| own.to_string()).collect()
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Flags {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Flags {
+        let mut flags = Flags::default();
+        names.into_iter().for_each(|name| flags.push(name));
+        flags
     }
 }
 
@@ -98,10 +159,11 @@ pub(crate) struct SentinelFields {
 
 impl Answer {
     /// Reads the replies to [`QUERY`], in its order. Any but the first may be missing or an error.
-    pub(crate) fn parse(replies: &[Value]) -> Answer {
+    pub(crate) fn parse(replies: &[Reply]) -> Answer {
         let [first, rest @ ..] = replies else {
             return Answer::Refused("no reply".to_owned());
         };
+        let named = |reply: &Reply| named(reply.value());
         let first = match named(first) {
             Ok(first) => first,
             Err(reason) => return Answer::Refused(reason),
@@ -117,15 +179,15 @@ impl Answer {
         let Some(address) = first else {
             return Answer::Unknown;
         };
-        let fields = rest.first().and_then(Fields::of);
+        let fields = rest.first().and_then(Reply::value).and_then(Fields::of);
         let epoch =
             fields.as_ref().filter(|_| tied).and_then(|fields| fields.number("config-epoch"));
         Answer::Names(Box::new(View {
             address,
             epoch,
             master: fields.and_then(|fields| MasterFields::of(&fields)),
-            replicas: rest.get(1).and_then(|value| entries(value, ReplicaFields::of)),
-            sentinels: rest.get(2).and_then(|value| entries(value, SentinelFields::of)),
+            replicas: rest.get(1).and_then(replicas).map(Arc::from),
+            sentinels: rest.get(2).and_then(|reply| entries(reply, SentinelFields::of)),
         }))
     }
 }
@@ -133,7 +195,7 @@ impl Answer {
 impl MasterFields {
     fn of(fields: &Fields<'_>) -> Option<MasterFields> {
         Some(MasterFields {
-            address: fields.address("ip", "port")?,
+            address: fields.address("ip", "port", None)?,
             run_id: fields.id("runid"),
             flags: fields.flags(),
             failover_state: fields
@@ -148,21 +210,21 @@ impl MasterFields {
 }
 
 impl ReplicaFields {
-    fn of(fields: &Fields<'_>) -> Option<ReplicaFields> {
+    /// Reads one entry; the one before it mostly has the same master.
+    fn of(fields: &Fields<'_>, before: Option<&Address>) -> Option<ReplicaFields> {
+        // In the order of the server.
         Some(ReplicaFields {
-            address: fields.address("ip", "port")?,
+            address: fields.address("ip", "port", None)?,
             run_id: fields.id("runid"),
             flags: fields.flags(),
-            link_up: fields.text("master-link-status").map(|status| status == "ok"),
-            master: fields.address("master-host", "master-port"),
-            offset: fields.number("slave-repl-offset"),
-            priority: fields.number("slave-priority"),
             info_refresh: fields.number("info-refresh"),
+            link_up: fields.text("master-link-status").map(|status| status == "ok"),
+            master: fields.address("master-host", "master-port", before),
+            priority: fields.number("slave-priority"),
+            offset: fields.number("slave-repl-offset"),
         })
     }
-}
 
-impl ReplicaFields {
     /// Returns true when the sentinel that lists it reaches it.
     pub(crate) fn is_reached(&self) -> bool {
         !self.flags.has("s_down") && !self.flags.has("disconnected")
@@ -172,7 +234,7 @@ impl ReplicaFields {
 impl SentinelFields {
     fn of(fields: &Fields<'_>) -> Option<SentinelFields> {
         Some(SentinelFields {
-            address: fields.address("ip", "port")?,
+            address: fields.address("ip", "port", None)?,
             run_id: fields.id("runid"),
             flags: fields.flags(),
             voted_leader: fields.id("voted-leader"),
@@ -182,8 +244,8 @@ impl SentinelFields {
 }
 
 /// The reply of `GET-MASTER-ADDR-BY-NAME`: an address, nil, or why it is neither.
-fn named(value: &Value) -> Result<Option<Address>, String> {
-    match plain(value) {
+fn named(value: Option<&Value>) -> Result<Option<Address>, String> {
+    match value.map_or(&Value::Okay, plain) {
         Value::Nil => Ok(None),
         Value::ServerError(error) => Err(match error.details() {
             Some(details) => format!("{} {details}", error.code()),
@@ -201,9 +263,33 @@ fn named(value: &Value) -> Result<Option<Address>, String> {
     }
 }
 
+/// The replicas of a list.
+fn replicas(reply: &Reply) -> Option<Vec<ReplicaFields>> {
+    let mut master: Option<Address> = None;
+    entries(reply, |fields| {
+        let read = ReplicaFields::of(fields, master.as_ref())?;
+        if read.master.is_some() {
+            master.clone_from(&read.master);
+        }
+        Some(read)
+    })
+}
+
 /// The entries of a list that can be read; nothing when the reply is no list at all.
-fn entries<T>(value: &Value, read: impl Fn(&Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
-    let (Value::Array(items) | Value::Set(items)) = plain(value) else {
+fn entries<T>(reply: &Reply, mut read: impl FnMut(&Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let value = match reply {
+        Reply::Value(value) => Cow::Borrowed(value),
+        Reply::List(bytes) => {
+            let mut entries = Vec::new();
+            let whole = texts::each_entry(bytes, |pairs| entries.extend(read(&Fields::new(pairs))));
+            if whole.is_some() {
+                return Some(entries);
+            }
+            // No server sends such a list.
+            Cow::Owned(redis::parse_redis_value(bytes).ok()?)
+        }
+    };
+    let (Value::Array(items) | Value::Set(items)) = plain(&value) else {
         return None;
     };
     Some(items.iter().filter_map(|item| read(&Fields::of(item)?)).collect())
@@ -211,32 +297,68 @@ fn entries<T>(value: &Value, read: impl Fn(&Fields<'_>) -> Option<T>) -> Option<
 
 /// An instance's fields: a map in RESP3, names and values in turn in RESP2. They are read where they
 /// lie: a copy of each name looked at would be most of the work when hundreds of services fail over.
-enum Fields<'a> {
+struct Fields<'a> {
+    pairs: Pairs<'a>,
+    /// Where the next search begins: fields are read in the order of the server.
+    next: Cell<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Pairs<'a> {
     Map(&'a [(Value, Value)]),
     Flat(&'a [Value]),
+    Texts(&'a [(&'a [u8], &'a [u8])]),
+}
+
+impl<'a> Pairs<'a> {
+    fn len(self) -> usize {
+        match self {
+            Pairs::Map(pairs) => pairs.len(),
+            Pairs::Flat(items) => items.len() / 2,
+            Pairs::Texts(pairs) => pairs.len(),
+        }
+    }
+
+    fn is_named(self, index: usize, name: &str) -> bool {
+        let is_it = |own: &Value| match own {
+            Value::BulkString(bytes) => bytes == name.as_bytes(),
+            own => text(own).is_some_and(|own| own == name),
+        };
+        match self {
+            Pairs::Map(pairs) => is_it(&pairs[index].0),
+            Pairs::Flat(items) => is_it(&items[2 * index]),
+            Pairs::Texts(pairs) => pairs[index].0 == name.as_bytes(),
+        }
+    }
+
+    fn text(self, index: usize) -> Option<Cow<'a, str>> {
+        match self {
+            Pairs::Map(pairs) => text(&pairs[index].1),
+            Pairs::Flat(items) => text(&items[2 * index + 1]),
+            Pairs::Texts(pairs) => str::from_utf8(pairs[index].1).ok().map(Cow::Borrowed),
+        }
+    }
 }
 
 impl<'a> Fields<'a> {
+    fn new(pairs: Pairs<'a>) -> Fields<'a> {
+        Fields { pairs, next: Cell::new(0) }
+    }
+
     fn of(value: &'a Value) -> Option<Fields<'a>> {
         match plain(value) {
-            Value::Map(pairs) => Some(Fields::Map(pairs)),
-            Value::Array(items) => Some(Fields::Flat(items)),
+            Value::Map(pairs) => Some(Fields::new(Pairs::Map(pairs))),
+            Value::Array(items) => Some(Fields::new(Pairs::Flat(items))),
             _ => None,
         }
     }
 
     fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        let is_it = |own: &Value| match own {
-            Value::BulkString(bytes) => bytes == name.as_bytes(),
-            own => text(own).is_some_and(|own| own == name),
-        };
-        let value = match self {
-            Fields::Map(pairs) => pairs.iter().find(|(own, _)| is_it(own)).map(|(_, value)| value),
-            Fields::Flat(items) => {
-                items.chunks_exact(2).find(|pair| is_it(&pair[0])).map(|pair| &pair[1])
-            }
-        };
-        text(value?)
+        let next = self.next.get();
+        let mut order = (next..self.pairs.len()).chain(0..next);
+        let found = order.find(|index| self.pairs.is_named(*index, name))?;
+        self.next.set(found + 1);
+        self.pairs.text(found)
     }
 
     /// A run id; Sentinel sends an empty one, or `?`, for one that it does not know.
@@ -249,13 +371,66 @@ impl<'a> Fields<'a> {
         self.text(name)?.parse().ok()
     }
 
-    fn address(&self, host: &str, port: &str) -> Option<Address> {
-        Address::new(&self.text(host)?, self.text(port)?.parse().ok()?).ok()
+    /// An address, which may be one that was read before.
+    fn address(&self, host: &str, port: &str, before: Option<&Address>) -> Option<Address> {
+        let (host, port) = (self.text(host)?, self.text(port)?.parse().ok()?);
+        match before {
+            Some(before) if before.port() == port && before.host() == host => Some(before.clone()),
+            _ => Address::new(&host, port).ok(),
+        }
     }
 
     fn flags(&self) -> Flags {
         let text = self.text("flags").unwrap_or_default();
-        Flags(text.split(',').filter(|flag| !flag.is_empty()).map(str::to_owned).collect())
+        text.split(',').filter(|flag| !flag.is_empty()).collect()
+    }
+}
+
+/// Lists of instances as bytes.
+mod texts {
+    use super::Pairs;
+
+    /// Reads each entry of a list whose entries have nothing but strings, as servers send them. Nothing
+    /// when it is another list; some entries may have been read then.
+    pub(super) fn each_entry(bytes: &[u8], mut read: impl FnMut(Pairs<'_>)) -> Option<()> {
+        let mut rest = bytes;
+        let count = head(&mut rest, b'*')?;
+        let mut pairs: Vec<(&[u8], &[u8])> = Vec::new();
+        for _ in 0..count {
+            let fields = match rest.first()? {
+                b'%' => head(&mut rest, b'%')?,
+                _ => Some(head(&mut rest, b'*')?).filter(|words| words % 2 == 0)? / 2,
+            };
+            pairs.clear();
+            for _ in 0..fields {
+                pairs.push((string(&mut rest)?, string(&mut rest)?));
+            }
+            read(Pairs::Texts(&pairs));
+        }
+        rest.is_empty().then_some(())
+    }
+
+    /// The number on a line that begins with this byte.
+    fn head(rest: &mut &[u8], kind: u8) -> Option<usize> {
+        let mut after = rest.strip_prefix(&[kind])?;
+        let mut number = 0;
+        let mut digits = 0;
+        while let [digit @ b'0'..=b'9', next @ ..] = after
+            && digits < 9
+        {
+            number = 10 * number + usize::from(digit - b'0');
+            digits += 1;
+            after = next;
+        }
+        *rest = after.strip_prefix(b"\r\n").filter(|_| digits > 0)?;
+        Some(number)
+    }
+
+    fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let len = head(rest, b'$')?;
+        let (string, after) = rest.split_at_checked(len)?;
+        *rest = after.strip_prefix(b"\r\n")?;
+        Some(string)
     }
 }
 
@@ -281,8 +456,8 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
 
-    fn reply(wire: &str) -> Value {
-        redis::parse_redis_value(wire.as_bytes()).unwrap()
+    fn reply(wire: &str) -> Reply {
+        Reply::Value(redis::parse_redis_value(wire.as_bytes()).unwrap())
     }
 
     const N1: &str = "*2\r\n$8\r\n10.0.1.1\r\n$4\r\n6379\r\n";
@@ -296,7 +471,7 @@ mod tests {
         $14\r\nfailover-state\r\n$4\r\nnone\r\n";
 
     fn view(replies: &[&str]) -> View {
-        let replies: Vec<Value> = replies.iter().map(|wire| reply(wire)).collect();
+        let replies: Vec<Reply> = replies.iter().map(|wire| reply(wire)).collect();
         match Answer::parse(&replies) {
             Answer::Names(view) => *view,
             other => panic!("{other:?}"),
@@ -327,6 +502,37 @@ mod tests {
         assert_eq!(view(&[N1, MASTER, "*0\r\n", "*0\r\n", NOPERM]).epoch, None);
         let moving = [N1, MASTER, "*0\r\n", "*0\r\n", N2].map(reply);
         assert_eq!(Answer::parse(&moving), Answer::Moving);
+    }
+
+    #[test]
+    fn a_list_says_the_same_as_bytes_and_as_values() {
+        let entry = "$2\r\nip\r\n$8\r\n10.0.1.2\r\n$4\r\nport\r\n$4\r\n6379\r\n";
+        let number = "$2\r\nip\r\n$8\r\n10.0.1.2\r\n$4\r\nport\r\n:6379\r\n";
+        let lists = [
+            "*0\r\n".to_owned(),
+            format!("*1\r\n*4\r\n{entry}"),
+            format!("*2\r\n%2\r\n{entry}%2\r\n{entry}"),
+            // As no server sends it.
+            format!("*1\r\n*4\r\n{number}"),
+            format!("*2\r\n*4\r\n{entry}_\r\n"),
+            format!("*2\r\n*4\r\n{entry}*5\r\n{entry}:1\r\n"),
+            format!("*1\r\n*6\r\n{entry}$5\r\nflags\r\n$-1\r\n"),
+            format!("*1\r\n*6\r\n{entry}$5\r\nflags\r\n*1\r\n:1\r\n"),
+            format!("*1\r\n*6\r\n$5\r\nflags\r\n$1\r\n\u{1}\r\n{entry}"),
+            "*2\r\n$2\r\nip\r\n$1\r\nx\r\n".to_owned(),
+        ];
+        for list in lists {
+            let first = || reply(N1);
+            let values = [first(), reply(MASTER), reply(&list), reply(&list), first()];
+            let bytes = || Reply::List(list.clone().into_bytes());
+            let came = [first(), reply(MASTER), bytes(), bytes(), first()];
+            let answer = Answer::parse(&came);
+            assert_eq!(answer, Answer::parse(&values), "{list:?}");
+            let Answer::Names(view) = answer else { panic!("{answer:?}") };
+            assert!(view.replicas.is_some(), "{list:?}");
+        }
+        let broken = [reply(N1), reply(MASTER), Reply::List(b"*2\r\n*4\r\n".to_vec())];
+        assert!(matches!(Answer::parse(&broken), Answer::Names(view) if view.replicas.is_none()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use super::{
     fence::Holding,
     message::Message,
     node::Nodes,
+    observe::Seen,
     replicas::Replicas,
     roster::{Change, Link, Roster, Said, Sentinel},
     snapshot::Hearing,
@@ -86,6 +88,8 @@ pub(crate) struct Machine {
     pub(super) history_in_doubt: Option<Instant>,
     pub(super) removed: bool,
     pub(super) down: BTreeSet<Address>,
+    /// What that goes by.
+    pub(super) seen: Option<Seen>,
     /// The generation in which the failover that is under way started.
     pub(super) failover: Option<u64>,
     /// Who ended the failover without a new master, and why.
@@ -128,6 +132,7 @@ impl Machine {
             history_in_doubt: None,
             removed: false,
             down: BTreeSet::new(),
+            seen: None,
             failover: None,
             abort: None,
             nodes: Nodes::default(),
@@ -195,6 +200,8 @@ impl Machine {
             self.survey(now, &mut actions);
             self.pull_again(now);
             self.poll(now, &mut actions);
+            // For those who look at it in between.
+            self.collect_aliases();
         }
         actions
     }
@@ -331,7 +338,7 @@ impl Machine {
                 sentinel.ask_soon(now);
             }
         }
-        let changed = sentinel.listing() != listing;
+        let changed = !sentinel.lists_as(&listing);
         self.roster.changed |= changed;
         // At the start its connection is made while the others answer: one of them may be slow.
         if let Some(address) = first {
@@ -532,7 +539,7 @@ impl Sentinel {
     pub(super) fn take_lists(&mut self) {
         let Some(view) = &self.view else { return };
         if let Some(replicas) = view.replicas.as_ref().filter(|list| !list.is_empty()) {
-            self.replicas.clone_from(replicas);
+            self.replicas = Arc::clone(replicas);
         }
         if let Some(others) = view.sentinels.as_ref().filter(|list| !list.is_empty()) {
             self.others.clone_from(others);

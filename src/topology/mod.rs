@@ -37,7 +37,7 @@ mod scenarios;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use answer::{Answer, QUERY};
+pub(crate) use answer::{Answer, QUERY, Reply};
 pub(crate) use machine::Machine;
 pub(crate) use message::Audience;
 pub(crate) use replicas::Readable;

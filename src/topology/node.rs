@@ -346,7 +346,7 @@ impl Machine {
     /// were masters come first, then those that a sentinel reaches.
     fn wanted_nodes(&self, now: Instant) -> Option<Vec<Address>> {
         let master = &self.master.as_ref()?.address;
-        let listed = || self.roster.sentinels.iter().flat_map(|own| &own.replicas);
+        let listed = || self.roster.sentinels.iter().flat_map(|own| own.replicas.iter());
         // Whoever left stays until it is known again. After a while nobody expects that any more,
         // unless it was the last one.
         let lately = |(address, replaced): (_, &Replaced)| {

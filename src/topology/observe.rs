@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -16,6 +17,15 @@ use super::{
     message::{Happening, Instance, Kind, Malformed, Message},
     roster::{Change, Said, Sentinel},
 };
+
+/// What the nodes that are lost go by: the lists by their version, the master, and each sentinel that
+/// tells of them with the master that it cannot reach.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    version: u64,
+    master: Option<Address>,
+    speakers: Vec<(Address, Option<Address>)>,
+}
 
 impl Machine {
     /// A message is a hint: it makes us ask, and have a connection ready. It never switches.
@@ -247,6 +257,17 @@ impl Machine {
     }
 
     fn observe_nodes(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        // The lists are long where sentinels are never reset, and most inputs change nothing about them.
+        let members = self.roster.members().into_iter().filter(|own| own.view.is_some());
+        let basis = Seen {
+            version: self.aliases.version,
+            master: self.master.as_ref().map(|own| own.address.clone()),
+            speakers: members.map(|own| (own.address.clone(), own.master_down.clone())).collect(),
+        };
+        if self.seen.as_ref() == Some(&basis) {
+            return;
+        }
+        self.seen = Some(basis);
         // For each node: how many sentinels list it, and how many of those cannot reach it.
         let mut seen: Vec<(&Address, usize, usize)> = Vec::new();
         // Where each one is in that list, by the addresses under which it was seen.
@@ -312,7 +333,7 @@ impl Sentinel {
         match instance.kind {
             Kind::Master => self.master_down = down.then(|| instance.address.clone()),
             Kind::Replica => {
-                for replica in &mut self.replicas {
+                for replica in Arc::make_mut(&mut self.replicas) {
                     if replica.address == instance.address {
                         replica.flags.set("s_down", down);
                     }

@@ -26,7 +26,7 @@ use proptest::{
 use redis::Value;
 
 use super::{
-    Action, Answer, Input, Machine, Origin, Rules, SwitchOn, Verification, shorthand::error,
+    Action, Answer, Input, Machine, Origin, Reply, Rules, SwitchOn, Verification, shorthand::error,
 };
 
 use cluster::Cluster;
@@ -309,6 +309,7 @@ proptest! {
     fn any_reply_is_an_answer(replies in prop::collection::vec(value(), 0..7)) {
         let mut court = Court::new(SwitchOn::Confirmation, SENTINELS, None);
         court.take(Step::Up(0));
+        let replies: Vec<Reply> = replies.into_iter().map(Reply::Value).collect();
         let answer = Answer::parse(&replies);
         court.machine.handle(court.now, Input::Answer { sentinel: sentinel(0), answer });
         let _ = court.machine.topology();

@@ -194,7 +194,7 @@ impl Machine {
     fn is_heard_of(&self, address: &Address) -> bool {
         let by = self.candidate.as_ref().map(|candidate| &candidate.accepted.sentinel);
         let others = self.roster.sentinels.iter().filter(|own| Some(&own.address) != by);
-        let mut listed = others.flat_map(|own| &own.replicas).map(|own| &own.address);
+        let mut listed = others.flat_map(|own| own.replicas.iter()).map(|own| &own.address);
         listed.any(|own| self.same_node(own, address))
             || self.left.as_ref().is_some_and(|left| self.same_node(left, address))
     }

@@ -333,7 +333,7 @@ impl Machine {
 
     /// The replicas that the sentinels list, by the names that their links have.
     fn listed_replicas(&self) -> Vec<Address> {
-        let listed = self.roster.sentinels.iter().flat_map(|own| &own.replicas);
+        let listed = self.roster.sentinels.iter().flat_map(|own| own.replicas.iter());
         let mut seen: HashSet<&Address> = HashSet::new();
         let mut replicas: Vec<Address> = Vec::new();
         for listed in listed.map(|own| &own.address) {

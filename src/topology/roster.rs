@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -70,7 +71,7 @@ pub(super) struct Sentinel {
     /// The replica that it chose to promote, and when we knew.
     pub(super) selected: Option<(Address, Instant)>,
     /// The last list of replicas that was not empty.
-    pub(super) replicas: Vec<ReplicaFields>,
+    pub(super) replicas: Arc<[ReplicaFields]>,
     /// The last list of other sentinels that was not empty.
     pub(super) others: Vec<SentinelFields>,
     /// The services that it monitors, once it was asked.
@@ -112,7 +113,7 @@ impl Sentinel {
             view_asked: None,
             proved: None,
             selected: None,
-            replicas: Vec::new(),
+            replicas: Arc::default(),
             others: Vec::new(),
             services: None,
             master_down: None,

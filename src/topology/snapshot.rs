@@ -1,11 +1,14 @@
 //! What a factory knows of a service at one instant: [`Topology`].
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use crate::{address::Address, event::FenceReason};
 
 use super::{
-    answer::{Flags, ReplicaFields},
+    answer::ReplicaFields,
     machine::Machine,
     roster::{Link, Said, Sentinel},
 };
@@ -198,7 +201,7 @@ impl Machine {
             nodes.push(NodeStatus {
                 address: master.address.clone(),
                 role: NodeRole::Master,
-                flags: fields.map_or(Vec::new(), |fields| fields.flags.0.clone()),
+                flags: fields.map_or(Vec::new(), |fields| fields.flags.to_strings()),
                 down: self.down.contains(&master.address),
                 link_up: None,
                 master: None,
@@ -211,8 +214,10 @@ impl Machine {
                     .or_else(|| fields.and_then(|fields| fields.run_id.clone())),
             });
         }
-        for replica in speakers.iter().flat_map(|sentinel| &sentinel.replicas) {
-            if !nodes.iter().any(|node| self.same_node(&node.address, &replica.address)) {
+        let mut known: HashSet<&Address> = self.master.iter().map(|own| &own.address).collect();
+        for replica in speakers.iter().flat_map(|sentinel| sentinel.replicas.iter()) {
+            if self.known_as(&replica.address, |own| known.contains(own)).is_none() {
+                known.insert(&replica.address);
                 nodes.push(self.replica(replica));
             }
         }
@@ -228,11 +233,10 @@ impl Machine {
     }
 
     fn replica(&self, replica: &ReplicaFields) -> NodeStatus {
-        let Flags(flags) = replica.flags.clone();
         NodeStatus {
             address: replica.address.clone(),
             role: NodeRole::Replica,
-            flags,
+            flags: replica.flags.to_strings(),
             down: self.down.contains(&replica.address),
             link_up: replica.link_up,
             master: replica.master.clone(),

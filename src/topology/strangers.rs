@@ -9,7 +9,7 @@
 //! majority of the known sentinels vouches for it (each learns of it within 2 s), or when it names the
 //! data of the factory: the master that is served, or a promoted node that continues its history.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use crate::address::Address;
 
@@ -63,7 +63,7 @@ impl Sentinel {
     /// Forgets the sentinel of this place, which proved to be a stranger.
     fn expel(&mut self) {
         let Some(run_id) = self.run_id.take() else { return };
-        self.replicas.clear();
+        self.replicas = Arc::default();
         self.others.clear();
         self.estrange(run_id);
     }

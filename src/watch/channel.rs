@@ -12,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::{
     address::Address,
-    connection::{Decoder, Greeting, Handshake, Limits, Settings},
+    connection::{Decoder, Greeting, Handshake, Limits, RawReplies, Settings},
     credentials::Source,
     error::{Error, ErrorKind},
     tls::{Connector, Session},
@@ -41,6 +41,10 @@ const REPLY_BYTES: usize = 16 << 20;
 const REPLY_ELEMENTS: usize = 1 << 20;
 const STRING_BYTES: usize = 1 << 20;
 
+/// A list of so many bytes is handed on as it came, where that is asked for: values of it would cost more
+/// than all that follows from it.
+const LONG_LIST: usize = 4 << 10;
+
 /// Bytes that may wait for a peer that does not read: the questions about ten thousand services.
 const OUTBOX_BYTES: usize = 4 << 20;
 
@@ -50,7 +54,11 @@ pub(crate) struct Channel {
     /// What explains the faults of TLS, and whom it is spoken with.
     tls: Option<(Connector, Address)>,
     phase: Phase,
+    /// What came, up to the end of the last reply.
+    replies: RawReplies,
     decoder: Decoder,
+    /// Long lists are handed on as they came.
+    lists: bool,
     outbox: Vec<u8>,
     /// The most bytes that the peer may send unasked, and in total.
     allowance: Allowance,
@@ -133,6 +141,8 @@ pub(crate) enum Arrival {
     Opened(Box<Greeting>),
     /// A reply or a push.
     Value(Value),
+    /// A reply that is a long list, as it came.
+    List(Vec<u8>),
 }
 
 impl Channel {
@@ -204,7 +214,9 @@ impl Channel {
                 Some(login) => Handshake::new(name, &login.settings(settings)),
                 None => Handshake::new(name, settings),
             })),
+            replies: RawReplies::limited(limits),
             decoder: Decoder::new(limits),
+            lists: false,
             outbox: Vec::new(),
             allowance,
             hears: false,
@@ -218,6 +230,12 @@ impl Channel {
     /// For a channel that is subscribed and asked nothing.
     pub(crate) fn only_hears(mut self) -> Channel {
         self.hears = true;
+        self
+    }
+
+    /// Hands on long lists as they come.
+    pub(crate) fn with_lists(mut self) -> Channel {
+        self.lists = true;
         self
     }
 
@@ -359,7 +377,7 @@ impl Channel {
                 Ok(0) => return Err(self.ended()),
                 Ok(n) => {
                     self.partial = self.partial.saturating_add(n);
-                    self.decoder.feed(&chunk[..n]);
+                    self.replies.feed(&chunk[..n]);
                     if !self.decode(now, arrivals)? {
                         return Ok(());
                     }
@@ -383,13 +401,25 @@ impl Channel {
         loop {
             if arrivals.len() >= TURN_ARRIVALS {
                 self.unfinished = true;
+                self.replies.forget();
                 return Ok(false);
             }
-            let next = self.decoder.next().map_err(|fault| {
-                Error::new(ErrorKind::Protocol, format!("{} sent {fault}", self.peer))
-            })?;
-            let Some(value) = next else { return Ok(true) };
+            let peer = self.peer;
+            let broken = |fault| Error::new(ErrorKind::Protocol, format!("{peer} sent {fault}"));
+            let Some(reply) = self.replies.find().map_err(broken)? else {
+                self.replies.forget();
+                return Ok(true);
+            };
             self.partial = 0;
+            if self.lists && matches!(self.phase, Phase::Open) && reply.is_array() {
+                let bytes = reply.bytes();
+                if bytes.len() >= LONG_LIST {
+                    arrivals.push(Arrival::List(bytes.to_vec()));
+                    continue;
+                }
+            }
+            self.decoder.feed(reply.bytes());
+            let Some(value) = self.decoder.next().map_err(broken)? else { continue };
             let pushed = matches!(value, Value::Push { .. });
             if let Phase::Greeting(handshake) = &mut self.phase {
                 if pushed {

@@ -300,7 +300,7 @@ impl PromotionLink {
                     self.inquiry = greeting.inquiry;
                     self.standing(greeting.role.as_ref(), true, self.asked, now, news)
                 }
-                Arrival::Value(Value::Push { .. }) => Ok(()),
+                Arrival::Value(Value::Push { .. }) | Arrival::List(_) => Ok(()),
                 Arrival::Value(value) => self.answered(value, now, news),
             };
             if let Err(error) = taken {

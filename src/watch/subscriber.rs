@@ -20,7 +20,7 @@ use crate::{
     config::Protocol,
     connection::{Greeting, Role, Settings},
     error::{Error, ErrorKind},
-    topology::{Hearing, QUERY},
+    topology::{Hearing, QUERY, Reply},
     watch::{
         allowance::Allowance,
         channel::{Arrival, Channel},
@@ -64,7 +64,7 @@ pub(crate) enum News {
     },
     Answer {
         service: String,
-        replies: Vec<Value>,
+        replies: Vec<Reply>,
         /// When it was asked.
         asked: Instant,
     },
@@ -113,7 +113,7 @@ struct Awaited {
 enum Question {
     Subscribe(Hearing),
     RunId,
-    Service { name: String, replies: Vec<Value> },
+    Service { name: String, replies: Vec<Reply> },
     Services,
     Name,
     Ping,
@@ -149,7 +149,7 @@ impl Link {
         let now = Instant::now();
         let mut link = Link::new(route, settings, 0, now);
         link.reach.dials_a_script(now);
-        link.ask = Some(channel);
+        link.ask = Some(channel.with_lists());
         link
     }
 
@@ -250,7 +250,7 @@ impl Link {
         match step {
             Step::Nothing => {}
             Step::Resolve => news.push(News::Resolve),
-            Step::Dialling(channel) => self.ask = Some(*channel),
+            Step::Dialling(channel) => self.ask = Some(channel.with_lists()),
             Step::Failed(reason) => self.cleared(reason, news),
         }
         self.last_heard = now;
@@ -283,7 +283,9 @@ impl Link {
                     self.heard_beside(value, news);
                     Ok(())
                 }
-                Arrival::Value(value) => self.arrived(value, now, news),
+                Arrival::Value(value) => self.arrived(Reply::Value(value), now, news),
+                Arrival::List(_) if hears => Ok(()),
+                Arrival::List(bytes) => self.arrived(Reply::List(bytes), now, news),
             };
             if let Err(error) = done {
                 return self.down(error.to_string(), now, news);
@@ -389,8 +391,8 @@ impl Link {
     }
 
     /// What came on the connection that is asked.
-    fn arrived(&mut self, value: Value, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {
-        if let Value::Push { kind, data } = &value {
+    fn arrived(&mut self, reply: Reply, now: Instant, news: &mut Vec<News>) -> Result<(), Error> {
+        if let Reply::Value(Value::Push { kind, data }) = &reply {
             match kind {
                 PushKind::PMessage => message(data, news),
                 PushKind::Message => message_of_channel(data, news),
@@ -423,12 +425,12 @@ impl Link {
             }
             Question::Subscribe(_) => self.hearing = Some(Hearing::Denied),
             Question::RunId => {
-                if let Value::BulkString(id) = value {
+                if let Reply::Value(Value::BulkString(id)) = reply {
                     self.run_id = String::from_utf8(id).ok();
                 }
             }
             Question::Service { name, mut replies } => {
-                replies.push(value);
+                replies.push(reply);
                 if replies.len() < QUERY.len() {
                     let what = Question::Service { name, replies };
                     self.awaited.push_front(Awaited { what, since, told: false });
@@ -441,7 +443,10 @@ impl Link {
                     news.push(News::Answer { service: name, replies, asked: since });
                 }
             }
-            Question::Services => news.push(News::Services { names: names(&value) }),
+            Question::Services => {
+                let names = reply.into_value().map_or(Vec::new(), |value| names(&value));
+                news.push(News::Services { names });
+            }
             Question::Name | Question::Ping => {}
         }
         Ok(())

@@ -177,6 +177,26 @@ impl RawReplies {
         &mut self.bytes
     }
 
+    /// Takes bytes that were received elsewhere.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Forgets the replies that were found. What came after them stays.
+    pub(crate) fn forget(&mut self) {
+        let kept = self.kept();
+        if kept == self.bytes.len() {
+            return self.clear();
+        }
+        self.bytes.drain(..kept);
+        self.ends.clear();
+        self.at -= kept;
+        if let Some((end, _)) = &mut self.bulk {
+            *end -= kept;
+        }
+        self.values = 0;
+    }
+
     /// Takes what came after the last reply.
     #[inline]
     pub(crate) fn take_rest(&mut self, decoder: &mut Decoder) {

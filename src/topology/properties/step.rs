@@ -160,7 +160,7 @@ impl Told {
         MasterFields {
             address: node(self.node),
             run_id: None,
-            flags: Flags(flags),
+            flags: flags.iter().map(String::as_str).collect(),
             failover_state: self.failover.as_ref().map(|failover| failover.state.to_owned()),
             quorum: Some(2),
             down_after: None,
@@ -173,7 +173,7 @@ fn replica(number: usize, flags: Vec<String>) -> ReplicaFields {
     ReplicaFields {
         address: node(number),
         run_id: None,
-        flags: Flags(flags),
+        flags: flags.iter().map(String::as_str).collect(),
         link_up: None,
         master: None,
         offset: None,
@@ -188,7 +188,7 @@ pub(super) fn foreign(own: usize) -> Answer {
         Answer::Names(view) => view,
         other => return other,
     };
-    told.replicas = Some(vec![replica(FOREIGN - 1, Vec::new())]);
+    told.replicas = Some([replica(FOREIGN - 1, Vec::new())].into());
     told.sentinels = Some(vec![SentinelFields {
         address: address("s9"),
         run_id: Some("x9".to_owned()),

@@ -1,6 +1,6 @@
 //! A line as an input.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     address::Address,
@@ -190,7 +190,7 @@ fn answer(text: &str) -> Read<Answer> {
     let mut master = Some(MasterFields {
         address: named.clone(),
         run_id: None,
-        flags: Flags(vec!["master".to_owned()]),
+        flags: Flags::from_iter(["master"]),
         failover_state: None,
         quorum: None,
         down_after: None,
@@ -239,7 +239,7 @@ fn answer(text: &str) -> Read<Answer> {
         // Without it, SENTINEL MASTER is denied.
         master: master.filter(|_| epoch.is_some()),
         epoch: epoch.flatten(),
-        replicas,
+        replicas: replicas.map(Arc::from),
         sentinels,
     })))
 }
@@ -259,7 +259,7 @@ fn refreshed(replicas: &mut [ReplicaFields], times: &[&str]) -> Read<()> {
 fn add_flag(flags: &mut Flags, word: &str) -> Read<()> {
     match word {
         "-" => flags.0.clear(),
-        _ => flags.0.push(escape::text(word)?),
+        _ => flags.push(&escape::text(word)?),
     }
     Ok(())
 }
@@ -283,7 +283,7 @@ fn replica(at: &str, attributes: Vec<&str>) -> Read<ReplicaFields> {
     let mut replica = ReplicaFields {
         address: address(at)?,
         run_id: None,
-        flags: Flags(vec!["slave".to_owned()]),
+        flags: Flags::from_iter(["slave"]),
         link_up: None,
         master: None,
         offset: None,
@@ -309,7 +309,7 @@ fn sentinel(at: &str, attributes: Vec<&str>) -> Read<SentinelFields> {
     let mut sentinel = SentinelFields {
         address: address(at)?,
         run_id: None,
-        flags: Flags(vec!["sentinel".to_owned()]),
+        flags: Flags::from_iter(["sentinel"]),
         voted_leader: None,
         voted_leader_epoch: None,
     };

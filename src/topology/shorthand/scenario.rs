@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     address::Address,
-    topology::{Action, Answer, Input},
+    topology::{Action, Answer, Input, Reply},
 };
 
 use super::{
@@ -20,7 +20,11 @@ pub(crate) fn inputs(line: &str) -> Vec<Input> {
     for input in &inputs {
         if let Input::Answer { answer, .. } = input {
             for resp3 in [false, true] {
-                assert_eq!(Answer::parse(&wire::replies(answer, resp3)), *answer, "{line}");
+                let replies = wire::replies(answer, resp3);
+                let lists: Vec<Reply> = replies.iter().map(wire::as_it_came).collect();
+                assert_eq!(Answer::parse(&lists), *answer, "{line}");
+                let values: Vec<Reply> = replies.into_iter().map(Reply::Value).collect();
+                assert_eq!(Answer::parse(&values), *answer, "{line}");
             }
         }
     }

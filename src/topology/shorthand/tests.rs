@@ -1,6 +1,6 @@
 //! Whatever an input holds, its line is read back as the same input.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::{option, prelude::*, sample::select};
 
@@ -39,8 +39,9 @@ fn texts() -> impl Strategy<Value = Vec<String>> {
 
 fn flags() -> impl Strategy<Value = Flags> {
     let usual = select(vec!["master", "slave", "sentinel"]).prop_map(str::to_owned);
-    (option::of(usual), texts())
-        .prop_map(|(usual, others)| Flags(usual.into_iter().chain(others).collect()))
+    (option::of(usual), texts()).prop_map(|(usual, others)| {
+        usual.iter().chain(&others).map(String::as_str).collect::<Flags>()
+    })
 }
 
 fn origin() -> impl Strategy<Value = Origin> {
@@ -108,7 +109,7 @@ fn view() -> impl Strategy<Value = View> {
             address,
             epoch,
             master,
-            replicas,
+            replicas: replicas.map(Arc::from),
             sentinels,
         },
     )

@@ -4,7 +4,7 @@ use redis::Value;
 
 use crate::{
     address::Address,
-    topology::answer::{Answer, Flags, MasterFields, ReplicaFields, SentinelFields, View},
+    topology::answer::{Answer, Flags, MasterFields, ReplicaFields, Reply, SentinelFields, View},
 };
 
 type Field = (&'static str, String);
@@ -86,6 +86,40 @@ fn instance(address: &Address, run_id: &Option<String>, flags: &Flags) -> Vec<Fi
 
 fn flat(fields: Vec<Field>) -> Value {
     Value::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name), bulk(&value)]).collect())
+}
+
+/// A list as the bytes that a sentinel sends.
+pub(crate) fn as_it_came(value: &Value) -> Reply {
+    match value {
+        Value::Array(items) if !matches!(items.first(), Some(Value::BulkString(_))) => {
+            let mut bytes = Vec::new();
+            encode(value, &mut bytes);
+            Reply::List(bytes)
+        }
+        other => Reply::Value(other.clone()),
+    }
+}
+
+fn encode(value: &Value, into: &mut Vec<u8>) {
+    let mut head = |kind: char, count: usize| {
+        into.extend_from_slice(format!("{kind}{count}\r\n").as_bytes());
+    };
+    match value {
+        Value::Array(items) => {
+            head('*', items.len());
+            items.iter().for_each(|item| encode(item, into));
+        }
+        Value::Map(pairs) => {
+            head('%', pairs.len());
+            pairs.iter().flat_map(|(name, value)| [name, value]).for_each(|own| encode(own, into));
+        }
+        Value::BulkString(bytes) => {
+            head('$', bytes.len());
+            into.extend_from_slice(bytes);
+            into.extend_from_slice(b"\r\n");
+        }
+        other => panic!("a list of a sentinel holds {other:?}"),
+    }
 }
 
 /// The same reply over RESP3: maps instead of flat arrays of text.
