@@ -30,8 +30,8 @@ use stage::Stage;
 const SERVICES: usize = 200;
 /// The number of listed replicas that are gone, beside the one that lives.
 const STALE: usize = 199;
-/// How often every sentinel is asked about them, how often that is measured, and the targets in
-/// milliseconds: of an answer, and of the switch beside one without them.
+/// The number of queries about them to every sentinel, the number of rounds, and the targets in
+/// milliseconds: for one answer, and for the switch beside one without them.
 const LOOKS: u32 = 50;
 const STALE_ROUNDS: usize = 5;
 const ANSWER_TARGET: f64 = 0.2;

@@ -28,7 +28,7 @@ impl Aliases {
     }
 }
 
-/// What a sentinel listed at some time.
+/// The nodes that a sentinel listed at some time.
 pub(super) struct Listing {
     master: Option<(Address, Option<String>)>,
     replicas: Arc<[ReplicaFields]>,
@@ -97,7 +97,7 @@ impl Machine {
 }
 
 impl Sentinel {
-    /// What it lists now, for [`Sentinel::lists_as`].
+    /// Returns the lists of now, for [`Sentinel::lists_as`].
     pub(super) fn listing(&self) -> Listing {
         let master = self.view.as_ref().and_then(|view| view.master.as_ref());
         Listing {
@@ -106,7 +106,8 @@ impl Sentinel {
         }
     }
 
-    /// Whether it lists the same nodes as then, with the same run ids, and the same ones as lost.
+    /// Returns true when it lists the same nodes as then, with the same run ids, and the same ones as
+    /// lost.
     pub(super) fn lists_as(&self, then: &Listing) -> bool {
         let now = self.listing();
         let same = |one: &ReplicaFields, other: &ReplicaFields| {

@@ -19,21 +19,29 @@ pub(crate) enum Reply {
     /// A long list, as the bytes that came. Values of hundreds of replicas take longer to make than all
     /// the rest of an answer takes.
     List(Vec<u8>),
+    /// A list of replicas that was read; nothing when it is none.
+    Replicas(Option<Arc<[ReplicaFields]>>),
 }
 
 impl Reply {
+    /// Reads the reply to `SENTINEL REPLICAS`.
+    pub(crate) fn of_replicas(bytes: &[u8]) -> Reply {
+        Reply::Replicas(replicas(Listed::Bytes(bytes)))
+    }
+
     /// The reply as a value; nothing when the bytes are no reply.
     pub(crate) fn into_value(self) -> Option<Value> {
         match self {
             Reply::Value(value) => Some(value),
             Reply::List(bytes) => redis::parse_redis_value(&bytes).ok(),
+            Reply::Replicas(_) => None,
         }
     }
 
     fn value(&self) -> Option<&Value> {
         match self {
             Reply::Value(value) => Some(value),
-            Reply::List(_) => None,
+            Reply::List(_) | Reply::Replicas(_) => None,
         }
     }
 }
@@ -186,8 +194,13 @@ impl Answer {
             address,
             epoch,
             master: fields.and_then(|fields| MasterFields::of(&fields)),
-            replicas: rest.get(1).and_then(replicas).map(Arc::from),
-            sentinels: rest.get(2).and_then(|reply| entries(reply, SentinelFields::of)),
+            replicas: rest.get(1).and_then(|reply| match reply {
+                Reply::Replicas(read) => read.clone(),
+                other => replicas(Listed::of(other)?),
+            }),
+            sentinels: rest
+                .get(2)
+                .and_then(|reply| entries(Listed::of(reply)?, SentinelFields::of)),
         }))
     }
 }
@@ -263,23 +276,41 @@ fn named(value: Option<&Value>) -> Result<Option<Address>, String> {
     }
 }
 
+/// A list that is read where it lies.
+#[derive(Clone, Copy)]
+enum Listed<'a> {
+    Value(&'a Value),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Listed<'a> {
+    fn of(reply: &'a Reply) -> Option<Listed<'a>> {
+        match reply {
+            Reply::Value(value) => Some(Listed::Value(value)),
+            Reply::List(bytes) => Some(Listed::Bytes(bytes)),
+            Reply::Replicas(_) => None,
+        }
+    }
+}
+
 /// The replicas of a list.
-fn replicas(reply: &Reply) -> Option<Vec<ReplicaFields>> {
+fn replicas(list: Listed<'_>) -> Option<Arc<[ReplicaFields]>> {
     let mut master: Option<Address> = None;
-    entries(reply, |fields| {
+    let read = entries(list, |fields| {
         let read = ReplicaFields::of(fields, master.as_ref())?;
         if read.master.is_some() {
             master.clone_from(&read.master);
         }
         Some(read)
-    })
+    })?;
+    Some(read.into())
 }
 
 /// The entries of a list that can be read; nothing when the reply is no list at all.
-fn entries<T>(reply: &Reply, mut read: impl FnMut(&Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
-    let value = match reply {
-        Reply::Value(value) => Cow::Borrowed(value),
-        Reply::List(bytes) => {
+fn entries<T>(list: Listed<'_>, mut read: impl FnMut(&Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let value = match list {
+        Listed::Value(value) => Cow::Borrowed(value),
+        Listed::Bytes(bytes) => {
             let mut entries = Vec::new();
             let whole = texts::each_entry(bytes, |pairs| entries.extend(read(&Fields::new(pairs))));
             if whole.is_some() {

@@ -45,6 +45,9 @@ const STRING_BYTES: usize = 1 << 20;
 /// than all that follows from it.
 const LONG_LIST: usize = 4 << 10;
 
+/// Memory of a list that is kept for the next one.
+const SPARE: usize = 1 << 20;
+
 /// Bytes that may wait for a peer that does not read: the questions about ten thousand services.
 const OUTBOX_BYTES: usize = 4 << 20;
 
@@ -59,6 +62,8 @@ pub(crate) struct Channel {
     decoder: Decoder,
     /// Long lists are handed on as they came.
     lists: bool,
+    /// Memory for the next one.
+    spare: Vec<u8>,
     outbox: Vec<u8>,
     /// The most bytes that the peer may send unasked, and in total.
     allowance: Allowance,
@@ -217,6 +222,7 @@ impl Channel {
             replies: RawReplies::limited(limits),
             decoder: Decoder::new(limits),
             lists: false,
+            spare: Vec::new(),
             outbox: Vec::new(),
             allowance,
             hears: false,
@@ -237,6 +243,15 @@ impl Channel {
     pub(crate) fn with_lists(mut self) -> Channel {
         self.lists = true;
         self
+    }
+
+    /// Takes the memory of a list back, for the next one: to free that much and to get it again costs
+    /// the allocator more than the list costs.
+    pub(crate) fn reuse(&mut self, mut list: Vec<u8>) {
+        list.clear();
+        if list.capacity() <= SPARE {
+            self.spare = list;
+        }
     }
 
     /// Returns true when [`Channel::ready`] is due in the next turn although no readiness will be
@@ -414,7 +429,9 @@ impl Channel {
             if self.lists && matches!(self.phase, Phase::Open) && reply.is_array() {
                 let bytes = reply.bytes();
                 if bytes.len() >= LONG_LIST {
-                    arrivals.push(Arrival::List(bytes.to_vec()));
+                    let mut list = std::mem::take(&mut self.spare);
+                    list.extend_from_slice(bytes);
+                    arrivals.push(Arrival::List(list));
                     continue;
                 }
             }

@@ -430,6 +430,17 @@ impl Link {
                 }
             }
             Question::Service { name, mut replies } => {
+                // Read here and once, however many services of this name wait for it.
+                let reply = match reply {
+                    Reply::List(bytes) if QUERY[replies.len()] == "REPLICAS" => {
+                        let read = Reply::of_replicas(&bytes);
+                        if let Some(ask) = &mut self.ask {
+                            ask.reuse(bytes);
+                        }
+                        read
+                    }
+                    other => other,
+                };
                 replies.push(reply);
                 if replies.len() < QUERY.len() {
                     let what = Question::Service { name, replies };

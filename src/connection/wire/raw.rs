@@ -16,6 +16,9 @@ use super::{
 /// Memory for replies up to this is kept for the next ones.
 const KEPT: usize = 128 << 10;
 
+/// As [`KEPT`], where long replies come again and again.
+const KEPT_LONG: usize = 1 << 20;
+
 /// One reply, as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawReply<'b>(&'b [u8]);
@@ -185,7 +188,7 @@ impl RawReplies {
     /// Forgets the replies that were found. What came after them stays.
     pub(crate) fn forget(&mut self) {
         let kept = self.kept();
-        if kept == self.bytes.len() {
+        if kept == self.bytes.len() && self.bytes.capacity() > KEPT_LONG {
             return self.clear();
         }
         self.bytes.drain(..kept);
