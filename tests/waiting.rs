@@ -121,7 +121,7 @@ fn a_short_timeout_is_kept_while_a_server_is_asked_about_idle_connections() {
         master.resume().unwrap();
         assert!(!got, "the server was frozen");
         assert!(took < LONG / 4, "{timeout:?} took {took:?}");
-        // Once the server has answered, the connection is given out.
+        // Once the server has answered, the connection is handed out.
         assert!(wait_until(PATIENCE, || factory.get_timeout(Duration::ZERO).is_ok()));
         let _both = (factory.get().unwrap(), factory.get().unwrap());
     }

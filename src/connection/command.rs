@@ -147,7 +147,7 @@ impl State {
         self.multi
     }
 
-    /// True after `MONITOR`: what comes cannot be told from replies.
+    /// Returns true after `MONITOR`: its reports look like replies.
     #[inline]
     pub(crate) fn is_monitoring(&self) -> bool {
         self.monitoring

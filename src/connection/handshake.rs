@@ -37,7 +37,7 @@ pub(crate) struct Greeting {
     pub(crate) mode: Option<String>,
     /// The number of the connection at the server (`CLIENT ID`), where it is told.
     pub(crate) client_id: Option<i64>,
-    /// The process and its history, if they were asked for and may be told.
+    /// The process and its history, if they were asked for and reported.
     pub(crate) origin: Origin,
 }
 
@@ -51,7 +51,7 @@ enum Step {
     Info,
     Select,
     Role(Inquiry),
-    /// A section of `INFO` that tells the origin.
+    /// A section of `INFO` that reports the origin.
     Origin,
     Ping,
 }

@@ -111,7 +111,7 @@ impl Connection {
         Connection::open_asking(address, settings, gate, false, deadline)
     }
 
-    /// As [`Connection::open`]. With `asks_origin` the greeting has the origin of the server's data, for
+    /// Opens a connection like [`Connection::open`]. With `asks_origin` the greeting has the origin of the server's data, for
     /// no further round trip.
     pub(crate) fn open_asking(
         address: &Address,

@@ -74,7 +74,7 @@ impl Distress {
         }
     }
 
-    /// As [`Distress::of`], of the text of an error.
+    /// Reads the text of an error like [`Distress::of`].
     pub(super) fn in_error(error: &[u8]) -> Option<Distress> {
         let text = error.strip_prefix(b"EXECABORT ").unwrap_or(error);
         let text = text.strip_prefix(ABORTED.as_bytes()).unwrap_or(text);

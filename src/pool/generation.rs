@@ -118,7 +118,7 @@ impl Candidate {
     }
 
     /// Dials and verifies one connection and lays it in, so that the first command after the
-    /// switch need not wait for a dial; tells where its data come from. Blocks for at most the dial
+    /// switch need not wait for a dial; reports the origin of its data. Blocks for at most the dial
     /// timeout.
     pub(crate) fn dial(&self) -> Result<Origin, Error> {
         let live = self.manager.dial()?;

@@ -88,7 +88,7 @@ pub(crate) struct Manager {
     pub(crate) counters: Arc<Counters>,
     /// The number of the generation, once it is published.
     number: AtomicU64,
-    /// The master's process and its history, once it told them; empty where it may not.
+    /// The master's process and its history, once it reported them; empty without permission.
     known: Mutex<Option<Origin>>,
     alarm: Alarm,
     /// Weak: handles that are out keep the manager alive, and must not keep threads alive.
@@ -184,7 +184,7 @@ impl Manager {
         let deadline = Instant::now() + self.settings.dial_timeout;
         let dial_to = self.route.now();
         let known = self.known.lock().clone();
-        // The answer to a server that may not tell is known.
+        // A server without that permission is not asked again.
         let asks = self.target == Target::Master
             && (!self.is_published() || known.as_ref().is_none_or(|known| known.replid.is_some()));
         let connection =

@@ -135,7 +135,7 @@ impl Line {
     }
 
     /// Asks for everything that is wanted. Requests that no server has answered have commands of their
-    /// own, so that a refusal concerns none but their names.
+    /// own, so that a refusal concerns only their names.
     pub(super) fn begin(&mut self, wanted: &Wanted) -> Result<(), End> {
         for kind in Kind::ALL {
             self.ask(kind, true, None, wanted.confirmed(kind))?;

@@ -330,7 +330,7 @@ fn entries<T>(list: Listed<'_>, mut read: impl FnMut(&Fields<'_>) -> Option<T>) 
 /// lie: a copy of each name looked at would be most of the work when hundreds of services fail over.
 struct Fields<'a> {
     pairs: Pairs<'a>,
-    /// Where the next search begins: fields are read in the order of the server.
+    /// The start of the next search: fields are read in the order of the server.
     next: Cell<usize>,
 }
 

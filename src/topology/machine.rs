@@ -80,7 +80,7 @@ pub(crate) struct Machine {
     pub(super) run_ids: BTreeMap<Address, String>,
     /// When a message last made us verify an address that is not accepted.
     pub(super) verified_early: Option<Instant>,
-    /// Until when trouble that was reported counts.
+    /// The time until which reported trouble counts.
     pub(super) reported: Option<Instant>,
     pub(super) troubled_since: Option<Instant>,
     /// Since when connections to the master have been refused, because its address has another
@@ -88,7 +88,7 @@ pub(crate) struct Machine {
     pub(super) history_in_doubt: Option<Instant>,
     pub(super) removed: bool,
     pub(super) down: BTreeSet<Address>,
-    /// What that goes by.
+    /// The inputs from which `down` was computed.
     pub(super) seen: Option<Seen>,
     /// The generation in which the failover that is under way started.
     pub(super) failover: Option<u64>,

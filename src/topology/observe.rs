@@ -18,8 +18,8 @@ use super::{
     roster::{Change, Said, Sentinel},
 };
 
-/// What the nodes that are lost go by: the lists by their version, the master, and each sentinel that
-/// tells of them with the master that it cannot reach.
+/// The inputs of the lost nodes: the version of the lists, the master, and each sentinel that
+/// reports them with the master that it cannot reach.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     version: u64,

@@ -25,7 +25,7 @@ const ANSWER_HOLDS: Duration = Duration::from_secs(2);
 /// Messages cause at most one verification in this time.
 const EARLY_GAP: Duration = Duration::from_millis(10);
 
-/// Why an address that one sentinel names is not followed.
+/// The reason why an address that one sentinel names is not followed.
 const FOREIGN: &str =
     "no majority of the sentinels names it, and its replication history is not that of the master";
 
@@ -199,8 +199,8 @@ impl Machine {
             || self.left.as_ref().is_some_and(|left| self.same_node(left, address))
     }
 
-    /// A master that one sentinel names has data of its own, as far as is known. It is asked again after
-    /// a while: it may be told later whose data it continues.
+    /// Handles a master, named by one sentinel, that seems to have data of its own. It is asked again after
+    /// a while: a later report may show whose data it continues.
     fn is_foreign(&mut self, now: Instant, address: Address, actions: &mut Vec<Action>) {
         self.proofs.remove(&address);
         let pause = self.rules.lasting_poll;

@@ -53,9 +53,9 @@ pub(super) struct Sentinel {
     pub(super) peer: Option<Address>,
     /// The run id of the known sentinel, even while another process answers at its address.
     pub(super) run_id: Option<String>,
-    /// The process at the other end of the link told that run id itself.
+    /// True when the process at the other end of the link reported that run id itself.
     pub(super) introduced: bool,
-    /// A majority of the known sentinels, itself included, lists the run id that it told.
+    /// True when a majority of the known sentinels, itself included, lists the run id that it reported.
     pub(super) vouched: bool,
     /// The process that answers in its place.
     pub(super) stranger: Option<Stranger>,

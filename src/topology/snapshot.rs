@@ -134,7 +134,7 @@ pub struct SentinelStatus {
     pub address: Address,
     /// Whether it was configured, not discovered.
     pub configured: bool,
-    /// The run id of the sentinel that is known at this address, if it may be told.
+    /// The run id of the known sentinel at this address, if it may report it.
     pub run_id: Option<String>,
     /// The run id of a stranger: a sentinel that answers here and that no majority of the known
     /// sentinels lists. Nothing that it says is used, until it is listed.
@@ -145,7 +145,7 @@ pub struct SentinelStatus {
     pub names: Option<Address>,
     /// The configuration epoch beside it.
     pub epoch: Option<u64>,
-    /// Why it names none, when it answered: `unknown service`, its error reply, or that a stranger
+    /// The reason why it names none, when it answered: `unknown service`, its error reply, or that a stranger
     /// answered.
     pub refusal: Option<String>,
     /// When it answered last.

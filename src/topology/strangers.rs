@@ -34,7 +34,7 @@ impl Sentinel {
         self.is_up() && self.stranger.is_none()
     }
 
-    /// Notes which process answers now, by the run id that it told.
+    /// Records the process that answers now, by the run id that it reported.
     pub(super) fn meet(&mut self, run_id: Option<String>, serving: bool) {
         let Some(run_id) = run_id else { return };
         // Configured sentinels are believed at the start; what others list may contradict them. Later
@@ -330,7 +330,7 @@ impl Machine {
         over
     }
 
-    /// When strangers are taken in as the deployment that replaced the known one.
+    /// Returns the time at which strangers count as the deployment that replaced the known one.
     pub(super) fn next_admission(&self, rules: &Rules) -> Option<Instant> {
         self.replaced_since.map(|since| since + rules.forget_after)
     }

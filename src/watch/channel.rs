@@ -57,7 +57,7 @@ pub(crate) struct Channel {
     /// What explains the faults of TLS, and whom it is spoken with.
     tls: Option<(Connector, Address)>,
     phase: Phase,
-    /// What came, up to the end of the last reply.
+    /// The received values, up to the end of the last reply.
     replies: RawReplies,
     decoder: Decoder,
     /// Long lists are handed on as they came.

@@ -502,7 +502,7 @@ impl Driver {
         }
     }
 
-    /// As [`Driver::replace_link`], for the link to a node.
+    /// Replaces the link to a node, as [`Driver::replace_link`] does for a sentinel.
     fn replace_node(&mut self, id: u64, node: &Address) {
         error!("a fault in the link to node {node}; it is made again");
         let Some(service) = self.services.get_mut(&id) else { return };

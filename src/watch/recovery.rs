@@ -102,7 +102,7 @@ mod tests {
         (sentinels, nodes, factories)
     }
 
-    /// The end of a failover, as every sentinel tells it.
+    /// The end of a failover, as every sentinel reports it.
     fn replace(sentinels: &[FakeSentinel], nodes: &[FakeNode], names: &[&str]) {
         let [old, new] = [&nodes[0], &nodes[1]].map(FakeNode::address);
         nodes[1].promote();

@@ -102,7 +102,7 @@ fn the_old_master_starts_again_as_a_replica() {
     let old = cluster.master().unwrap();
     let done = output(&["failover", "--url", &cluster.url(), "--yes", "--json"]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
-    // Before any sentinel could tell it what it is.
+    // Before any sentinel could reconfigure it.
     cluster.sentinels().iter().for_each(|sentinel| sentinel.freeze().unwrap());
     old.restart().unwrap();
     let role = old.role().unwrap();

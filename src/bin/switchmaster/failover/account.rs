@@ -81,7 +81,7 @@ impl Account<'_> {
         }
     }
 
-    /// The promotion came after writes had been let go.
+    /// The promotion came after writes had been released.
     fn unpaused(&self, end: Option<&Progress>) -> Option<String> {
         let lost = self.cut.zip(end).map(|(cut, end)| end.offset.saturating_sub(cut));
         let amount = match lost {

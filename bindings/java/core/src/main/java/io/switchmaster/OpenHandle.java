@@ -59,7 +59,7 @@ final class OpenHandle {
         admit();
     }
 
-    /** As {@link #open}, from the node that is given. Blocks for {@code get_timeout}. */
+    /** Takes a handle like {@link #open}, to the given node. Blocks for {@code get_timeout}. */
     void openFrom(Factory factory, ReadFrom node) {
         long from = factory.number();
         if (Threads.isVirtual()) {

@@ -81,7 +81,7 @@ final class SlowLane {
         return call.result;
     }
 
-    /** As {@link #call}, without a result. */
+    /** Runs a call like {@link #call}, without a result. */
     static void run(Runnable work) {
         call(() -> {
             work.run();

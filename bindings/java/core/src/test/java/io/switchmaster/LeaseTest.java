@@ -90,7 +90,7 @@ final class LeaseTest {
             lease.release();
         }
 
-        /** It wakes, and is told. */
+        /** It wakes with an error. */
         private void join() throws InterruptedException {
             thread.join(TimeUnit.SECONDS.toMillis(30));
             assertTrue(!thread.isAlive(), "a thread still waits on a lease that was given back");

@@ -15,7 +15,7 @@ final class LeasedJedis extends Jedis {
 
     private boolean selected;
 
-    /** A Jedis over RESP2, which it speaks unless told otherwise. It stays with its connection. */
+    /** A Jedis over RESP2, its default protocol. It stays with its connection. */
     LeasedJedis(LeasedConnection leased, Link link) {
         super(leased);
         this.link = link;

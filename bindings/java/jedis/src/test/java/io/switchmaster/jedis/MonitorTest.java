@@ -19,7 +19,7 @@ import redis.clients.jedis.Jedis;
 import redis.clients.jedis.JedisMonitor;
 import redis.clients.jedis.exceptions.JedisConnectionException;
 
-/** A thread is told of every command that the master gets. */
+/** A monitor gets every command that the master gets. */
 final class MonitorTest {
     /** The protocols that this version of Jedis knows. */
     static IntStream protocols() {
