@@ -102,6 +102,7 @@ impl Connection {
     /// fence does not hold it up, because no command is sent.
     ///
     /// Blocks. A host that is a name is looked up, each of its addresses tried.
+    #[cfg(any(test, fuzzing, feature = "cli"))]
     pub(crate) fn open(
         address: &Address,
         settings: &Settings,
