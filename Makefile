@@ -129,7 +129,7 @@ contender: capi ## Build the programs that benches/steady.conf names, for a driv
 		target/capi/dist/libswitchmaster.a $(C_LIBS)
 
 bench-scale: setup ## Measure what following many services costs, what idling does, and a start past a black hole
-	$(CARGO) bench --bench scale
+	$(CARGO) bench --features cli --bench scale
 
 bench-failover: redis ## Measure failovers in each way to switch, and hold them against the targets (RUNS=20)
 	$(CARGO) run --release --features cli -- drill --runs $(RUNS) \
