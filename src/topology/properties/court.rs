@@ -36,6 +36,10 @@ pub(super) struct Witness {
     pub(super) told_asked: Option<Instant>,
     /// When the latest question was asked that it answered at all.
     pub(super) proved: Option<Instant>,
+    /// It has listed all others while it named the master that was served, or there was none.
+    pub(super) lists: bool,
+    /// It was up before a master was served, so its run id is known.
+    met: bool,
     asking: Option<Instant>,
     /// The last three questions.
     asked: [Option<Instant>; 3],
@@ -134,6 +138,8 @@ impl Court {
             told: None,
             told_asked: None,
             proved: None,
+            lists: false,
+            met: false,
             asking: None,
             asked: [None; 3],
         };
@@ -182,6 +188,7 @@ impl Court {
             }
             Step::Up(number) => {
                 self.hush(number, Voice::Silent);
+                self.sentinels[number].met |= self.served.is_none();
                 let sentinel = sentinel(number);
                 let (run_id, peer) = (Some(run_id(number)), Some(sentinel.clone()));
                 Input::SentinelUp { sentinel, run_id, peer, hearing: Hearing::All }
@@ -242,6 +249,9 @@ impl Court {
             return;
         }
         self.listed |= lists;
+        let belongs =
+            |told: &Told| self.served.as_ref().is_none_or(|served| served.node == told.node);
+        own.lists |= lists && told.as_ref().is_some_and(belongs);
         let asked = own.asking.take().unwrap_or(self.now);
         (own.voice, own.proved) = (voice, Some(asked));
         own.told_asked = told.is_some().then_some(asked);
@@ -418,6 +428,10 @@ impl Court {
             perhaps: false,
         });
         self.doubtful = false;
+        // Those that name the new master belong to the service.
+        for own in &mut self.sentinels {
+            own.lists |= own.told.as_ref().is_some_and(|told| told.lists && told.node == to);
+        }
         let own = &mut self.nodes[to];
         (own.fact, own.quarantine) = (None, None);
         let (_, origin) = own.proof.clone().expect("a proof");
@@ -452,11 +466,27 @@ impl Court {
         self.sentinels.iter().filter(|own| own.voice != Voice::Outside).count()
     }
 
+    /// Returns true when a majority of the known sentinels vouches for this one, itself counted.
+    pub(super) fn is_vouched(&self, number: usize) -> bool {
+        let known =
+            self.sentinels.iter().enumerate().filter(|(_, own)| own.voice != Voice::Outside);
+        let listing = known.filter(|(other, own)| *other != number && own.lists).count();
+        self.known() == 1 || (listing > 0 && listing + 1 > self.known() / 2)
+    }
+
     pub(super) fn naming(&self, node: usize) -> impl Iterator<Item = Option<u64>> + '_ {
-        self.sentinels.iter().filter_map(move |own| match own.voice {
+        let counted = self.sentinels.iter().enumerate().filter(|(number, _)| self.counts(*number));
+        counted.filter_map(move |(_, own)| match own.voice {
             Voice::Names(named, epoch) if named == node => Some(epoch),
             _ => None,
         })
+    }
+
+    /// Returns false while a sentinel is a stranger by right: it came after the master was served, and no
+    /// majority lists it.
+    fn counts(&self, number: usize) -> bool {
+        let own = self.machine.roster.get(&sentinel(number));
+        self.sentinels[number].met || own.is_none_or(|own| own.stranger.is_none())
     }
 
     /// Whether a majority names another master than the one that is served.
