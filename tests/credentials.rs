@@ -94,8 +94,8 @@ fn a_changed_password_is_used(protocol: Protocol) {
 
     grant(members(), "app", "two");
     vault.put(Ok(Credentials::new("app", "two")));
-    end_connections(&cluster);
     let before = vault.calls();
+    end_connections(&cluster);
     assert!(wait_until(PATIENCE, || writes(&factory)), "{:?}", factory.get().err());
     assert!(vault.calls() > before, "it is called at each dial");
 

@@ -199,8 +199,14 @@ fn a_link_to_the_master_that_is_lost_between_two_steps_is_made_again() {
         let (status, told) = failover.end();
         match status.code() {
             Some(0) => assert_ne!(cluster.master().unwrap().port(), old.port(), "{step}: {told}"),
-            // It does not know how far the replicas have to come.
-            Some(1) => assert!(step == "catching up" && told.contains("writes go on"), "{told}"),
+            // It does not know how far the replicas have to come, or had no connection to begin a pause.
+            Some(1) => {
+                let undone = ["writes go on", "so no failover was ordered; nothing else was done"];
+                assert!(
+                    step == "catching up" && undone.iter().any(|part| told.contains(part)),
+                    "{told}"
+                );
+            }
             code => panic!("{step}: {code:?}: {told}"),
         }
         load.wait_for(50);
