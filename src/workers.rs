@@ -10,7 +10,7 @@ mod patient;
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -45,11 +45,37 @@ pub(crate) fn are_of_another_process() -> bool {
     owner != 0 && LIVE.load(Ordering::SeqCst) > 0 && owner != std::process::id()
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A job that may have to wait for a server. It is in one queue, or in two, and runs once.
+#[derive(Clone)]
+pub(crate) struct Ticket(Arc<Mutex<Option<Job>>>);
+
+impl Ticket {
+    fn new(job: Job) -> Ticket {
+        Ticket(Arc::new(Mutex::new(Some(job))))
+    }
+
+    /// Runs the job, unless it has begun.
+    fn run(&self) {
+        let job = self.0.lock().take();
+        if let Some(job) = job {
+            job();
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.lock().is_none()
+    }
+}
+
 /// A share in the worker threads. The threads end with the last share.
 pub(crate) struct Workers {
     dialling: Arc<ScheduledThreadPool>,
     watching: Arc<ScheduledThreadPool>,
     patient: Arc<Patient>,
+    /// True while one of the watching threads runs a job for a server that probably answers.
+    hoping: Arc<AtomicBool>,
     alive: Arc<Alive>,
     roll_calls: [Arc<RollCall>; 2],
 }
@@ -148,6 +174,7 @@ impl Workers {
             dialling: Arc::new(dialling),
             watching: Arc::new(watching),
             patient: Patient::new(alive.clone()),
+            hoping: Arc::default(),
             alive,
             roll_calls: [first, second],
         }
@@ -158,7 +185,7 @@ impl Workers {
         self.dialling.clone()
     }
 
-    /// Runs a job of a watch that is expected to be short, soon. A job that panics is the end of that
+    /// Runs a job of a watch whose server has just answered, soon. A job that panics is the end of that
     /// job only.
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
         self.watching.execute(job);
@@ -166,9 +193,46 @@ impl Workers {
 
     /// Runs a job that may have to wait for a server: never before a short one, and in turn with
     /// those of other services.
-    pub(crate) fn run_patiently(&self, service: u64, job: impl FnOnce() + Send + 'static) {
-        if self.patient.put(service, Box::new(job)) {
+    pub(crate) fn run_patiently(
+        &self,
+        service: u64,
+        job: impl FnOnce() + Send + 'static,
+    ) -> Ticket {
+        let ticket = Ticket::new(Box::new(job));
+        let own = ticket.clone();
+        if self.patient.put(service, Box::new(move || own.run())) {
             grow_later(&self.watching, Arc::downgrade(&self.watching), self.patient.clone());
+        }
+        ticket
+    }
+
+    /// Runs a job for a server that probably answers at once: with the short jobs, as long as it is
+    /// the only such one there, so that it never keeps them waiting; otherwise as
+    /// [`Workers::run_patiently`].
+    pub(crate) fn run_hopefully(
+        &self,
+        service: u64,
+        job: impl FnOnce() + Send + 'static,
+    ) -> Ticket {
+        if self.hoping.swap(true, Ordering::AcqRel) {
+            return self.run_patiently(service, job);
+        }
+        let ended = Hoping(self.hoping.clone());
+        let ticket = Ticket::new(Box::new(move || {
+            let _ended = ended;
+            job();
+        }));
+        let own = ticket.clone();
+        self.run(move || own.run());
+        ticket
+    }
+
+    /// The server that this job is for has answered meanwhile: it runs with the short jobs, unless it
+    /// has begun.
+    pub(crate) fn hurry(&self, ticket: &Ticket) {
+        if !ticket.has_begun() {
+            let own = ticket.clone();
+            self.run(move || own.run());
         }
     }
 
@@ -204,6 +268,15 @@ impl Workers {
             }
         }
         true
+    }
+}
+
+/// The turn of a job of [`Workers::run_hopefully`], until it is dropped.
+struct Hoping(Arc<AtomicBool>);
+
+impl Drop for Hoping {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -281,6 +354,16 @@ mod tests {
         let short = done.clone();
         workers.run(move || short.send("short").unwrap());
         assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("short"));
+        // One of them may wait among the short ones, and the others do not follow it there.
+        for service in 1..=SERVICES {
+            let held = held.clone();
+            workers.run_hopefully(service, move || {
+                let _ = held.recv();
+            });
+        }
+        let short = done.clone();
+        workers.run(move || short.send("short").unwrap());
+        assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("short"));
         // They have grown to their bound, and not beyond it.
         let until = Instant::now() + Duration::from_secs(5);
         while workers.patient.threads() < patient::THREADS && Instant::now() < until {
@@ -288,9 +371,16 @@ mod tests {
         }
         assert_eq!(workers.patient.threads(), patient::THREADS);
         assert!(*workers.alive.count.lock() <= DIALLING + WATCHING + patient::THREADS);
+        // A job whose server answers does not wait for them, and runs once.
+        let answered = done.clone();
+        let ticket =
+            workers.run_patiently(SERVICES + 2, move || answered.send("answered").unwrap());
+        workers.hurry(&ticket);
+        workers.hurry(&ticket);
+        assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("answered"));
         // One that has to wait as well has its turn before the others' third ones.
         workers.run_patiently(SERVICES + 1, move || done.send("in turn").unwrap());
-        for _ in 0..2 * SERVICES {
+        for _ in 0..3 * SERVICES {
             release.send(()).unwrap();
         }
         assert_eq!(finished.recv_timeout(Duration::from_secs(5)), Ok("in turn"));

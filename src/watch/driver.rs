@@ -538,6 +538,7 @@ impl Driver {
                 promotion::News::Resolve => self.resolve_node(id, node),
                 promotion::News::Asks => self.with_service(id, |service| service.asks_node(node)),
                 promotion::News::Follows(master) => {
+                    self.hurry(id, node);
                     self.with_service(id, |service| service.node_follows(node, master.as_ref()));
                 }
                 promotion::News::RoundTrip(took) => {

@@ -85,12 +85,13 @@ impl Driver {
     }
 
     /// Dials the address on a worker and verifies its ROLE; the answer is [`Command::Verified`]. A
-    /// node that is not known to answer is waited for apart from the others.
+    /// node that is not known to answer is waited for apart from the others, until its link shows that
+    /// it does.
     fn verify(&mut self, id: u64, address: Address) {
         let Some(pool) = self.services.get(&id).map(|service| service.pool.clone()) else { return };
         let new = self.candidate(id, &address, &pool);
         let Some(service) = self.services.get_mut(&id) else { return };
-        if !service.dialling.insert(address.clone()) {
+        if service.dialling.contains_key(&address) {
             return;
         }
         let candidate = service.candidates.entry(address.clone()).or_insert(new).clone();
@@ -98,6 +99,7 @@ impl Driver {
         let now = Instant::now();
         let lively = service.nodes.get(&address).is_some_and(|link| link.is_lively(now));
         if let Some(workers) = self.workers.upgrade() {
+            let dialled = address.clone();
             let job = move || {
                 let result = catch_unwind(AssertUnwindSafe(|| candidate.dial()));
                 let result = result.unwrap_or_else(|_| {
@@ -105,11 +107,22 @@ impl Driver {
                 });
                 inbox.send(Command::Verified { id, candidate, result });
             };
-            if lively {
-                workers.run(job);
+            let ticket = if lively {
+                workers.run_hopefully(id, job)
             } else {
-                workers.run_patiently(id, job);
-            }
+                workers.run_patiently(id, job)
+            };
+            service.dialling.insert(dialled.clone(), ticket);
+            // A link that stands may lead to a node that has fallen silent since.
+            self.with_node(id, &dialled, |link, now, _, news| link.pulse(now, news));
+        }
+    }
+
+    /// A node has answered over its promotion link: its dial waits for no others.
+    pub(super) fn hurry(&mut self, id: u64, node: &Address) {
+        let ticket = self.services.get(&id).and_then(|service| service.dialling.get(node));
+        if let (Some(ticket), Some(workers)) = (ticket, self.workers.upgrade()) {
+            workers.hurry(ticket);
         }
     }
 

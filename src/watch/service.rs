@@ -1,7 +1,7 @@
 //! One factory's service within a watch: its machine, and what the machine drives.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use crate::{
         Order, Recorder, account::Account, promotion::PromotionLink, recovery::Recovery,
         settling::Settling,
     },
+    workers::Ticket,
 };
 
 /// The first pause between two rounds of calling blocking commands back, and the longest.
@@ -56,8 +57,8 @@ pub(super) struct Service {
     pub(super) counters: Arc<Counters>,
     /// Masters-to-be that are dialled or stand ready.
     pub(super) candidates: HashMap<Address, Arc<Candidate>>,
-    /// Candidates whose dial is under way: one at a time for each.
-    pub(super) dialling: HashSet<Address>,
+    /// The dials of candidates that are under way: one at a time for each.
+    pub(super) dialling: HashMap<Address, Ticket>,
     /// The map to the addresses where the sentinels and the nodes of this service are reached.
     pub(super) map: AddressMap,
     pub(super) client_name: Option<String>,
@@ -103,7 +104,7 @@ impl Service {
             events: order.events,
             counters: order.counters,
             candidates: HashMap::new(),
-            dialling: HashSet::new(),
+            dialling: HashMap::new(),
             map: order.map,
             client_name: order.client_name,
             wanted: HashMap::new(),

@@ -2,24 +2,27 @@
 //!
 //! Each job may take a dial timeout. They have threads of their own, started when a job has waited
 //! for [`STEP`] and ended when there is nothing to do, up to [`THREADS`]; and the services take turns,
-//! so one service with many unreachable nodes does not keep the others waiting.
+//! so one service with many unreachable nodes does not keep the others waiting. Services whose last job
+//! was slow leave [`RESERVED`] threads to the others.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Alive, Presence};
-
-type Job = Box<dyn FnOnce() + Send>;
+use super::{Alive, Job, Presence};
 
 /// The most threads that wait for servers at the same time.
 pub(super) const THREADS: usize = 16;
+
+/// The threads that services do not use whose last job was slow: it took longer than this.
+const RESERVED: usize = 4;
+const SLOW: Duration = Duration::from_millis(100);
 
 /// A job that has waited for so long gets a thread more.
 pub(super) const STEP: Duration = Duration::from_millis(5);
@@ -38,28 +41,42 @@ struct Lane {
     jobs: BTreeMap<u64, VecDeque<Job>>,
     /// The services that have jobs, in the order of their turns.
     turns: VecDeque<u64>,
+    /// The services whose last job was slow, and how many of their jobs run now.
+    slow: BTreeSet<u64>,
+    slow_jobs: usize,
     threads: usize,
     idle: usize,
     ended: bool,
 }
 
 impl Lane {
-    fn next(&mut self) -> Option<Job> {
-        let service = self.turns.pop_front()?;
+    /// The next job and its service: of one whose last job was not slow, if there is one.
+    fn next(&mut self) -> Option<(u64, Job)> {
+        let quick = self.turns.iter().position(|service| !self.slow.contains(service));
+        let turn = quick.or((self.slow_jobs < THREADS - RESERVED).then_some(0))?;
+        let service = self.turns.remove(turn)?;
         let jobs = self.jobs.get_mut(&service)?;
-        let job = jobs.pop_front();
+        let job = jobs.pop_front()?;
         if jobs.is_empty() {
             self.jobs.remove(&service);
         } else {
             self.turns.push_back(service);
         }
-        job
+        Some((service, job))
+    }
+
+    /// The number of jobs that wait for a thread, and for nothing else.
+    fn waiting(&self) -> usize {
+        let count = |slow: bool| -> usize {
+            let jobs = self.jobs.iter().filter(|(service, _)| self.slow.contains(service) == slow);
+            jobs.map(|(_, jobs)| jobs.len()).sum()
+        };
+        count(false) + count(true).min((THREADS - RESERVED).saturating_sub(self.slow_jobs))
     }
 
     /// Returns true when a job waits for which no thread is idle or starting.
     fn is_short(&self) -> bool {
-        let waiting: usize = self.jobs.values().map(VecDeque::len).sum();
-        waiting > self.idle && self.threads < THREADS && !self.ended
+        self.waiting() > self.idle && self.threads < THREADS && !self.ended
     }
 }
 
@@ -94,8 +111,7 @@ impl Patient {
     #[must_use]
     pub(super) fn grow(self: &Arc<Self>) -> bool {
         let mut lane = self.lane.lock();
-        let waiting: usize = lane.jobs.values().map(VecDeque::len).sum();
-        for _ in lane.idle..waiting {
+        for _ in lane.idle..lane.waiting() {
             if !lane.is_short() || !self.start(&mut lane) {
                 break;
             }
@@ -136,11 +152,20 @@ impl Patient {
             if lane.ended {
                 break;
             }
-            if let Some(job) = lane.next() {
+            if let Some((service, job)) = lane.next() {
+                let was_slow = lane.slow.contains(&service);
+                lane.slow_jobs += usize::from(was_slow);
                 drop(lane);
+                let begun = Instant::now();
                 // A job that panics is the end of that job only; the panic was reported where it was.
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 lane = self.lane.lock();
+                lane.slow_jobs -= usize::from(was_slow);
+                if begun.elapsed() > SLOW {
+                    lane.slow.insert(service);
+                } else {
+                    lane.slow.remove(&service);
+                }
                 continue;
             }
             lane.idle += 1;
@@ -151,6 +176,9 @@ impl Patient {
             }
         }
         lane.threads -= 1;
+        if lane.threads == 0 {
+            lane.slow.clear();
+        }
     }
 
     #[cfg(test)]
