@@ -12,6 +12,8 @@ public record Credentials(String user, String password) {
     /**
      * Credentials of a user.
      *
+     * @param user the name of the user; {@code null} stands for the server's {@code default} user
+     * @param password the password of that user
      * @throws NullPointerException when the password is null
      * @throws SwitchmasterException of kind {@link ErrorKind#ARGUMENT} when one of them has a NUL in it
      */
