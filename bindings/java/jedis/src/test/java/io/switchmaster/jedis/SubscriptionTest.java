@@ -171,6 +171,7 @@ final class SubscriptionTest {
         Listener listener = new Listener("quiet");
         long begun = System.nanoTime();
         Sandbox.await("longer than command_timeout", () -> System.nanoTime() - begun > 1_500_000_000L);
+        assertEquals(null, listener.failure);
         publish("quiet", "still there");
         listener.await("still there");
         listener.unsubscribe();
