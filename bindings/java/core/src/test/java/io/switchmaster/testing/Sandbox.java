@@ -28,6 +28,7 @@ import java.util.regex.Pattern;
  */
 public final class Sandbox implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(30);
+    private static final Pattern CLIENT = Pattern.compile("\\bid=(\\d+) .*?\\bname=(\\S*)");
 
     private final Process process;
     private final String line;
@@ -243,6 +244,22 @@ public final class Sandbox implements AutoCloseable {
             return reply.toString();
         } catch (IOException unreachable) {
             return "";
+        }
+    }
+
+    /**
+     * Ends a node's connections, but for those of the sentinels: a sentinel that loses one holds the node
+     * for down a second later, and the others with it, and then they fail over.
+     *
+     * @param address whose
+     * @param type of clients, as {@code CLIENT LIST} names it: normal or pubsub
+     */
+    public void endConnections(String address, String type) {
+        Matcher client = CLIENT.matcher(ask(address, "CLIENT", "LIST", "TYPE", type));
+        while (client.find()) {
+            if (!client.group(2).startsWith("sentinel-")) {
+                ask(address, "CLIENT", "KILL", "ID", client.group(1));
+            }
         }
     }
 

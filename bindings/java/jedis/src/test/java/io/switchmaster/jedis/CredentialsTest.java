@@ -61,7 +61,7 @@ final class CredentialsTest {
 
     private void endConnections() {
         for (String node : nodes()) {
-            sandbox.ask(node, "CLIENT", "KILL", "TYPE", "normal");
+            sandbox.endConnections(node, "normal");
         }
     }
 

@@ -52,7 +52,7 @@ final class LifeCycleTest {
     }
 
     private static void killClients() {
-        sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "normal");
+        sandbox.endConnections(sandbox.firstMaster(), "normal");
     }
 
     /** A command that needs the connection that was killed. */

@@ -179,7 +179,7 @@ final class PoolTest {
     void a_jedis_goes_on_after_its_connection_broke() {
         try (Jedis jedis = pool.getResource()) {
             jedis.set("key", "value");
-            sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "normal");
+            sandbox.endConnections(sandbox.firstMaster(), "normal");
             try {
                 jedis.get("key");
             } catch (JedisConnectionException broke) {
@@ -212,7 +212,7 @@ final class PoolTest {
         try (Jedis jedis = pool.getResource()) {
             jedis.del("half");
             jedis.watch("half");
-            sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "normal");
+            sandbox.endConnections(sandbox.firstMaster(), "normal");
             Transaction transaction = jedis.multi();
             transaction.incr("half");
             assertThrows(JedisConnectionException.class, transaction::exec);
@@ -230,7 +230,7 @@ final class PoolTest {
             jedis.del("half");
             Transaction transaction = jedis.multi();
             jedis.getConnection().getMany(1);
-            sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "normal");
+            sandbox.endConnections(sandbox.firstMaster(), "normal");
             transaction.incr("half");
             assertThrows(JedisConnectionException.class, transaction::exec);
             JedisException refused = assertThrows(JedisException.class, () -> jedis.incr("half"));

@@ -184,7 +184,7 @@ final class SubscriptionTest {
     void a_subscription_ends_with_its_connection(int protocol) throws InterruptedException {
         open(protocol);
         Listener listener = new Listener("killed");
-        sandbox.ask(sandbox.firstMaster(), "CLIENT", "KILL", "TYPE", "pubsub");
+        sandbox.endConnections(sandbox.firstMaster(), "pubsub");
         listener.ends();
         assertInstanceOf(JedisConnectionException.class, listener.failure);
         assertEquals(Outcome.UNKNOWN, Outcome.of(listener.failure));
